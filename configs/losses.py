@@ -1,0 +1,31 @@
+"""Settings of the losses that an experiment can be run with."""
+
+from ml_collections import config_dict
+
+PRESETS = {
+  'cross_entropy': dict(name='cross_entropy'),
+  'focal': dict(name='focal', options=dict(gamma=2.0)),
+  # The paper's DL and DSC as its code computes them for several classes: each
+  # token a set, squared. (Linear, single tokens do not start to learn.)
+  'dice': dict(name='dice', options=dict(square=True, smooth=1.0)),
+  'self_adjusting_dice': dict(
+    name='self_adjusting_dice', options=dict(alpha=0.01, smooth=1.0)
+  ),
+  # One set per class and batch: its soft F1, where alpha = beta = 1/2. Alone,
+  # some classes never start to learn; cross entropy starts them.
+  'tversky': dict(
+    name='tversky',
+    options=dict(alpha=0.5, beta=0.5, smooth=1.0, axis=None),
+    class_weights={'O': 0.0},
+    cross_entropy=1.0,
+  ),
+}
+
+
+def get_loss(name: str) -> config_dict.ConfigDict:
+  """The part `loss` of a config, for `:name` behind its file."""
+  if name not in PRESETS:
+    raise ValueError(f'The loss {name!r} is none of {", ".join(PRESETS)}.')
+  return config_dict.ConfigDict(
+    dict(options={}, class_weights={}, cross_entropy=0.0) | PRESETS[name]
+  )

@@ -1,0 +1,321 @@
+"""Published BERT weights in and out: Hugging Face directories <-> params."""
+
+import dataclasses
+import importlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from dicejax.models.bert import Bert
+from dicejax.models.bert import BertConfig
+
+# One row a module: the name in the file, the path in params, the kind.
+_EMBEDDINGS = (
+  ('embeddings.word_embeddings', 'tokens', 'embed'),
+  ('embeddings.token_type_embeddings', 'segments', 'embed'),
+  ('embeddings.position_embeddings', 'positions', 'embed'),
+  ('embeddings.LayerNorm', 'norm', 'norm'),
+)
+_LAYER = (  # The names go on from encoder.layer.{i}, the paths from layer_{i}.
+  ('attention.self.query', 'query', 'dense'),
+  ('attention.self.key', 'key', 'dense'),
+  ('attention.self.value', 'value', 'dense'),
+  ('attention.output.dense', 'out', 'dense'),
+  ('attention.output.LayerNorm', 'attention_norm', 'norm'),
+  ('intermediate.dense', 'up', 'dense'),
+  ('output.dense', 'down', 'dense'),
+  ('output.LayerNorm', 'mlp_norm', 'norm'),
+)
+_LEAVES = {  # A kernel is a transposed weight; the others are equal.
+  'embed': (('weight', 'embedding'),),
+  'norm': (('weight', 'scale'), ('bias', 'bias')),
+  'dense': (('weight', 'kernel'), ('bias', 'bias')),
+}
+# What a file may hold besides the encoder.
+_IGNORED = (
+  'pooler.',
+  'cls.',
+  'classifier.',
+  'qa_outputs.',
+  'embeddings.position_ids',
+)
+# What transformers takes to be 1e-12 and 0 where old files leave it out.
+_OPTIONAL = ('layer_norm_eps', 'pad_token_id')
+# Most of these are pickles, which run code when they are read.
+_OTHER_WEIGHTS = ('.bin', '.ckpt', '.h5', '.msgpack', '.pt', '.pth')
+_HUB_FILES = (
+  'config.json',
+  '*.safetensors',
+  '*.safetensors.index.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'vocab.txt',
+  'special_tokens_map.json',
+)
+
+
+def resolve(directory_or_hub_name: str | os.PathLike) -> pathlib.Path:
+  """Finds the directory of a checkpoint, downloading it if it has to.
+
+  Args:
+    directory_or_hub_name: a directory, or the name of a model on the Hugging
+      Face hub, such as `google-bert/bert-base-cased`. An existing directory
+      is preferred; what can only be a path never reaches the network.
+
+  Returns:
+    The directory; for a hub name, the one in the hub's local cache.
+
+  Raises:
+    FileNotFoundError: there is no such directory, or the model is not in the
+      cache and the hub cannot be reached.
+    ImportError: a hub name without `huggingface_hub` installed.
+
+  Example:
+    >>> resolve('./no/such/model')
+    Traceback (most recent call last):
+    FileNotFoundError: no/such/model is not a directory.
+  """
+  name = os.fspath(directory_or_hub_name)
+  path = pathlib.Path(os.path.expanduser(name))
+  if path.is_dir():
+    return path
+  if (
+    path.exists()
+    or path.is_absolute()
+    or name.startswith('.')
+    or name.count('/') > 1
+    or isinstance(directory_or_hub_name, os.PathLike)
+  ):
+    raise FileNotFoundError(f'{path} is not a directory.')
+  hub = _import('huggingface_hub')
+  try:
+    return pathlib.Path(hub.snapshot_download(name, allow_patterns=_HUB_FILES))
+  except FileNotFoundError as error:
+    raise FileNotFoundError(
+      f'{name!r} is no directory and not in the local cache of the hub, and'
+      f' the hub cannot be reached. Run `hf download {name}` where there is'
+      ' a network and bring the cache here, or pass a directory.'
+    ) from error
+
+
+def load_pretrained(
+  directory_or_hub_name: str | os.PathLike,
+) -> tuple[BertConfig, dict[str, Any]]:
+  """Reads a BERT encoder from `config.json` and safetensors.
+
+  Weights of a pooler or of a head are left out; names may start with `bert.`
+  and end in the old `gamma` and `beta`. Pickled weights are never read.
+
+  Args:
+    directory_or_hub_name: what `resolve` takes.
+
+  Returns:
+    The config, and the tree of `Bert(config).init(...)['params']` with float32
+    numpy arrays: they stay on the host until something places them.
+
+  Raises:
+    FileNotFoundError: there is no such directory, file or hub model.
+    ImportError: `safetensors` or `huggingface_hub` is not installed.
+    ValueError: the config is not one of a BERT encoder, the weights are only
+      there as pickles, or they do not fit the config: one message names the
+      file and every weight that is missing, surplus or wrongly shaped.
+
+  Example:
+    >>> import tempfile
+    >>> config = BertConfig(
+    ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
+    ...     num_attention_heads=2, intermediate_size=16)
+    >>> tokens = jnp.array([[1, 2, 3]])
+    >>> params = Bert(config).init(jax.random.key(0), tokens)['params']
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...   save_pretrained(directory, config, params)
+    ...   config, params = load_pretrained(directory)
+    >>> Bert(config).apply({'params': params}, tokens).shape
+    (1, 3, 8)
+  """
+  directory = resolve(directory_or_hub_name)
+  config = _read_config(directory / 'config.json')
+  file = _find_weights(directory)
+  weights = _read_weights(file)
+  _check(file, weights, config)
+  params = {
+    path: np.ascontiguousarray(_flip(path, weights[name]), np.float32)
+    for path, name in _names(config).items()
+  }
+  return config, traverse_util.unflatten_dict(params, sep='/')
+
+
+def save_pretrained(
+  directory: str | os.PathLike,
+  config: BertConfig,
+  params: Mapping[str, Any],
+) -> None:
+  """Writes `config.json` and `model.safetensors`, as `load_pretrained` reads.
+
+  Hugging Face's `BertModel.from_pretrained` reads them, too; its pooler, which
+  this encoder lacks, it fills at random.
+
+  Args:
+    directory: where to write; it is made if need be.
+    config: the shape of the encoder.
+    params: its parameters, the tree of `Bert(config).init(...)['params']`;
+      they are stored as float32.
+
+  Raises:
+    FileExistsError: one of the two files is there already.
+    ImportError: `safetensors` is not installed.
+    ValueError: the parameters do not fit the config.
+
+  Example: see `load_pretrained`.
+  """
+  safetensors = _import('safetensors.numpy')
+  directory = pathlib.Path(directory)
+  file = directory / 'model.safetensors'
+  weights = _export(config, params)
+  _check(file, weights, config)
+  for path in (directory / 'config.json', file):
+    if path.exists():
+      raise FileExistsError(f'{path} exists; choose another directory.')
+  directory.mkdir(parents=True, exist_ok=True)
+  safetensors.save_file(
+    {n: np.ascontiguousarray(x, np.float32) for n, x in weights.items()},
+    file,
+    metadata={'format': 'pt'},  # transformers asks for it.
+  )
+  values = {
+    'model_type': 'bert',
+    'architectures': ['BertModel'],
+    'attention_probs_dropout_prob': 0.0,  # Bert has none.
+    **dataclasses.asdict(config),
+  }
+  (directory / 'config.json').write_text(json.dumps(values, indent=2) + '\n')
+
+
+def _names(config):
+  """Path in params -> name in the file, for every weight of the encoder."""
+  rows = _EMBEDDINGS + tuple(
+    (f'encoder.layer.{i}.{name}', f'layer_{i}/{path}', kind)
+    for i in range(config.num_hidden_layers)
+    for name, path, kind in _LAYER
+  )
+  return {
+    f'{path}/{ours}': f'{name}.{theirs}'
+    for name, path, kind in rows
+    for theirs, ours in _LEAVES[kind]
+  }
+
+
+def _flip(path, x):
+  return x.T if path.endswith('/kernel') else x
+
+
+def _export(config, params):
+  """Params by their names and in their layout in the file."""
+  names = _names(config)
+  return {
+    names.get(path, path): _flip(path, x)
+    for path, x in traverse_util.flatten_dict(params, sep='/').items()
+  }
+
+
+def _check(file, weights, config):
+  """Raises unless these are the weights of the network, all and no other."""
+
+  def init():
+    tokens = jnp.zeros((1, 1), jnp.int32)
+    variables = Bert(config).init(jax.random.key(0), tokens)
+    return _export(config, variables['params'])
+
+  expected = jax.eval_shape(init)
+  problems = [f'missing: {n}' for n in expected if n not in weights]
+  for name, x in weights.items():
+    if name not in expected:
+      problems.append(f'surplus: {name}')
+    elif x.shape != (shape := expected[name].shape):
+      problems.append(f'wrong shape: {name} is {x.shape}, not {shape}')
+    elif not jnp.issubdtype(x.dtype, jnp.floating):
+      problems.append(f'wrong type: {name} is {x.dtype}, not a float')
+  if problems:
+    raise ValueError(f'{file} does not fit:\n  ' + '\n  '.join(problems))
+
+
+def _read_config(file):
+  try:
+    values = json.loads(file.read_text('utf-8'))
+  except ValueError as error:
+    raise ValueError(f'{file} is not JSON: {error}') from error
+  for key, default, wanted in (
+    ('model_type', None, 'bert'),
+    ('position_embedding_type', 'absolute', 'absolute'),
+    ('is_decoder', False, False),
+  ):
+    if values.get(key, default) != wanted:
+      raise ValueError(
+        f'{file}: {key} is {values.get(key)!r}; only {wanted!r} is read.'
+      )
+  keys = [field.name for field in dataclasses.fields(BertConfig)]
+  missing = [k for k in keys if k not in values and k not in _OPTIONAL]
+  if missing:
+    raise ValueError(f'{file} lacks {", ".join(missing)}.')
+  try:
+    return BertConfig(**{k: values[k] for k in keys if k in values})
+  except ValueError as error:
+    raise ValueError(f'{file}: {error}') from error
+
+
+def _find_weights(directory):
+  """The one file of weights, or the index of several."""
+  for name in ('model.safetensors', 'model.safetensors.index.json'):
+    if (directory / name).is_file():
+      return directory / name
+  advice = (
+    'Pickled weights and other formats are not read. Convert them once:'
+    ' transformers.BertModel.from_pretrained(OLD)'
+    '.save_pretrained(NEW, safe_serialization=True).'
+  )
+  others = [p.name for p in directory.iterdir() if p.suffix in _OTHER_WEIGHTS]
+  if others:
+    raise ValueError(f'{directory} only holds {", ".join(others)}. {advice}')
+  raise FileNotFoundError(f'{directory} holds no model.safetensors. {advice}')
+
+
+def _read_weights(file):
+  """The weights of the encoder by their names of today, as stored."""
+  safetensors = _import('safetensors')
+  files = [file]
+  if file.suffix == '.json':
+    shards = json.loads(file.read_text('utf-8'))['weight_map'].values()
+    files = [file.parent / shard for shard in sorted(set(shards))]
+  weights = {}
+  for file in files:
+    try:
+      with safetensors.safe_open(file, 'np') as stored:
+        for key in stored.keys():
+          name = key.removeprefix('bert.')
+          if name.startswith(_IGNORED):
+            continue
+          name = name.replace('.gamma', '.weight').replace('.beta', '.bias')
+          if name in weights:
+            raise ValueError(f'{file} has {name} a second time, as {key}.')
+          weights[name] = stored.get_tensor(key)
+    except safetensors.SafetensorError as error:
+      raise ValueError(f'{file}: {error}') from error
+  return weights
+
+
+def _import(module):
+  # Loading is for [train]: the core installs and imports without these.
+  try:
+    return importlib.import_module(module)
+  except ImportError as error:
+    raise ImportError(
+      f'Loading and saving weights needs {module}:'
+      " pip install 'dicejax[train]'."
+    ) from error

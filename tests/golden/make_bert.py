@@ -1,0 +1,86 @@
+"""Writes what PyTorch's BERT computes: inputs, hidden states, gradients.
+
+  python tests/golden/make_bert.py    # Needs torch and transformers.
+
+A reference is a Hugging Face directory of random weights, with `expected.npz`
+and, as the weights of a second such directory, the gradient of
+sum(hidden * cotangent): of a mean over the real tokens.
+"""
+
+import pathlib
+
+import numpy as np
+
+SHAPES = {  # Every one differs from the others in every number.
+  'bert_tiny': dict(
+    vocab_size=11,
+    hidden_size=6,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=7,
+    max_position_embeddings=9,
+    type_vocab_size=2,
+    layer_norm_eps=1e-12,
+  ),
+  'bert_tanh': dict(
+    vocab_size=23,
+    hidden_size=10,
+    num_hidden_layers=2,
+    num_attention_heads=1,
+    intermediate_size=24,
+    max_position_embeddings=12,
+    type_vocab_size=1,
+    layer_norm_eps=1e-3,
+    hidden_act='gelu_new',
+  ),
+  'bert_deep': dict(
+    vocab_size=31,
+    hidden_size=16,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    intermediate_size=20,
+    max_position_embeddings=16,
+    type_vocab_size=3,
+    layer_norm_eps=1e-2,
+  ),
+}
+
+
+def write(directory, seed, **shape):
+  """One reference, computed in float64."""
+  # pytest imports this file for its doctests, with or without PyTorch.
+  import torch
+  import transformers
+
+  torch.manual_seed(seed)
+  model = transformers.BertModel(transformers.BertConfig(**shape)).eval()
+  with torch.no_grad():
+    for name, p in model.named_parameters():
+      # Large and nowhere special, so that no mistake is small.
+      p.normal_(mean=float('LayerNorm.weight' in name), std=0.3)
+  model.save_pretrained(directory)
+
+  length = shape['max_position_embeddings'] - 2
+  mask = torch.arange(length) < torch.tensor([[length], [length - 3], [1]])
+  tokens = mask * torch.randint(1, shape['vocab_size'], mask.shape)
+  segments = torch.randint(0, shape['type_vocab_size'], mask.shape)
+  cotangent = torch.randn(*mask.shape, shape['hidden_size'])
+  cotangent *= mask[..., None] / mask.sum()
+  hidden = model.double()(tokens, mask.long(), segments).last_hidden_state
+  (hidden * cotangent).sum().backward()
+  np.savez_compressed(
+    pathlib.Path(directory) / 'expected.npz',
+    tokens=tokens.int(),
+    segments=segments.int(),
+    mask=mask,
+    cotangent=cotangent,
+    hidden=hidden.detach(),
+  )
+  for p in model.parameters():
+    p.data = torch.zeros_like(p) if p.grad is None else p.grad
+  model.float().save_pretrained(pathlib.Path(directory) / 'gradient')
+
+
+if __name__ == '__main__':
+  for seed, (name, shape) in enumerate(SHAPES.items()):
+    write(pathlib.Path(__file__).parent / name, seed, **shape)

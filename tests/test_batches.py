@@ -1,0 +1,93 @@
+"""Batches: every example once an epoch, a function of seed and step."""
+
+import numpy as np
+import pytest
+
+from train.data.batches import TrainingBatches
+from train.data.batches import batches_in_order
+from train.data.batches import pad
+
+FILL = {'tokens': 0, 'labels': -1}
+
+
+def make(n, seed=0):
+  rng = np.random.default_rng(seed)
+  lengths = rng.integers(1, 40, n)
+  return [
+    # The first token is the number of the example.
+    {
+      'tokens': np.full(length, i + 1, np.int32),
+      'labels': np.full(length, i + 1, np.int32),
+    }
+    for i, length in enumerate(lengths)
+  ]
+
+
+def batches(examples, seed=0, epochs=3):
+  return TrainingBatches(examples, FILL, batch_size=4, epochs=epochs, seed=seed)
+
+
+@pytest.mark.parametrize('n', [1, 4, 41, 803])
+def test_an_epoch_has_every_example_once(n):
+  examples = make(n)
+  epochs = batches(examples)
+  assert len(epochs) == 3 * -(-n // 4)
+  orders = []
+  for epoch in range(3):
+    steps = range(epoch * len(epochs) // 3, (epoch + 1) * len(epochs) // 3)
+    rows = np.concatenate([epochs[step]['tokens'][:, 0] for step in steps])
+    orders.append(rows[rows > 0])
+    assert sorted(orders[-1]) == list(range(1, n + 1))
+  if n > 4:
+    assert (orders[0] != orders[1]).any()
+
+
+def test_a_batch_depends_on_seed_and_step_alone():
+  examples = make(41)
+  one, other = batches(examples), batches(examples)
+  late = other[20]  # Asked for first, in another object.
+  for name in late:
+    np.testing.assert_array_equal(one[20][name], late[name])
+  reseeded = batches(examples, seed=1)[20]
+  assert (reseeded['tokens'][:, 0] != late['tokens'][:, 0]).any()
+
+
+def test_prefetching_starts_where_it_should():
+  epochs = batches(make(41))
+  got = list(epochs.from_step(28))
+  assert len(got) == len(epochs) - 28
+  for step, batch in enumerate(got, 28):
+    np.testing.assert_array_equal(batch['tokens'], epochs[step]['tokens'])
+  assert list(epochs.from_step(len(epochs))) == []
+
+
+def test_padding():
+  batch = pad(make(3), FILL, batch_size=5)
+  lengths = batch['mask'].sum(axis=1)
+  assert batch['tokens'].shape[1] in (16, 24, 32, 48)
+  assert list(lengths) == [len(e['tokens']) for e in make(3)] + [0, 0]
+  np.testing.assert_array_equal(batch['tokens'][~batch['mask']], 0)
+  np.testing.assert_array_equal(batch['labels'][~batch['mask']], -1)
+  long = {name: np.ones(600, np.int32) for name in FILL}
+  assert pad([long], FILL, 1)['tokens'].shape == (1, 600)
+
+
+def test_like_lengths_share_batches():
+  examples = make(803)
+  epochs = batches(examples, epochs=1)
+  grouped = [epochs[step]['mask'] for step in range(len(epochs))]
+  mixed = [pad(examples[i : i + 4], FILL, 4)['mask'] for i in range(0, 803, 4)]
+  slots = [sum(mask.size for mask in masks) for masks in (grouped, mixed)]
+  assert slots[0] < 0.75 * slots[1]
+
+
+def test_evaluation_has_every_example_once():
+  examples = make(41)
+  seen = []
+  for indices, batch in batches_in_order(examples, FILL, 4):
+    assert batch['tokens'].shape[0] == 4
+    np.testing.assert_array_equal(
+      batch['tokens'][: len(indices), 0], indices + 1
+    )
+    seen += list(indices)
+  assert sorted(seen) == list(range(41))

@@ -1,0 +1,227 @@
+"""The encoder against PyTorch's numbers, and by its properties."""
+
+import dataclasses
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from dicejax.models import Bert
+from dicejax.models import BertConfig
+from dicejax.models import TokenTagger
+from dicejax.models import load_pretrained
+
+GOLDEN = pathlib.Path(__file__).parent / 'golden'
+REFERENCES = sorted(GOLDEN.glob('bert_*'))
+CONFIG = BertConfig(
+  vocab_size=13,
+  hidden_size=8,
+  num_hidden_layers=2,
+  num_attention_heads=2,
+  intermediate_size=12,
+  max_position_embeddings=6,
+)
+TOKENS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]], np.int32)
+MASK = TOKENS != 0
+
+
+@functools.cache
+def _params():
+  """Larger than those of `init`, so that every weight matters."""
+  params = jax.jit(Bert(CONFIG).init)(jax.random.key(0), TOKENS)['params']
+  flat, unravel = ravel_pytree(params)
+  return unravel(flat + 0.3 * jax.random.normal(jax.random.key(1), flat.shape))
+
+
+def _apply(params, tokens=TOKENS, *args, config=CONFIG, **kwargs):
+  return Bert(config).apply({'params': params}, tokens, *args, **kwargs)
+
+
+def _relative(actual, expected):
+  """The largest difference, in units of 1e-5 (absolute and relative)."""
+  return np.max(np.abs(actual - expected) / (1e-5 + 1e-5 * np.abs(expected)))
+
+
+def hidden_error(reference, **changes):
+  """How far the hidden states are from a reference's."""
+  config, params = load_pretrained(reference)
+  config = dataclasses.replace(config, **changes)
+  e = np.load(reference / 'expected.npz')
+  hidden = jax.jit(functools.partial(_apply, config=config))(
+    params, e['tokens'], e['segments'], e['mask']
+  )
+  return _relative(hidden[e['mask']], e['hidden'][e['mask']])
+
+
+def gradient_error(reference):
+  """How far the gradient, by every parameter, is from a reference's."""
+  config, params = load_pretrained(reference)
+  _, expected = load_pretrained(reference / 'gradient')
+  e = np.load(reference / 'expected.npz')
+
+  @jax.jit
+  @jax.grad
+  def gradient(params):
+    hidden = _apply(
+      params, e['tokens'], e['segments'], e['mask'], config=config
+    )
+    return jnp.sum(hidden * e['cotangent'])
+
+  return _relative(ravel_pytree(gradient(params))[0], ravel_pytree(expected)[0])
+
+
+@pytest.mark.parametrize('reference', REFERENCES, ids=lambda path: path.name)
+def test_agrees_with_pytorch(reference):
+  assert hidden_error(reference) < 1
+  assert gradient_error(reference) < 1
+
+
+@pytest.mark.parametrize(
+  'reference, change',
+  [
+    ('bert_deep', dict(hidden_act='gelu_new')),
+    ('bert_tanh', dict(hidden_act='gelu')),
+    ('bert_deep', dict(hidden_act='relu')),
+    ('bert_deep', dict(layer_norm_eps=0.0101)),
+    ('bert_deep', dict(num_attention_heads=2)),
+  ],
+)
+def test_a_mistake_is_seen(reference, change):
+  assert hidden_error(GOLDEN / reference, **change) > 10
+
+
+def test_padding_has_no_influence():
+  @jax.jit
+  def real(params, tokens):
+    hidden = _apply(params, tokens, mask=MASK)
+    return jnp.where(MASK[..., None], hidden, 0)
+
+  expected = real(_params(), TOKENS)
+  np.testing.assert_array_equal(
+    real(_params(), jnp.where(MASK, TOKENS, 7)), expected
+  )
+  shorter = _apply(_params(), TOKENS[1:, :3])
+  np.testing.assert_allclose(expected[1:, :3], shorter, rtol=1e-5, atol=1e-6)
+  grads = jax.jit(jax.grad(lambda p: jnp.sum(real(p, TOKENS) ** 2)))(_params())
+  rows = np.abs(grads['tokens']['embedding']).max(-1)
+  np.testing.assert_array_equal(np.flatnonzero(rows), [1, 2, 3, 4, 5, 6, 9])
+
+
+def test_a_sequence_of_padding_alone_is_finite():
+  @jax.jit
+  @jax.value_and_grad
+  def loss(params):
+    return jnp.sum(_apply(params, mask=jnp.zeros_like(MASK)) ** 2)
+
+  value, grads = loss(_params())
+  assert np.isfinite(value) and np.isfinite(ravel_pytree(grads)[0]).all()
+
+
+def test_defaults_are_one_segment_and_no_padding():
+  np.testing.assert_array_equal(
+    _apply(_params()),
+    _apply(_params(), TOKENS, jnp.zeros_like(TOKENS), jnp.full((2, 5), True)),
+  )
+
+
+def test_bfloat16_computes_what_float32_does():
+  expected = _apply(_params(), mask=MASK)
+  model = Bert(CONFIG, jnp.bfloat16)
+  params = model.init(jax.random.key(0), TOKENS)['params']
+  assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype('float32')}
+  actual = model.apply({'params': _params()}, TOKENS, mask=MASK)
+  assert actual.dtype == jnp.bfloat16
+  error = np.asarray(actual, np.float32) - expected
+  # bfloat16 has 8 bits: 1/256 of values around 1, through 4 sublayers.
+  assert 0 < np.sqrt(np.mean(error**2)) < 0.02
+
+
+def test_dropout_is_drawn_from_the_rng_and_off_by_default():
+  def draw(seed, config=CONFIG):
+    rngs = {'dropout': jax.random.key(seed)}
+    return _apply(_params(), config=config, deterministic=False, rngs=rngs)
+
+  np.testing.assert_array_equal(draw(0), draw(0))
+  assert np.abs(draw(0) - draw(1)).max() > 0.1
+  assert np.abs(draw(0) - _apply(_params())).max() > 0.1
+  without = dataclasses.replace(CONFIG, hidden_dropout_prob=0.0)
+  np.testing.assert_array_equal(draw(0, without), _apply(_params()))
+  for text in (
+    jax.make_jaxpr(_apply)(_params()),
+    jax.make_jaxpr(lambda: draw(0, without))(),
+  ):
+    assert 'random_bits' not in str(text)
+
+
+def test_initial_weights():
+  config = dataclasses.replace(
+    CONFIG, vocab_size=1000, intermediate_size=1000, initializer_range=0.5
+  )
+  params = Bert(config).init(jax.random.key(0), TOKENS)['params']
+  layer = params['layer_0']
+  for table in (params['tokens']['embedding'], layer['up']['kernel']):
+    np.testing.assert_allclose(np.std(table), 0.5, rtol=0.03)
+  np.testing.assert_array_equal(layer['up']['bias'], 0)
+  np.testing.assert_array_equal(layer['mlp_norm']['scale'], 1)
+
+
+def test_a_tagger_is_the_encoder_and_a_linear_layer():
+  tagger = TokenTagger(CONFIG, 3, jnp.bfloat16)
+  params = tagger.init(jax.random.key(0), TOKENS)['params']
+  params['encoder'] = _params()
+  logits = tagger.apply({'params': params}, TOKENS, mask=MASK)
+  hidden = Bert(CONFIG, jnp.bfloat16).apply(
+    {'params': _params()}, TOKENS, mask=MASK
+  )
+  assert logits.dtype == jnp.float32 and logits.shape == (2, 5, 3)
+  expected = np.asarray(hidden, np.float64) @ params['head']['kernel']
+  np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+  dropped = tagger.apply(
+    {'params': params},
+    TOKENS,
+    deterministic=False,
+    rngs={'dropout': jax.random.key(0)},
+  )
+  assert np.abs(dropped - logits).max() > 0
+
+
+@pytest.mark.parametrize(
+  'args, message',
+  [
+    ((TOKENS[0],), 'rank'),
+    ((TOKENS, TOKENS[:1]), r'\(1, 5\)'),
+    ((TOKENS, None, MASK[:, :4]), r'\(2, 4\)'),
+    ((TOKENS, None, TOKENS), 'int32'),
+    ((TOKENS.astype(np.float32),), 'float32'),
+  ],
+)
+def test_a_wrong_input_is_refused(args, message):
+  with pytest.raises(AssertionError, match=message):
+    jax.eval_shape(_apply, _params(), *args)
+
+
+def test_too_long_an_input_is_refused():
+  with pytest.raises(ValueError, match='7 tokens .* max_position_embeddings=6'):
+    jax.eval_shape(_apply, _params(), jnp.ones((1, 7), jnp.int32))
+
+
+def test_an_id_outside_the_vocabulary_is_loud():
+  tokens = np.where(TOKENS == 9, CONFIG.vocab_size, TOKENS)
+  assert np.isnan(_apply(_params(), tokens)[1]).all()
+
+
+@pytest.mark.parametrize(
+  'change', [dict(num_attention_heads=3), dict(num_attention_heads=0)]
+)
+def test_heads_have_to_divide_the_hidden_size(change):
+  with pytest.raises(ValueError, match='does not divide hidden_size=8'):
+    dataclasses.replace(CONFIG, **change)
+
+
+def test_an_unknown_activation_is_refused():
+  with pytest.raises(ValueError, match="hidden_act='swish' is not one of"):
+    BertConfig(hidden_act='swish')

@@ -1,0 +1,219 @@
+"""CoNLL files: what is read, what is refused, and what the cache serves."""
+
+import pytest
+
+from train.data import conll
+from train.data.conll import Sentence
+
+_COLUMNS = {'token': 0, 'tag': -1}
+
+
+def _read(path, text, columns=_COLUMNS, scheme='bio'):
+  path.write_bytes(text if isinstance(text, bytes) else text.encode())
+  return list(conll.read_sentences(path, columns=columns, scheme=scheme))
+
+
+@pytest.fixture
+def path(tmp_path):
+  return tmp_path / 'file.conll'
+
+
+def test_sentences_and_their_lines(path):
+  text = 'Ada NNP B-PER\nsleeps VBZ O\n\n\n. . O\n'
+  assert _read(path, text) == [
+    Sentence(['Ada', 'sleeps'], ['B-PER', 'O'], line=1),
+    Sentence(['.'], ['O'], line=5),
+  ]
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    'Ada O\n\nruns O',  # No newline at the end.
+    'Ada O\r\n\r\nruns O\r\n',
+    '\ufeffAda O\n\nruns O\n\n\n',
+    'Ada\tO\n\t\nruns\tO\n \n',
+    'Ada   O \n\nruns  O\n',
+    '-DOCSTART- -X- O\n\nAda O\n-DOCSTART-\nruns O\n\n-DOCSTART- O\n',
+  ],
+  ids=['no newline', 'CRLF', 'BOM', 'tabs', 'padding', 'DOCSTART'],
+)
+def test_forms_of_one_file(path, text):
+  sentences = _read(path, text)
+  assert [(s.tokens, s.tags) for s in sentences] == [
+    (['Ada'], ['O']),
+    (['runs'], ['O']),
+  ]
+
+
+def test_tabs_let_tokens_hold_spaces(path):
+  text = 'New York\tB-LOC\n15\u00a0000\tO\na\u2028b\tO\n'
+  assert _read(path, text)[0].tokens == ['New York', '15\xa0000', 'a\u2028b']
+
+
+def test_columns_in_any_order(path):
+  text = '1 O x Ada\n2 B-PER y Lovelace\n'
+  for columns in ({'token': 3, 'tag': 1}, {'tag': -3, 'token': -1}):
+    sentence = _read(path, text, columns)[0]
+    assert sentence.tokens == ['Ada', 'Lovelace']
+    assert sentence.tags == ['O', 'B-PER']
+
+
+def test_comments_are_told_from_the_token(path):
+  text = '# id 7\n# a longer remark\n# O\n1 O\n# O\n\n#\tO\n#1\tO\n\n# O\n'
+  assert [(s.tokens, s.line) for s in _read(path, text)] == [
+    (['#', '1', '#'], 3),
+    (['#', '#1'], 7),
+    (['#'], 10),
+  ]
+
+
+@pytest.mark.parametrize(
+  'scheme, tags',
+  [
+    ('iob1', 'I-X I-X B-X O I-Y'),
+    ('bio', 'B-X I-X B-X O B-Y'),
+    ('bioes', 'B-X E-X S-X O S-Y'),
+    ('conll', 'I-X E-X I-X O E-Y'),
+  ],
+)
+def test_every_scheme_becomes_bio(path, scheme, tags):
+  text = ''.join(f'w {tag}\n' for tag in tags.split())
+  sentence = _read(path, text, scheme=scheme)[0]
+  assert sentence.tags == ['B-X', 'I-X', 'B-X', 'O', 'B-Y']
+
+
+@pytest.mark.parametrize(
+  'text, message',
+  [
+    ('a O\n\nb\xe4 O\n'.encode('latin-1'), '3: expected UTF-8'),
+    ('a O\nb c O\nd O\n', '2: expected 2 columns, .*, found 3'),
+    ('a O\n# a remark\nd O\n', '2: expected 2 columns, .*, found 3'),
+    ('# remark 1\na O\nb\n', '3: expected 2 columns, .*, found 1'),
+    ('a\tO\n\tO\n', '2: expected a token, found only white space'),
+    ('a\tO\nb\t\n', "2: '' is no tag of the scheme 'bio'"),
+    ('a O\nb PER\n', "2: 'PER' is no tag of the scheme 'bio': expected O or"),
+    ('a O\nb E-PER\n', "2: 'E-PER' is no tag of the scheme 'bio'"),
+    ('# 1\n\n', "1: '1' is no tag"),
+    ('a B-X\nb O\nc I-X\n', "3: 'I-X' starts .* ill-formed .*'conll'"),
+  ],
+)
+def test_malformed(path, text, message):
+  with pytest.raises(ValueError, match=f'^{path}:{message}'):
+    _read(path, text)
+
+
+@pytest.mark.parametrize('tag', [2, -3])
+def test_column_that_is_not_there(path, tag):
+  message = f'{path}:1: expected the tag in column {tag} .*, found 2 columns'
+  with pytest.raises(ValueError, match=message):
+    _read(path, 'a O\n', {'token': 0, 'tag': tag})
+
+
+def test_columns_that_are_not_known(path):
+  with pytest.raises(ValueError, match='Expected the columns token and tag'):
+    _read(path, 'a O\n', {'word': 0, 'tag': 1})
+
+
+def test_unknown_scheme(path):
+  with pytest.raises(ValueError, match="'IOB' is none of conll, iob1, bio, b"):
+    _read(path, 'a O\n', scheme='IOB')
+
+
+@pytest.fixture
+def load(tmp_path):
+  def load(**texts):
+    files = {}
+    for split, text in texts.items():
+      files[split] = tmp_path / f'{split}.conll'
+      files[split].write_text(text)
+    return conll.load(
+      files, columns=_COLUMNS, scheme='bio', cache=tmp_path / 'cache'
+    )
+
+  return load
+
+
+def _tokens(source):
+  return [conll.decode(example).tokens for example in source]
+
+
+def test_load_is_what_is_read_in_order(load, path):
+  text = ''.join(f'{i}\u00e9 B-X\ny I-X\n\n' for i in range(30))
+  data = load(train=text, dev='x O\n')
+  assert list(data) == ['train', 'dev']
+  assert [conll.decode(example) for example in data['train']] == _read(
+    path, text
+  )
+  assert conll.decode(data['train'][7]) == Sentence(
+    ['7\u00e9', 'y'], ['B-X', 'I-X'], line=22
+  )
+  assert len(data['dev']) == 1
+
+
+def test_load_parses_once(load, monkeypatch):
+  load(train='x O\n')
+  monkeypatch.setattr(conll, 'read_sentences', None)
+  assert _tokens(load(train='x O\n')['train']) == [['x']]
+
+
+def test_load_never_serves_a_file_that_changed(load):
+  for token in 'xyx':
+    assert _tokens(load(train=f'{token} O\n')['train']) == [[token]]
+
+
+def test_load_never_serves_other_columns(tmp_path):
+  path = tmp_path / 'train.conll'
+  path.write_text('x y O\n')
+  for column, token in enumerate('xy'):
+    columns = {'token': column, 'tag': 2}
+    data = conll.load(
+      {'train': path}, columns=columns, scheme='bio', cache=tmp_path / 'cache'
+    )
+    assert _tokens(data['train']) == [[token]]
+
+
+def test_load_never_serves_what_was_half_written(load, monkeypatch):
+  def killed(path, **kwargs):
+    yield Sentence(['x'], ['O'], 1)
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(conll, 'read_sentences', killed)
+    with pytest.raises(KeyboardInterrupt):
+      load(train='x O\n\ny O\n')
+  assert _tokens(load(train='x O\n\ny O\n')['train']) == [['x'], ['y']]
+
+
+def test_load_beside_a_faster_process(load, monkeypatch):
+  read = conll.read_sentences
+
+  def slow_read(path, **kwargs):
+    monkeypatch.setattr(conll, 'read_sentences', read)
+    load(train='x O\n')  # The other process starts now and is done first.
+    yield from read(path, **kwargs)
+
+  monkeypatch.setattr(conll, 'read_sentences', slow_read)
+  assert _tokens(load(train='x O\n')['train']) == [['x']]
+
+
+def test_load_is_quiet(load, capfd, caplog):
+  load(train='x O\n')
+  assert capfd.readouterr() == ('', '')
+  assert not caplog.records
+
+
+def test_load_missing_file(tmp_path):
+  files = {'dev': tmp_path / 'none.conll'}
+  with pytest.raises(FileNotFoundError, match=r"none\.conll.*'dev'"):
+    conll.load(files, columns=_COLUMNS, scheme='bio', cache=tmp_path)
+
+
+def test_load_without_sentences(load):
+  with pytest.raises(ValueError, match=r'dev\.conll: expected at least one'):
+    load(train='x O\n', dev='-DOCSTART- O\n\n')
+
+
+def test_load_malformed_file(load):
+  with pytest.raises(ValueError, match=r"train\.conll:3: 'X' is no tag"):
+    load(train='x O\n\ny X\n')

@@ -1,0 +1,312 @@
+"""The program as its users run it, on a corpus of a few sentences."""
+
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+
+import chex
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+import safetensors.numpy
+from seqeval.metrics import f1_score
+
+from configs import default
+from configs import losses as presets
+from train import checkpoint
+from train import compare
+from train import inference
+from train import loop
+
+ROOT = pathlib.Path(__file__).parents[1]
+PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
+PLACES = 'Rome Oslo Bern Kyiv Lima Baku Doha Male'.split()
+
+
+def write_corpus(directory):
+  """Names after `met` are people, after `in` places: easy to learn."""
+  directory.mkdir(exist_ok=True)
+  rng = random.Random(0)
+  for split, size in {'train': 96, 'dev': 24, 'test': 24}.items():
+    sentences = []
+    for _ in range(size):
+      person, place = rng.choice(PEOPLE), rng.choice(PLACES)
+      rows = [('We', 'O'), ('met', 'O'), (person, 'B-PER')]
+      if rng.random() < 0.5:
+        rows += [(rng.choice(PEOPLE), 'I-PER')]
+      rows += [('in', 'O'), (place, 'B-LOC'), ('.', 'O')]
+      sentences.append(''.join(f'{word} {tag}\n' for word, tag in rows))
+    (directory / f'{split}.txt').write_text('\n'.join(sentences))
+
+
+def make_config(tmp_path, loss='cross_entropy'):
+  write_corpus(tmp_path / 'corpus')
+  config = default.get_config()
+  config.loss = presets.get_loss(loss)
+  config.data.dir = str(tmp_path / 'corpus')
+  config.data.cache = str(tmp_path / 'cache')
+  config.model.scratch.update(
+    hidden_size=32, num_hidden_layers=1, intermediate_size=64
+  )
+  config.optimizer.learning_rate = 1e-2
+  config.update(
+    batch_size=8, epochs=2, log_every=4, checkpoint_every=5, max_length=32
+  )
+  return config
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+  """A run that is over: its config, workdir and outcome."""
+  tmp_path = tmp_path_factory.mktemp('trained')
+  config = make_config(tmp_path)
+  workdir = tmp_path / 'run'
+  return config, workdir, loop.train(loop.Run(config, workdir))
+
+
+def run_command(module, *args, **kwargs):
+  return subprocess.run(
+    [sys.executable, '-m', module, *map(str, args)],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+    **kwargs,
+  )
+
+
+def test_it_learns_and_says_so(trained):
+  config, workdir, outcome = trained
+  assert outcome['scores']['test']['micro']['f1'] > 0.9
+  assert set(outcome['scores']) == {'dev', 'test'}
+  assert json.loads((workdir / 'results.json').read_text()) == outcome
+  records = [
+    json.loads(line)
+    for line in (workdir / 'metrics.jsonl').read_text().splitlines()
+  ]
+  assert [r['step'] for r in records if 'loss' in r] == [4, 8, 12, 16, 20, 24]
+  assert [r['step'] for r in records if 'dev' in r] == [12, 24]
+  losses = [r['loss'] for r in records if 'loss' in r]
+  assert losses[-1] < losses[0] / 4
+  page = (workdir / 'report.html').read_text()
+  assert '<svg' in page and 'micro' in page and 'cross_entropy' in page
+
+
+def test_predictions_are_the_score(trained):
+  """Another scorer, over the file that is left, gives the same F1."""
+  _, workdir, outcome = trained
+  text = (workdir / 'predictions' / 'test.conll').read_text()
+  columns = [
+    [row.split() for row in block.splitlines()]
+    for block in text.strip().split('\n\n')
+  ]
+  gold = [[row[1] for row in sentence] for sentence in columns]
+  predicted = [[row[2] for row in sentence] for sentence in columns]
+  assert len(gold) == 24
+  assert f1_score(gold, predicted) == pytest.approx(
+    outcome['scores']['test']['micro']['f1'], rel=1e-12
+  )
+
+
+def test_evaluate_gives_the_same_scores(trained):
+  config, workdir, outcome = trained
+  done = run_command('train.evaluate', f'--workdir={workdir}', '--json')
+  assert json.loads(done.stdout) == outcome['scores']['test'], done.stderr
+  path = f'{config.data.dir}/dev.txt'
+  done = run_command(
+    'train.evaluate', f'--workdir={workdir}', f'--files={path}', '--json'
+  )
+  assert json.loads(done.stdout) == outcome['scores']['dev'], done.stderr
+  done = run_command('train.evaluate', f'--workdir={workdir}', '--split=tset')
+  assert done.returncode and 'tset is none of dev, test, train' in done.stderr
+
+
+def test_predict(trained, tmp_path):
+  _, workdir, _ = trained
+  text = tmp_path / 'in.txt'
+  text.write_text('We met Ann in Rome.\n\n  We met Gus Hal in Oslo .\n')
+  args = f'--workdir={workdir}', f'--input={text}'
+  done = run_command('train.predict', *args, '--format=jsonl')
+  first, empty, last = map(json.loads, done.stdout.splitlines())
+  assert first['text'] == 'We met Ann in Rome.'
+  assert first['entities'] == [
+    {'type': 'PER', 'start': 7, 'end': 10, 'text': 'Ann'},
+    {'type': 'LOC', 'start': 14, 'end': 18, 'text': 'Rome'},
+  ]
+  assert empty == {'text': '', 'entities': []}
+  assert [e['text'] for e in last['entities']] == ['Gus Hal', 'Oslo']
+  output = tmp_path / 'out.conll'
+  assert not run_command('train.predict', *args, f'--output={output}').stderr
+  rows = output.read_text().split('\n')
+  assert rows[:4] == ['We O', 'met O', 'Ann B-PER', 'in O']
+  again = run_command('train.predict', *args, f'--output={output}')
+  assert again.returncode and 'File exists' in again.stderr
+  assert output.read_text().split('\n') == rows
+
+
+def test_a_finished_run_is_left_alone(trained):
+  config, workdir, outcome = trained
+  before = {p: p.stat().st_mtime_ns for p in workdir.rglob('*.json*')}
+  del before[workdir / 'config.json'], before[workdir / 'tokenizer.json']
+  assert loop.train(loop.Run(config, workdir)) == outcome
+  assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_another_experiment_is_refused(trained):
+  config, workdir, _ = trained
+  other = make_config(workdir.parent)
+  other.optimizer.learning_rate = 5e-4
+  with pytest.raises(FileExistsError, match='learning_rate is 0.01 there'):
+    loop.Run(other, workdir)
+  with pytest.raises(FileExistsError, match='holds no run'):
+    loop.Run(config, workdir / 'predictions')
+
+
+def final_state(workdir):
+  manager = checkpoint.open_checkpoints(
+    workdir / inference.CHECKPOINTS, read_only=True
+  )
+  everything = ocp.args.StandardRestore()
+  found = manager.restore(
+    manager.latest_step(),
+    args=ocp.args.Composite(params=everything, rest=everything),
+  )
+  manager.close()
+  return manager.latest_step(), found.params, found.rest
+
+
+def test_killed_between_checkpoints_it_ends_with_the_same_bits(tmp_path):
+  config = make_config(tmp_path, 'tversky')
+  config.update(log_every=1, epochs=20, checkpoint_every=50)
+  path = tmp_path / 'config.py'
+  path.write_text(
+    'import json\nfrom ml_collections import config_dict\n'
+    f'text = {config.to_json()!r}\n'
+    'def get_config():\n'
+    '  return config_dict.ConfigDict(json.loads(text)).lock()\n'
+  )
+  whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+  done = run_command('train', f'--config={path}', f'--workdir={whole}')
+  assert done.returncode == 0, done.stderr
+
+  command = [sys.executable, '-m', 'train', f'--config={path}']
+  with subprocess.Popen(
+    [*command, f'--workdir={killed}'],
+    cwd=ROOT,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+    stdout=subprocess.PIPE,
+    text=True,
+  ) as process:
+    for line in process.stdout:
+      step = line.startswith('step') and int(line[5:].partition('/')[0])
+      saved = {int(p.name) for p in killed.glob('checkpoints/[0-9]*[0-9]')}
+      if saved and step not in saved:
+        process.send_signal(signal.SIGKILL)
+        break
+  assert process.wait() == -signal.SIGKILL
+  assert not (killed / 'results.json').exists()
+  done = run_command('train', f'--config={path}', f'--workdir={killed}')
+  assert done.returncode == 0, done.stderr
+  start = int(re.search(r'goes on from step (\d+) of 240', done.stdout)[1])
+  assert 0 < start < step
+
+  chex.assert_trees_all_equal(final_state(killed), final_state(whole))
+  scores = [
+    json.loads((workdir / 'results.json').read_text())['scores']
+    for workdir in (whole, killed)
+  ]
+  assert scores[0] == scores[1]
+
+
+def test_comparison(tmp_path, capsys):
+  config = make_config(tmp_path)
+  config.epochs = 1
+  config.runs = {
+    'one': {'loss': presets.get_loss('cross_entropy')},
+    'two': {'loss': presets.get_loss('self_adjusting_dice')},
+  }
+  runs = {
+    name: loop.Run(varied, tmp_path / 'both' / name)
+    for name, varied in compare.variations(config).items()
+  }
+  outcomes = compare.compare(runs, tmp_path / 'both')
+  table = capsys.readouterr().out.strip().splitlines()[-3:]
+  assert table[0].split() == [
+    *('dev', 'F1', 'precision', 'recall', 'test', 'F1', 'minutes')
+  ]
+  for line, (name, outcome) in zip(table[1:], outcomes.items(), strict=True):
+    f1 = outcome['scores']['test']['micro']['f1']
+    assert line.startswith(name) and f'{100 * f1:.2f}' in line
+  page = (tmp_path / 'both' / 'report.html').read_text()
+  assert 'one/report.html' in page and '<svg' in page
+  with pytest.raises(FileNotFoundError, match='Did you mean .*one'):
+    inference.load_run(tmp_path / 'both')
+
+
+def test_a_published_encoder_is_the_start(tmp_path, trained):
+  """Training starts at the weights of a checkpoint, not at fresh ones."""
+  config, _, _ = trained
+  golden = ROOT / 'tests' / 'golden' / 'bert_tiny'
+  directory = tmp_path / 'model'
+  directory.mkdir()
+  for name in ('config.json', 'model.safetensors'):
+    (directory / name).write_bytes((golden / name).read_bytes())
+  size = json.loads((golden / 'config.json').read_text())['vocab_size']
+  words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'we', 'met', 'in', '.']
+  words += [f'w{i}' for i in range(size - len(words))]
+  (directory / 'vocab.txt').write_text('\n'.join(words))
+  config = config.copy_and_resolve_references()
+  config.model.pretrained = str(directory)
+  config.max_length = 9
+  run = loop.Run(config, tmp_path / 'run')
+  name = 'embeddings.word_embeddings.weight'
+  stored = safetensors.numpy.load_file(directory / 'model.safetensors')
+  np.testing.assert_array_equal(
+    run.state.params['encoder']['tokens']['embedding'], stored[name]
+  )
+  assert run.model.config.hidden_dropout_prob == config.model.dropout
+  config.max_length = 10_000
+  with pytest.raises(ValueError, match='max_length=10000'):
+    loop.Run(config, tmp_path / 'other')
+
+
+@pytest.mark.parametrize(
+  'changes, text',
+  [
+    ({'data.dir': '/nowhere'}, '/nowhere/.*.txt: no such file'),
+    ({'data.columns.tag': 7}, '.txt:1: expected the tag in column 7'),
+    ({'data.scheme': 'bilou'}, "'bilou' is none of conll, iob1, bio, bioes"),
+    ({'data.scheme': 'bioes'}, ".txt:3: 'B-PER' starts an entity"),
+    ({'data.format': 'xml'}, "data.format is 'conll' or 'synthetic'"),
+    ({'model.pretrained': '/nowhere'}, '/nowhere is not a directory'),
+    ({'loss.name': 'hinge'}, "loss.name: 'hinge' is none of"),
+  ],
+)
+def test_bad_input_stops_at_once_and_leaves_the_workdir(
+  tmp_path, changes, text
+):
+  config = make_config(tmp_path)
+  config.update_from_flattened_dict(changes)
+  workdir = tmp_path / 'run'
+  with pytest.raises((OSError, ValueError), match=text):
+    loop.Run(config, workdir)
+  loop.Run(make_config(tmp_path), workdir)  # Mended, it may have the workdir.
+
+
+def test_one_sentence_for_an_error(tmp_path):
+  for args, text in [
+    (['--config=configs/ner/conll2003.py:focl'], "'focl' is none of"),
+    (['--config=configs/ner/conll.py'], 'configs/ner/conll.py'),
+    (['--config.batchsize=3'], 'config.batchsize'),
+    (['conll2003'], 'not understood: conll2003'),
+    (['--config.batch_size=0', f'--workdir={tmp_path}/a'], 'batch_size'),
+  ]:
+    done = run_command('train', *args)
+    assert done.returncode == 1
+    assert text in done.stderr and done.stderr.startswith('error: ')
+    assert len(done.stderr.splitlines()) == 1, done.stderr

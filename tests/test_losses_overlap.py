@@ -1,0 +1,451 @@
+"""Set losses against the formulas in float64, and the published values."""
+
+import functools
+
+import chex
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+from jax.experimental import checkify
+from jax.sharding import PartitionSpec as P
+from jax.test_util import check_grads
+
+from dicejax import losses
+from dicejax.losses._inputs import one_vs_rest
+
+SOFTMAX = [True, False]
+SETS = [(), 0, (1,), None]
+
+
+def example(softmax, seed=0, shape=(3, 5), classes=4, scale=3.0):
+  rng = np.random.default_rng(seed)
+  if softmax:
+    logits = rng.normal(size=(*shape, classes)) * scale
+    labels = rng.integers(0, classes, shape)
+  else:
+    logits = rng.normal(size=shape) * scale
+    labels = rng.integers(0, 2, shape)
+  return logits.astype(np.float32), labels
+
+
+def check(loss, reference, logits, labels, **kwargs):
+  """Value and gradient of the sum, under jit, against the oracle."""
+  value = jax.jit(functools.partial(loss, **kwargs))(logits, labels)
+  np.testing.assert_allclose(value, reference(logits), rtol=1e-6, atol=1e-7)
+  grad = jax.grad(lambda x: loss(x, labels, **kwargs).sum())(logits)
+  want = oracle.gradient(lambda x: reference(x).sum(), logits)
+  np.testing.assert_allclose(grad, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('softmax', SOFTMAX)
+@pytest.mark.parametrize('axis', SETS)
+@pytest.mark.parametrize('square', [True, False])
+@pytest.mark.parametrize('smooth', [1e-3, 1.0])
+def test_dice_matches_the_formula(softmax, axis, square, smooth):
+  logits, labels = example(softmax)
+
+  def reference(x):
+    of_set = functools.partial(oracle.dice_of_set, smooth=smooth, square=square)
+    return oracle.set_loss(of_set, x, labels, axis=axis, softmax=softmax)
+
+  check(
+    losses.dice,
+    reference,
+    logits,
+    labels,
+    axis=axis,
+    square=square,
+    smooth=smooth,
+  )
+
+
+@pytest.mark.parametrize('softmax', SOFTMAX)
+@pytest.mark.parametrize('axis', SETS)
+@pytest.mark.parametrize('square', [True, False])
+@pytest.mark.parametrize('alpha', [0.01, 0.5, 1.0, 3.0])
+def test_self_adjusting_dice_matches_the_formula(softmax, axis, square, alpha):
+  logits, labels = example(softmax)
+
+  def reference(x):
+    of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=square)
+    return oracle.set_loss(
+      of_set, x, labels, axis=axis, softmax=softmax, alpha=alpha
+    )
+
+  check(
+    losses.self_adjusting_dice,
+    reference,
+    logits,
+    labels,
+    axis=axis,
+    square=square,
+    alpha=alpha,
+  )
+
+
+@pytest.mark.parametrize('softmax', SOFTMAX)
+@pytest.mark.parametrize('axis', SETS)
+@pytest.mark.parametrize('alpha, beta', [(0.5, 0.5), (0.3, 0.7), (1, 0)])
+def test_tversky_matches_the_formula(softmax, axis, alpha, beta):
+  logits, labels = example(softmax)
+
+  def reference(x):
+    of_set = functools.partial(
+      oracle.tversky_of_set, alpha=alpha, beta=beta, smooth=0.5
+    )
+    return oracle.set_loss(of_set, x, labels, axis=axis, softmax=softmax)
+
+  check(
+    losses.tversky,
+    reference,
+    logits,
+    labels,
+    axis=axis,
+    alpha=alpha,
+    beta=beta,
+    smooth=0.5,
+  )
+
+
+@hypothesis.given(
+  st.data(), st.sampled_from([1, 2, 3, 9]), st.sampled_from([0.0, 0.01, 1.0])
+)
+@hypothesis.settings(deadline=None, max_examples=60)
+def test_any_logits(data, classes, alpha):
+  """Adversarial softmax rows: ties, gaps of up to 2e4, one class."""
+  width = {'width': 32, 'min_value': -1e4, 'max_value': 1e4}
+  logits = data.draw(
+    hnp.arrays(
+      np.float32,
+      (3, classes),
+      elements=st.one_of(
+        st.floats(**width), st.sampled_from([0.0, 17.0, -1e4, 1e4])
+      ),
+    )
+  )
+  labels = data.draw(
+    hnp.arrays(np.int32, (3,), elements=st.integers(0, classes - 1))
+  )
+  value, vjp = jax.vjp(
+    lambda x: losses.self_adjusting_dice(x, labels, alpha=alpha), logits
+  )
+  of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=True)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    if classes > 1:
+      want = oracle.set_loss(of_set, logits, labels, softmax=True, alpha=alpha)
+    else:  # p = 1: q = 0^alpha.
+      q = 0.0**alpha
+      want = np.full(3, of_set(np.float64(q), np.float64(1)))
+  np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-6)
+  assert np.isfinite(vjp(jnp.ones(3))[0]).all()
+
+
+def test_one_vs_rest_keeps_its_digits():
+  rows = np.array(
+    [[40.0, 0.0, 1.0], [1e4, 9.9e3, -1e4], [3.0, 3.0, 3.0], [0.0, -50.0, 1e4]]
+  )
+  log_p, log_not_p = oracle.binary_scores(rows, softmax=True)
+  got = one_vs_rest(jnp.asarray(rows, jnp.float32))
+  np.testing.assert_allclose(got, log_p - log_not_p, rtol=3e-7)
+  grad = jax.jacobian(one_vs_rest)(jnp.asarray(rows[0], jnp.float32))
+  # Against the top class nothing but the others: e^0 : e^1.
+  share = np.exp(1) / (1 + np.exp(1))
+  np.testing.assert_allclose(grad[0], [1, share - 1, -share], rtol=1e-6)
+
+
+def test_published_binary_values():
+  """Output of the published module in float64; paper.md has none of its own."""
+  logits = jnp.array([2, -1, 0.5, -3, 1.5, -0.5])
+  labels = jnp.array([1, 0, 1, 0, 0, 1])
+  rows = [
+    # square, alpha, smooth, loss, gradient
+    (False, 0, 1e-4, 0.3745977, '-.023995 .020443 -.053706 .004697'),
+    (False, 0, 1, 0.3212015, '-.019775 .019026 -.044262 .004372'),
+    (False, 0.01, 1, 0.3247680, '-.018083 .018908 -.043481 .004370'),
+    (False, 1, 1, 0.5670500, '.025233 .007921 .018163 .003565'),
+    (True, 0, 1, 0.2128039, '-.010645 .013763 -.039628 .000558'),
+    (True, 0.01, 1e-4, 0.2559648, '-.013689 .015628 -.049714 .000639'),
+    (True, 0.01, 1, 0.2132003, '-.010229 .013765 -.039392 .000563'),
+    (True, 1, 1, 0.4861886, '.036157 .004387 .024188 .000454'),
+  ]
+  for square, alpha, smooth, want, grads in rows:
+    loss, grad = jax.value_and_grad(losses.self_adjusting_dice)(
+      logits, labels, alpha=alpha, smooth=smooth, square=square, axis=None
+    )
+    np.testing.assert_allclose(loss, want, atol=5e-7)
+    np.testing.assert_allclose(
+      grad[:4], np.array(grads.split(), float), atol=1e-6
+    )
+
+
+def test_published_multi_class_values():
+  """Squared and example-level; the published sum over classes is C means."""
+  logits = jnp.array([[2, 0.5, -1], [0, 1, 0.5], [-1, 0, 3], [0.3, 0.2, 0.1]])
+  labels = jnp.array([0, 1, 2, 0])
+  for alpha, want in [(0, 0.1625930), (0.01, 0.1636720), (1, 0.3802621)]:
+    loss = losses.self_adjusting_dice(logits, labels, alpha=alpha)
+    np.testing.assert_allclose(3 * loss.mean(), want, atol=3e-7)
+
+
+@pytest.mark.parametrize('softmax', SOFTMAX)
+def test_identities(softmax):
+  logits, labels = example(softmax)
+  for axis in SETS:
+    dice = losses.dice(logits, labels, axis=axis, smooth=0.7)
+    half = losses.tversky(logits, labels, axis=axis, smooth=0.35)
+    no_decay = losses.self_adjusting_dice(
+      logits, labels, alpha=0, square=False, axis=axis, smooth=0.7
+    )
+    np.testing.assert_allclose(dice, half, rtol=1e-6)
+    np.testing.assert_array_equal(dice, no_decay)
+  whole = losses.dice(logits, labels, axis=None)
+  turned = losses.dice(logits[::-1], labels[::-1], axis=None)
+  np.testing.assert_allclose(whole, turned, rtol=1e-6)
+
+
+@pytest.mark.parametrize('alpha', [0.01, 1.0])
+def test_decay_gradient(alpha):
+  """The full gradient turns at p = 1/(1 + alpha); the stopped one does not."""
+  turn = -np.log(alpha)
+  logits = jnp.array([turn - 1, turn, turn + 1])
+  ones = jnp.ones(3, jnp.int32)
+
+  def grad(decay):
+    loss = functools.partial(
+      losses.self_adjusting_dice, alpha=alpha, decay_gradient=decay
+    )
+    return jax.grad(lambda x: loss(x, ones).sum())(logits)
+
+  full, stop = grad('full'), grad('stop')
+  assert full[0] < 0 < full[2] and abs(full[1]) < 1e-6
+  assert (stop < 0).all()
+  p = jax.nn.sigmoid(logits)
+  weight = (1 - p) ** alpha
+
+  def weighted(x):
+    q = weight * jax.nn.sigmoid(x)
+    return (1 - (2 * q + 1) / (q**2 + 2)).sum()
+
+  np.testing.assert_allclose(stop, jax.grad(weighted)(logits), rtol=1e-4)
+
+
+@pytest.mark.parametrize('softmax', SOFTMAX)
+@pytest.mark.parametrize('axis', SETS)
+@pytest.mark.parametrize('name', ['dice', 'self_adjusting_dice', 'tversky'])
+def test_where_is_slicing_even_over_nan(softmax, axis, name):
+  loss = getattr(losses, name)
+  logits, labels = example(softmax, shape=(5, 6))
+  keep = np.arange(6) < 4
+  poisoned = logits.copy()
+  poisoned[:, 4:] = np.nan
+  ignored = np.where(keep, labels, -100)
+
+  def total(x, y, where):
+    value = loss(x, y, axis=axis, where=where)
+    return value.sum(), value
+
+  whole = jax.value_and_grad(total, has_aux=True)
+  (_, value), grad = whole(poisoned, ignored, keep[None])
+  (_, want), sliced = whole(logits[:, :4], labels[:, :4], None)
+  if axis in [(), 0]:  # Sets that are masked whole remain, as 0.
+    np.testing.assert_array_equal(value[..., 4:], 0)
+    value = value[..., :4]
+  np.testing.assert_allclose(value, want, rtol=1e-6)
+  np.testing.assert_allclose(grad[:, :4], sliced, rtol=1e-6, atol=1e-9)
+  np.testing.assert_array_equal(grad[:, 4:], 0)
+
+
+@pytest.mark.parametrize('smooth', [0.0, 1.0])
+@pytest.mark.parametrize('axis', SETS)
+def test_nothing_left_is_zero(smooth, axis):
+  logits, labels = example(True)
+  value, grad = jax.value_and_grad(
+    lambda x: losses.dice(
+      x, labels, axis=axis, where=np.zeros((3, 5), bool), smooth=smooth
+    ).sum()
+  )(logits)
+  assert value == 0
+  np.testing.assert_array_equal(grad, 0)
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize('softmax', SOFTMAX)
+@pytest.mark.parametrize('alpha', [0.0, 0.01, 1.0])
+@pytest.mark.parametrize('decay_gradient', ['full', 'stop'])
+def test_extreme_logits(dtype, softmax, alpha, decay_gradient):
+  levels = jnp.array([-1e4, -100, -17, 0, 6, 17, 100, 1e4], dtype)
+  logits = levels
+  if softmax:
+    logits = jnp.stack(jnp.meshgrid(levels, levels), -1).reshape(-1, 2)
+  examples = logits.shape[:1]
+  for label in [0, 1]:
+    for axis in [(), None]:
+      loss, grad = jax.value_and_grad(
+        lambda x, label=label, axis=axis: losses.self_adjusting_dice(
+          x,
+          jnp.full(examples, label),
+          alpha=alpha,
+          axis=axis,
+          decay_gradient=decay_gradient,
+        ).sum()
+      )(logits)
+      assert loss.dtype == jnp.float32 and grad.dtype == dtype
+      assert jnp.isfinite(loss) and jnp.isfinite(grad).all()
+
+
+def test_saturated_value_is_the_true_one():
+  """Where p rounds to 1, (1-p)^alpha does not round to 0."""
+  loss = losses.self_adjusting_dice(jnp.array([200.0]), jnp.array([1]))
+  q = np.exp(-2.0)
+  np.testing.assert_allclose(loss, 1 - (2 * q + 1) / (q**2 + 2), rtol=1e-6)
+
+
+def test_float64_stays():
+  with jax.enable_x64(True):
+    logits, labels = example(True)
+    logits = logits.astype(np.float64)
+    got = losses.self_adjusting_dice(logits, labels, alpha=0.3, axis=None)
+    of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=True)
+    want = oracle.set_loss(
+      of_set, logits, labels, axis=None, softmax=True, alpha=0.3
+    )
+    assert got.dtype == jnp.float64
+    np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
+@pytest.mark.parametrize('axis', SETS)
+def test_class_weights(axis):
+  logits, labels = example(True)
+  weights = np.array([0.0, 1.0, 2.0, 0.5])
+  of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=False)
+
+  def reference(x):
+    return oracle.set_loss(
+      of_set, x, labels, axis=axis, softmax=True, class_weights=weights
+    )
+
+  check(
+    losses.dice, reference, logits, labels, axis=axis, class_weights=weights
+  )
+  none = losses.dice(logits, labels, axis=axis, class_weights=np.zeros(4))
+  np.testing.assert_array_equal(none, 0)
+
+
+def test_distributions():
+  logits, labels = example(True)
+  one_hot = jax.nn.one_hot(labels, 4)
+  ids = losses.dice(logits, labels, axis=0)
+  same = losses.dice(logits, one_hot, axis=0, activation='softmax')
+  np.testing.assert_array_equal(ids, same)
+  soft = np.random.default_rng(1).dirichlet(np.ones(4), labels.shape)
+  of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=True)
+  check(
+    losses.dice,
+    lambda x: oracle.set_loss(of_set, x, soft, axis=0, softmax=True),
+    logits,
+    soft,
+    axis=0,
+    square=True,
+    activation='softmax',
+  )
+
+
+def test_transformations():
+  logits, labels = example(True, shape=(8, 5))
+  loss = functools.partial(losses.self_adjusting_dice, alpha=0.3)
+  check_grads(lambda x: loss(x, labels, axis=1), (logits,), 2, rtol=0.02)
+  by_row = jax.vmap(functools.partial(loss, axis=None))(logits, labels)
+  np.testing.assert_allclose(by_row, loss(logits, labels, axis=1), rtol=1e-6)
+  _, scanned = jax.lax.scan(
+    lambda carry, xy: (carry, loss(*xy, axis=None)), 0, (logits, labels)
+  )
+  np.testing.assert_allclose(scanned, by_row, rtol=1e-6)
+  traced = jax.jit(lambda a: loss(logits, labels, alpha=a, axis=1))(0.3)
+  np.testing.assert_allclose(traced, by_row, rtol=1e-6)
+  checked = checkify.checkify(
+    functools.partial(loss, axis=1), errors=checkify.all_checks
+  )
+  error, value = jax.jit(checked)(logits, labels)
+  error.throw()
+  np.testing.assert_allclose(value, by_row, rtol=1e-6)
+
+
+def test_a_set_over_devices():
+  """pmap, shard_map and jit over eight devices give the value of one."""
+  assert jax.device_count() == 8
+  logits, labels = example(True, shape=(8, 5))
+  where = np.arange(5)[None] < np.array([5, 3, 0, 1, 2, 5, 4, 4])[:, None]
+
+  def loss(x, y, where, axis_name=None):
+    return losses.self_adjusting_dice(
+      x, y, alpha=0.3, axis=None, where=where, axis_name=axis_name
+    )
+
+  want, grad = jax.value_and_grad(loss)(logits, labels, where)
+  local = np.mean(
+    [loss(*row) for row in zip(logits, labels, where, strict=True)]
+  )
+  assert abs(local - want) > 1e-3  # The mean of ratios is another number.
+
+  across = functools.partial(loss, axis_name='data')
+  value, mapped = jax.pmap(jax.value_and_grad(across), axis_name='data')(
+    logits[:, None], labels[:, None], where[:, None]
+  )
+  np.testing.assert_allclose(value, np.full(8, want), rtol=1e-6)
+  # Each of the 8 equal losses depends on each shard.
+  np.testing.assert_allclose(mapped[:, 0] / 8, grad, rtol=1e-5, atol=1e-8)
+
+  mesh = jax.sharding.Mesh(np.array(jax.devices()), ('data',))
+  mapped = jax.shard_map(across, mesh=mesh, in_specs=P('data'), out_specs=P())
+  value, sharded = jax.value_and_grad(mapped)(
+    *map(jnp.asarray, (logits, labels, where))
+  )
+  np.testing.assert_allclose(value, want, rtol=1e-6)
+  np.testing.assert_allclose(sharded, grad, rtol=1e-5, atol=1e-8)
+
+  placed = jax.device_put(
+    (logits, labels, where), jax.NamedSharding(mesh, P('data'))
+  )
+  value, sharded = jax.jit(jax.value_and_grad(loss))(*placed)
+  np.testing.assert_allclose(value, want, rtol=1e-6)
+  np.testing.assert_allclose(sharded, grad, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+  'logits, labels, options, error, text',
+  [
+    ((4, 3), (3,), {}, AssertionError, r'\[4, 3\].*\[3\]'),
+    ((4, 3), (4, 2), {}, AssertionError, r'\[4, 3\].*\[4, 2\]'),
+    ((4,), (4, 1), {}, AssertionError, r'\[4\].*\[4, 1\]'),
+    ((4, 3), (4,), {'activation': 'sigmoid'}, ValueError, 'sigmoid'),
+    ((4, 3), (4,), {'activation': 'relu'}, ValueError, 'relu'),
+    ((), (), {'activation': 'softmax'}, ValueError, 'class axis'),
+    ((4, 3), (4,), {'axis': 1}, ValueError, 'axis 1 holds the classes'),
+    ((4, 3), (4,), {'axis': -1}, ValueError, 'axis=-1'),
+    ((4, 3), (4,), {'axis': (0, 0)}, ValueError, r'axis=\(0, 0\)'),
+    ((4, 3), (4,), {'smooth': -1}, ValueError, 'smooth'),
+    ((4, 3), (4,), {'alpha': -0.1}, ValueError, 'alpha'),
+    ((4, 3), (4,), {'decay_gradient': 'no'}, ValueError, 'decay_gradient'),
+    ((4, 3), (4,), {'where': np.ones((4, 1), bool)}, AssertionError, 'where'),
+    ((4, 3), (4,), {'where': np.ones(4)}, AssertionError, 'where: float'),
+    ((4, 3), (4,), {'class_weights': np.ones(2)}, AssertionError, r'\[2\]'),
+    ((4,), (4,), {'class_weights': np.ones(2)}, ValueError, 'softmax'),
+  ],
+)
+def test_bad_input(logits, labels, options, error, text):
+  loss = functools.partial(losses.self_adjusting_dice, **options)
+  with pytest.raises(error, match=text):
+    jax.eval_shape(loss, jnp.zeros(logits), jnp.zeros(labels, jnp.int32))
+
+
+def test_types():
+  with pytest.raises(AssertionError, match='Class ids are int'):
+    losses.dice(jnp.zeros((4, 3)), jnp.zeros(4))
+  with pytest.raises(AssertionError, match='Logits are float'):
+    losses.dice(jnp.zeros((4, 3), jnp.int32), jnp.zeros(4, jnp.int32))
+  chex.assert_shape(losses.dice(jnp.zeros((4, 3)), jnp.zeros((4, 3))), (4, 3))

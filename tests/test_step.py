@@ -1,0 +1,206 @@
+"""Objective, optimizer and step, each against numbers made another way."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from ml_collections import config_dict
+
+from configs import default
+from configs import losses as presets
+from dicejax import losses
+from dicejax.models import BertConfig
+from dicejax.models import TokenTagger
+from train.objective import make_objective
+from train.optimizer import decays
+from train.optimizer import learning_rate
+from train.optimizer import make_optimizer
+from train.parallel import make_shardings
+from train.step import init_state
+from train.step import make_predict_step
+from train.step import make_train_step
+
+LABELS = ('O', 'B-X', 'I-X')
+CONFIG = BertConfig(
+  vocab_size=11,
+  hidden_size=8,
+  num_hidden_layers=1,
+  num_attention_heads=2,
+  intermediate_size=16,
+  initializer_range=0.3,
+)
+
+
+def batch(rows=8, length=6, seed=0):
+  rng = np.random.default_rng(seed)
+  lengths = rng.integers(1, length + 1, rows)
+  lengths[-1] = 0  # A row that only fills the batch.
+  mask = np.arange(length) < lengths[:, None]
+  return {
+    'tokens': rng.integers(1, 11, (rows, length)),
+    'labels': np.where(mask, rng.integers(0, 3, (rows, length)), -1),
+    'mask': mask,
+  }
+
+
+def loss_config(preset, **changes):
+  return config_dict.ConfigDict(presets.get_loss(preset).to_dict() | changes)
+
+
+def logits_for(b, seed=1):
+  rng = np.random.default_rng(seed)
+  return rng.normal(size=(*b['tokens'].shape, 3)).astype(np.float32)
+
+
+def test_elementwise_mean_is_over_real_elements():
+  b = batch()
+  logits, where = logits_for(b), b['labels'] >= 0
+  objective = make_objective(loss_config('cross_entropy'), LABELS)
+  want = losses.cross_entropy(logits[where], b['labels'][where]).mean()
+  got = objective(logits, b['labels'], where)
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_sentence_sets_without_words_do_not_count():
+  b = batch()
+  logits, where = logits_for(b), b['labels'] >= 0
+  objective = make_objective(loss_config('dice', options={'axis': 1}), LABELS)
+  want = np.mean(
+    [
+      losses.dice(x[w], y[w], axis=None)
+      for x, y, w in zip(logits, b['labels'], where, strict=True)
+      if w.any()
+    ]
+  )
+  got = objective(logits, b['labels'], where)
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_a_set_plus_cross_entropy():
+  b = batch()
+  logits, where = logits_for(b), b['labels'] >= 0
+  config = loss_config('tversky', cross_entropy=0.5)
+  got = make_objective(config, LABELS)(logits, b['labels'], where)
+  x, y = logits[where], b['labels'][where]
+  want = losses.tversky(x, y, axis=None, class_weights=[0, 1, 1])
+  want += 0.5 * losses.cross_entropy(x, y).mean()
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_nothing_labelled_is_no_loss():
+  b = batch()
+  nothing = np.full_like(b['labels'], -1)
+  for name in presets.PRESETS:
+    objective = make_objective(loss_config(name), LABELS)
+    loss, grad = jax.value_and_grad(objective)(
+      logits_for(b), nothing, nothing >= 0
+    )
+    assert loss == 0 and not grad.any()
+
+
+@pytest.mark.parametrize(
+  'changes, text',
+  [
+    ({'name': 'hinge'}, "loss.name: 'hinge' is none of cross_entropy"),
+    ({'options': {'gama': 2}}, 'loss.options: .*gama'),
+    ({'options': {'smooth': -1}}, 'loss.options: smooth is at least 0'),
+    ({'class_weights': {'PER': 0.0}}, r"loss.class_weights: no label \['PER'"),
+  ],
+)
+def test_bad_objectives(changes, text):
+  with pytest.raises(ValueError, match=text):
+    make_objective(loss_config('dice', **changes), LABELS)
+
+
+def test_learning_rate():
+  config = default.get_config().optimizer
+  rate = learning_rate(config, 100)
+  peak = config.learning_rate
+  got = [rate(step) for step in (0, 5, 10, 55, 100)]
+  np.testing.assert_allclose(
+    got, [0, peak / 2, peak, peak / 2, 0], rtol=1e-6, atol=1e-12
+  )
+
+
+def test_only_matrices_decay():
+  """With no gradient, a matrix shrinks by rate * decay and a vector stays."""
+  config = default.get_config().optimizer
+  config.warmup = 0.0
+  optimizer = make_optimizer(config, 100)
+  params = {'kernel': jnp.ones((2, 2)), 'bias': jnp.ones(2)}
+  assert decays(params) == {'kernel': True, 'bias': False}
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+  shrunk = 1 - config.learning_rate * config.weight_decay
+  got = optax.apply_updates(params, updates)
+  np.testing.assert_allclose(got['kernel'], shrunk, rtol=1e-7)
+  np.testing.assert_array_equal(got['bias'], 1)
+
+
+def make_step(loss, dropout=0.0, seed=0):
+  config = CONFIG.__class__(
+    **{**CONFIG.__dict__, 'hidden_dropout_prob': dropout}
+  )
+  model = TokenTagger(config, num_labels=3)
+  optimizer = make_optimizer(default.get_config().optimizer, 10)
+  params = model.init(jax.random.key(0), batch()['tokens'])['params']
+  step = make_train_step(
+    model, make_objective(loss_config(loss), LABELS), optimizer, seed
+  )
+  return step, init_state(params, optimizer), model
+
+
+@pytest.mark.parametrize('loss', ['self_adjusting_dice', 'tversky'])
+def test_eight_devices_are_one(loss):
+  """Sharded by rows under jit, sets over the batch stay sets of the batch."""
+  step, state, _ = make_step(loss)
+  shardings = make_shardings(8)
+  assert shardings[1].num_devices == 8
+  sharded = jax.jit(step, in_shardings=shardings, out_shardings=shardings[0])
+  one, eight = state, jax.device_put(state, shardings[0])
+  for i in range(3):
+    one, alone = jax.jit(step)(one, batch(seed=i))
+    eight, together = sharded(eight, batch(seed=i))
+    np.testing.assert_allclose(together['loss'], alone['loss'], rtol=1e-6)
+  for params in (one.params, eight.params):
+    # A key's bias moves all scores of a query alike: its gradient is rounding
+    # alone, which Adam makes as large as any other.
+    del params['encoder']['layer_0']['key']['bias']
+  chex.assert_trees_all_close(one.params, eight.params, rtol=1e-5, atol=2e-6)
+  with pytest.raises(ValueError, match='no multiple of the 8 devices'):
+    make_shardings(12)
+
+
+def test_dropout_is_a_function_of_seed_and_step():
+  step, state, _ = make_step('cross_entropy', dropout=0.5)
+  other, _, _ = make_step('cross_entropy', dropout=0.5, seed=1)
+
+  def loss(step, state):
+    return float(jax.jit(step)(state, batch())[1]['loss'])
+
+  assert loss(step, state) == loss(step, state)
+  assert loss(step, state) != loss(other, state)
+  assert loss(step, state) != loss(step, state._replace(step=state.step + 1))
+
+
+def test_padding_changes_nothing():
+  step, state, model = make_step('self_adjusting_dice')
+  b = batch()
+  wider = {
+    'tokens': np.pad(b['tokens'], ((0, 2), (0, 3)), constant_values=5),
+    'labels': np.pad(b['labels'], ((0, 2), (0, 3)), constant_values=-1),
+    'mask': np.pad(b['mask'], ((0, 2), (0, 3))),
+  }
+  near, metrics = jax.jit(step)(state, b)
+  far, padded = jax.jit(step)(state, wider)
+  np.testing.assert_allclose(padded['loss'], metrics['loss'], rtol=1e-6)
+  np.testing.assert_allclose(
+    padded['grad_norm'], metrics['grad_norm'], rtol=1e-5
+  )
+  predict = jax.jit(make_predict_step(model))
+  real = b['mask']
+  np.testing.assert_array_equal(
+    predict(near.params, wider)[:8, :6][real], predict(near.params, b)[real]
+  )

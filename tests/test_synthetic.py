@@ -1,0 +1,125 @@
+"""The made-up corpus: its imbalance, its tags, its bytes; its tokenizer."""
+
+import collections
+import json
+
+import pytest
+import tokenizers
+
+from dicejax import metrics
+from train.data import conll
+from train.data import synthetic
+
+_SIZES = {'train': 1000, 'dev': 400}
+
+
+def _read(path):
+  # In the strict scheme: an ill-formed sequence would raise.
+  columns = {'token': 0, 'tag': 1}
+  return [*conll.read_sentences(path, columns=columns, scheme='bio')]
+
+
+@pytest.fixture(scope='module')
+def paths(tmp_path_factory):
+  directory = tmp_path_factory.mktemp('corpus')
+  return synthetic.write_corpus(directory, seed=0, sizes=_SIZES)
+
+
+@pytest.fixture(scope='module')
+def sentences(paths):
+  return _read(paths['train'])
+
+
+@pytest.mark.parametrize('imbalance', [3, 10.5, 50, 200])
+def test_imbalance_and_size_of_every_split(tmp_path, imbalance):
+  sizes = {'train': 2000, 'test': 1000}
+  paths = synthetic.write_corpus(
+    tmp_path, seed=1, sizes=sizes, imbalance=imbalance
+  )
+  for split, size in sizes.items():
+    sentences = _read(paths[split])
+    assert len(sentences) == size
+    tags = [tag for sentence in sentences for tag in sentence.tags]
+    outside = tags.count('O')
+    ratio = outside / (len(tags) - outside)
+    assert ratio == pytest.approx(imbalance, rel=0.05)
+
+
+@pytest.mark.parametrize(
+  'size, imbalance', [(1000, 1.5), (20, 200), (1000, 1e6), (0, 50)]
+)
+def test_imbalance_out_of_reach(tmp_path, size, imbalance):
+  with pytest.raises(ValueError, match=f"{size} sentences of 'dev' have "):
+    synthetic.write_corpus(
+      tmp_path, seed=0, sizes={'dev': size}, imbalance=imbalance
+    )
+
+
+def test_same_seed_same_bytes(tmp_path, paths):
+  again = synthetic.write_corpus(tmp_path, seed=0, sizes=_SIZES)
+  for split, path in paths.items():
+    assert again[split].read_bytes() == path.read_bytes()
+
+
+def test_a_split_does_not_depend_on_the_others(tmp_path, paths):
+  alone = synthetic.write_corpus(tmp_path, seed=0, sizes={'dev': _SIZES['dev']})
+  assert alone['dev'].read_bytes() == paths['dev'].read_bytes()
+
+
+def test_seeds_and_splits_differ(tmp_path, paths, sentences):
+  other = synthetic.write_corpus(tmp_path, seed=1, sizes=_SIZES)
+  train = {tuple(sentence.tokens) for sentence in sentences}
+  for path in (other['train'], paths['dev']):
+    tokens = [tuple(sentence.tokens) for sentence in _read(path)]
+    # Sentences without a slot are in all of them.
+    assert sum(sentence in train for sentence in tokens) < len(tokens) / 5
+
+
+def test_words_are_ambiguous(sentences):
+  kinds = collections.defaultdict(set)
+  types = set()
+  for sentence in sentences:
+    types |= {span.type for span in metrics.entity_spans(sentence.tags)}
+    for token, tag in zip(sentence.tokens, sentence.tags, strict=True):
+      kinds[token.lower()].add(tag == 'O')
+  assert types == {'PER', 'ORG', 'LOC', 'DATE', 'EMAIL', 'PHONE'}
+  # These tokens are entities here and plain words there.
+  ambiguous = {token for token, kind in kinds.items() if len(kind) == 2}
+  assert {'may', 'and', ','} <= ambiguous
+  assert len(ambiguous) > 30
+
+
+def test_wordpiece_is_the_same_every_time(tmp_path, sentences):
+  tokens = [sentence.tokens for sentence in sentences]
+  paths = [
+    synthetic.train_wordpiece(tokens, tmp_path / name, vocab_size=1500)
+    for name in 'ab'
+  ]
+  assert paths[0].name == 'tokenizer.json'
+  assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_wordpiece_is_berts(tmp_path, sentences):
+  tokens = [sentence.tokens for sentence in sentences]
+  path = synthetic.train_wordpiece(tokens, tmp_path, vocab_size=1500)
+  tokenizer = tokenizers.Tokenizer.from_file(str(path))
+  assert tokenizer.get_vocab_size() == 1500
+  special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
+  assert [tokenizer.id_to_token(i) for i in range(5)] == special
+  added = json.loads(path.read_text())['added_tokens']
+  assert [token['content'] for token in added] == special
+  for words in tokens:
+    encoding = tokenizer.encode(words, is_pretokenized=True)
+    assert '[UNK]' not in encoding.tokens
+    first, *inner, last = encoding.tokens
+    assert (first, last) == ('[CLS]', '[SEP]')
+    text = ''.join(token.removeprefix('##') for token in inner)
+    assert text == ''.join(words)
+  pair = tokenizer.encode('The house', 'the street')
+  assert pair.tokens.count('[SEP]') == 2
+  assert pair.type_ids[0] == 0 and pair.type_ids[-1] == 1
+
+
+def test_wordpiece_too_small(tmp_path):
+  with pytest.raises(ValueError, match='at least 9, got 8'):
+    synthetic.train_wordpiece([['ab']], tmp_path, vocab_size=8)

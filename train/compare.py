@@ -1,0 +1,41 @@
+"""Variations of one config, trained one after another, in one table."""
+
+import pathlib
+from collections.abc import Mapping
+
+from ml_collections import config_dict
+
+from train import loop
+from train import report
+
+
+def variations(config: config_dict.ConfigDict) -> dict:
+  """The configs that `config.runs` names: copies with other sections.
+
+  Raises:
+    ValueError: a variation of a section that there is not.
+  """
+  varied = {}
+  for name, sections in config.runs.items():
+    varied[name] = config_dict.ConfigDict(config.to_dict()).lock()
+    varied[name].runs = {}
+    for section, value in sections.to_dict().items():
+      if section not in config:
+        raise ValueError(f'runs.{name}: a config has no {section!r}.')
+      varied[name][section] = value
+  return varied
+
+
+def compare(runs: Mapping[str, loop.Run], workdir: pathlib.Path) -> dict:
+  """Trains runs in folders of one workdir; prints and writes one table.
+
+  Returns:
+    name → what `loop.train` returns.
+  """
+  outcomes = {}
+  for name, run in runs.items():
+    print(f'{name}:', flush=True)
+    outcomes[name] = loop.train(run)
+  print('\n' + report.format_table(report.comparison_rows(outcomes)))
+  report.write_comparison(workdir, outcomes)
+  return outcomes

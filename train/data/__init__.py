@@ -1,0 +1,1 @@
+"""Data sets: readers of public file formats, prepared once, read at random."""

@@ -1,0 +1,113 @@
+"""Tags from a model: in a run's evaluations, and from a run that is over."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tokenizers
+from ml_collections import config_dict
+
+from dicejax.models import BertConfig
+from train import checkpoint
+from train.data.batches import batches_in_order
+from train.parallel import make_shardings
+from train.step import make_predict_step
+from train.tasks.tagging import Sentences
+from train.tasks.tagging import Tagging
+
+# The files of a workdir that runs and commands share.
+CONFIG = 'config.json'
+TOKENIZER = 'tokenizer.json'
+CHECKPOINTS = 'checkpoints'
+
+Predictor = Callable[[Any, Sentences], list[list[str]]]
+
+
+def make_predictor(task: Tagging, model, batch_size: int) -> Predictor:
+  """`(params, sentences) -> tags` of every word, in the order given."""
+  replicated, by_example = make_shardings(batch_size)
+  step = jax.jit(
+    make_predict_step(model), in_shardings=(replicated, by_example)
+  )
+
+  def predict(params, sentences):
+    examples = task.examples(sentences)
+    tags = [[]] * len(sentences)
+    pending = []
+    for indices, batch in batches_in_order(examples, task.fill, batch_size):
+      # Fetched only below: the host prepares a batch while one is computed.
+      pending.append((indices, step(params, batch)))
+    for indices, labels in jax.device_get(pending):
+      for i, row in zip(indices, labels, strict=False):
+        tags[i] = task.decode(examples[i], row, len(sentences[i].tokens))
+    return tags
+
+  return predict
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+  """The best of a run.
+
+  Attributes:
+    config: of the run.
+    step: of the parameters.
+    predict: `sentences -> tags` of every word.
+    task: with the run's tokenizer and labels.
+  """
+
+  config: config_dict.ConfigDict
+  step: int
+  predict: Callable[[Sentences], list[list[str]]]
+  task: Tagging
+
+
+def load_run(workdir: pathlib.Path) -> TrainedRun:
+  """Reads the best checkpoint of a run; needs none of its data.
+
+  Raises:
+    FileNotFoundError: the workdir holds no run, or one without a checkpoint
+      that was evaluated.
+  """
+  path = workdir / CONFIG
+  if not path.is_file():
+    inside = ', '.join(str(p.parent) for p in workdir.glob(f'*/{CONFIG}'))
+    raise FileNotFoundError(
+      f'{workdir} holds no run: there is no {path}.'
+      + (f' Did you mean {inside}?' if inside else '')
+    )
+  config = config_dict.ConfigDict(json.loads(path.read_text()))
+  directory = workdir / CHECKPOINTS
+  step = None
+  if directory.is_dir():
+    manager = checkpoint.open_checkpoints(directory, read_only=True)
+    step = manager.best_step()
+  if step is None:
+    raise FileNotFoundError(f'{directory} has no checkpoint with a score yet.')
+  meta = checkpoint.read_meta(manager, step)
+  task = Tagging(
+    tokenizers.Tokenizer.from_file(str(workdir / TOKENIZER)),
+    tuple(meta['labels']),
+    config.max_length,
+  )
+  model = task.model(BertConfig(**meta['encoder']), config.model.dtype)
+  replicated, _ = make_shardings(config.batch_size)
+  params = checkpoint.restore_params(
+    manager, step, abstract_params(model, replicated)
+  )
+  manager.close()
+  predict = make_predictor(task, model, config.batch_size)
+  return TrainedRun(config, step, lambda s: predict(params, s), task)
+
+
+def abstract_params(model, sharding):
+  """Shapes, types and places of a model's parameters; takes no memory."""
+  tokens = jnp.zeros((1, 1), jnp.int32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), tokens)['params']
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
+  )

@@ -1,0 +1,69 @@
+"""The scalar to minimise: a loss of dicejax by name, one mean over a batch."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dicejax import losses
+
+
+def make_objective(
+  config, labels: Sequence[str]
+) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+  """The objective that the part `loss` of a config describes.
+
+  Args:
+    config: name, options, class_weights, cross_entropy.
+    labels: names of the classes, in order.
+
+  Returns:
+    `(logits, labels, where) -> scalar`, for arrays as the losses take them:
+    the mean over the sets (for an element-wise loss: the elements) that have
+    an element.
+
+  Raises:
+    ValueError: an unknown loss, option or label.
+  """
+  if config.name not in losses.__all__:
+    known = ', '.join(losses.__all__)
+    raise ValueError(f'loss.name: {config.name!r} is none of {known}.')
+  if unknown := set(config.class_weights) - set(labels):
+    raise ValueError(
+      f'loss.class_weights: no label {sorted(unknown)}, only {list(labels)}.'
+    )
+  options = dict(config.options)
+  if config.class_weights:
+    weights = [config.class_weights.get(label, 1.0) for label in labels]
+    options['class_weights'] = np.array(weights, np.float32)
+  loss = getattr(losses, config.name)
+  _try(loss, options, len(labels))
+
+  def objective(logits, labels, where):
+    values = loss(logits, labels, where=where, **options)
+    total = _mean(values, where, options.get('axis', ()))
+    if config.cross_entropy:
+      other = losses.cross_entropy(logits, labels, where=where)
+      total += config.cross_entropy * _mean(other, where, ())
+    return total
+
+  return objective
+
+
+def _mean(values, where, axis):
+  """Mean over the sets that have an element; the others are 0."""
+  # Divided once, by what is there: a mean of means would weigh a padded
+  # sentence as much as a full one.
+  return values.sum() / jnp.maximum(where.any(axis).sum(), 1)
+
+
+def _try(loss, options, num_labels):
+  """Raises now, for options that the loss would refuse in the first step."""
+  logits = jax.ShapeDtypeStruct((1, 1, num_labels), jnp.float32)
+  labels = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+  try:
+    jax.eval_shape(lambda x, y: loss(x, y, **options), logits, labels)
+  except (TypeError, ValueError, AssertionError) as error:
+    raise ValueError(f'loss.options: {error}') from error

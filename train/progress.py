@@ -1,0 +1,86 @@
+"""What a run shows and records while it trains."""
+
+import json
+import math
+import pathlib
+import time
+
+import jax
+import numpy as np
+import tqdm
+
+
+class Progress:
+  """A bar on a terminal, plain lines elsewhere, metrics.jsonl always."""
+
+  def __init__(self, workdir: pathlib.Path, start: int, total: int):
+    self._file = (workdir / 'metrics.jsonl').open('a')
+    self._total = total
+    self._bar = tqdm.tqdm(
+      initial=start,
+      total=total,
+      unit='step',
+      disable=None,  # Where standard error is no terminal.
+      dynamic_ncols=True,
+    )
+    self._began, self._start = time.monotonic(), start
+    self._clear()
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self._bar.close()
+    self._file.close()
+
+  def advance(self, metrics: dict[str, jax.Array], examples: int) -> None:
+    """Notes a step; does not wait for its metrics."""
+    self._metrics.append(metrics)
+    self._examples += examples
+    self._bar.update()
+
+  def log(self, step: int, **values: float) -> None:
+    """Records the means since the last record, and shows them.
+
+    Raises:
+      FloatingPointError: the loss is not finite.
+    """
+    metrics = jax.device_get(self._metrics)  # Waits for the last step.
+    speed = self._examples / (time.monotonic() - self._window)
+    means = {
+      name: float(np.mean([m[name] for m in metrics])) for name in metrics[0]
+    }
+    self._record(step, **means, **values, examples_per_second=speed)
+    loss = means['loss']
+    if not math.isfinite(loss):
+      raise FloatingPointError(
+        f'The loss is {loss} in the {len(metrics)} steps up to {step}.'
+      )
+    self._bar.set_postfix_str(f'loss {loss:.4f}, {speed:.0f} examples/s')
+    if self._bar.disable:
+      spent = time.monotonic() - self._began
+      left = spent / (step - self._start) * (self._total - step)
+      print(
+        f'step {step}/{self._total}: loss {loss:.4f}, {speed:.0f} examples/s, '
+        f'{left // 60:.0f}:{left % 60:02.0f} left',
+        flush=True,
+      )
+    self._clear()
+
+  def log_scores(self, step: int, scores: dict) -> None:
+    """Records an evaluation on dev, and shows its micro scores."""
+    self._record(step, dev=scores)
+    micro = scores['micro']
+    self._bar.write(
+      f'step {step}/{self._total}: dev precision {micro["precision"]:.2%}, '
+      f'recall {micro["recall"]:.2%}, F1 {micro["f1"]:.2%}'
+    )
+    self._clear()  # An evaluation is no training time.
+
+  def _record(self, step, **values):
+    self._file.write(json.dumps({'step': step, **values}) + '\n')
+    self._file.flush()
+
+  def _clear(self):
+    self._metrics, self._examples = [], 0
+    self._window = time.monotonic()

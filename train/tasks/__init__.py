@@ -1,0 +1,1 @@
+"""Tasks: features, head, decoding and metric of a kind of experiment."""
