@@ -66,7 +66,7 @@ def trained(tmp_path_factory):
   tmp_path = tmp_path_factory.mktemp('trained')
   config = make_config(tmp_path)
   workdir = tmp_path / 'run'
-  return config, workdir, loop.train(loop.Run(config, workdir))
+  return config, workdir, loop.train(loop.prepare(config, workdir))
 
 
 def run_command(module, *args, **kwargs):
@@ -153,7 +153,7 @@ def test_a_finished_run_is_left_alone(trained):
   config, workdir, outcome = trained
   before = {p: p.stat().st_mtime_ns for p in workdir.rglob('*.json*')}
   del before[workdir / 'config.json'], before[workdir / 'tokenizer.json']
-  assert loop.train(loop.Run(config, workdir)) == outcome
+  assert loop.train(loop.prepare(config, workdir)) == outcome
   assert before == {p: p.stat().st_mtime_ns for p in before}
 
 
@@ -162,9 +162,9 @@ def test_another_experiment_is_refused(trained):
   other = make_config(workdir.parent)
   other.optimizer.learning_rate = 5e-4
   with pytest.raises(FileExistsError, match='learning_rate is 0.01 there'):
-    loop.Run(other, workdir)
+    loop.prepare(other, workdir)
   with pytest.raises(FileExistsError, match='holds no run'):
-    loop.Run(config, workdir / 'predictions')
+    loop.prepare(config, workdir / 'predictions')
 
 
 def final_state(workdir):
@@ -231,7 +231,7 @@ def test_comparison(tmp_path, capsys):
     'two': {'loss': presets.get_loss('self_adjusting_dice')},
   }
   runs = {
-    name: loop.Run(varied, tmp_path / 'both' / name)
+    name: loop.prepare(varied, tmp_path / 'both' / name)
     for name, varied in compare.variations(config).items()
   }
   outcomes = compare.compare(runs, tmp_path / 'both')
@@ -263,16 +263,16 @@ def test_a_published_encoder_is_the_start(tmp_path, trained):
   config = config.copy_and_resolve_references()
   config.model.pretrained = str(directory)
   config.max_length = 9
-  run = loop.Run(config, tmp_path / 'run')
+  run = loop.prepare(config, tmp_path / 'run')
   name = 'embeddings.word_embeddings.weight'
   stored = safetensors.numpy.load_file(directory / 'model.safetensors')
   np.testing.assert_array_equal(
     run.state.params['encoder']['tokens']['embedding'], stored[name]
   )
-  assert run.model.config.hidden_dropout_prob == config.model.dropout
+  assert run.meta['encoder']['hidden_dropout_prob'] == config.model.dropout
   config.max_length = 10_000
   with pytest.raises(ValueError, match='max_length=10000'):
-    loop.Run(config, tmp_path / 'other')
+    loop.prepare(config, tmp_path / 'other')
 
 
 @pytest.mark.parametrize(
@@ -294,15 +294,18 @@ def test_bad_input_stops_at_once_and_leaves_the_workdir(
   config.update_from_flattened_dict(changes)
   workdir = tmp_path / 'run'
   with pytest.raises((OSError, ValueError), match=text):
-    loop.Run(config, workdir)
-  loop.Run(make_config(tmp_path), workdir)  # Mended, it may have the workdir.
+    loop.prepare(config, workdir)
+  loop.prepare(
+    make_config(tmp_path), workdir
+  )  # Mended, it may have the workdir.
 
 
 def test_one_sentence_for_an_error(tmp_path):
   for args, text in [
     (['--config=configs/ner/conll2003.py:focl'], "'focl' is none of"),
     (['--config=configs/ner/conll.py'], 'configs/ner/conll.py'),
-    (['--config.batchsize=3'], 'config.batchsize'),
+    (['--config.batchsize=3'], 'Did you mean "batch_size"'),
+    (['--config.batch_size=x'], 'batch_size=x'),
     (['conll2003'], 'not understood: conll2003'),
     (['--config.batch_size=0', f'--workdir={tmp_path}/a'], 'batch_size'),
   ]:

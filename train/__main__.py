@@ -15,9 +15,8 @@ from ml_collections import config_flags
 
 from train import cli
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', 'configs/quickstart.py', 'The experiment, one of configs/.'
-)
+_CONFIG = cli.define_config(default='configs/quickstart.py')
+flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Where the run goes; by default in runs/, named as it is.'
 )
@@ -41,12 +40,12 @@ def main():
   if config.runs:
     # All are checked before the first one trains.
     runs = {
-      name: loop.Run(varied, workdir / name)
+      name: loop.prepare(varied, workdir / name)
       for name, varied in compare.variations(config).items()
     }
     compare.compare(runs, workdir)
   else:
-    outcome = loop.train(loop.Run(config, workdir))
+    outcome = loop.train(loop.prepare(config, workdir))
     for split, scores in sorted(outcome['scores'].items()):
       table = report.format_table(report.score_rows(scores))
       print(f'\n{split}, after step {outcome["best_step"]}:\n{table}')

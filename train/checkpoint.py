@@ -61,23 +61,21 @@ def restore(
   manager: ocp.CheckpointManager, step: int, like: TrainState
 ) -> TrainState:
   """The state at a step, placed as `like` is."""
-  abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+  like = jax.tree.map(abstract, like)
   found = manager.restore(
     step,
     args=ocp.args.Composite(
-      params=ocp.args.StandardRestore(abstract.params),
-      rest=ocp.args.StandardRestore({'opt_state': abstract.opt_state}),
+      params=ocp.args.StandardRestore(like.params),
+      rest=ocp.args.StandardRestore({'opt_state': like.opt_state}),
     ),
   )
   placed = jax.device_put(jax.numpy.int32(step), like.step.sharding)
   return TrainState(placed, found['params'], found['rest']['opt_state'])
 
 
-def restore_params(
-  manager: ocp.CheckpointManager, step: int, abstract: Any
-) -> Any:
-  """The parameters alone, as the shapes and shardings of `abstract` say."""
-  args = ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
+def restore_params(manager: ocp.CheckpointManager, step: int, like: Any) -> Any:
+  """The parameters alone, as the shapes and shardings of `like` say."""
+  args = ocp.args.Composite(params=ocp.args.StandardRestore(like))
   return manager.restore(step, args=args)['params']
 
 
@@ -85,6 +83,11 @@ def read_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
   """What `save` was given as meta."""
   args = ocp.args.Composite(meta=ocp.args.JsonRestore())
   return manager.restore(step, args=args)['meta']
+
+
+def abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
+  """Shape, type and place of an array, without its values."""
+  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
 
 def _score(metrics):

@@ -1,11 +1,22 @@
 """What the commands share: quiet logs, and errors in one sentence."""
 
+import contextlib
 import sys
 from collections.abc import Callable
+from collections.abc import Iterator
 
 from absl import app
 from absl import flags
 from absl import logging
+from ml_collections import config_flags
+
+
+def define_config(default: str) -> flags.FlagHolder:
+  """The flag `--config`, and `--config.KEY` for every key of the file."""
+  with _one_sentence():
+    return config_flags.DEFINE_config_file(
+      'config', default, 'The experiment, one of configs/.'
+    )
 
 
 def run(main: Callable[[], None]) -> None:
@@ -33,9 +44,18 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _parse(argv):
-  try:
+  with _one_sentence():
     return flags.FLAGS(argv)
+
+
+@contextlib.contextmanager
+def _one_sentence() -> Iterator[None]:
+  try:
+    yield
   except flags.Error as error:
     # The last line of a traceback, where a config file raised something.
-    *_, sentence = str(error).strip().splitlines()
-    sys.exit(f'error: {sentence.strip()}')
+    sys.exit(f'error: {str(error).strip().splitlines()[-1]}')
+  except AttributeError as error:
+    # Of a key that the config does not have; the text is a repr.
+    lines = str(error).strip('"\'').replace("\\'", "'").split('\\n')
+    sys.exit(f'error: no such key: {". ".join(lines)}')

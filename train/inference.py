@@ -96,18 +96,10 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   )
   model = task.model(BertConfig(**meta['encoder']), config.model.dtype)
   replicated, _ = make_shardings(config.batch_size)
-  params = checkpoint.restore_params(
-    manager, step, abstract_params(model, replicated)
-  )
+  tokens = jnp.zeros((1, 1), jnp.int32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), tokens)['params']
+  like = jax.tree.map(lambda x: x.update(sharding=replicated), shapes)
+  params = checkpoint.restore_params(manager, step, like)
   manager.close()
   predict = make_predictor(task, model, config.batch_size)
   return TrainedRun(config, step, lambda s: predict(params, s), task)
-
-
-def abstract_params(model, sharding):
-  """Shapes, types and places of a model's parameters; takes no memory."""
-  tokens = jnp.zeros((1, 1), jnp.int32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), tokens)['params']
-  return jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
-  )

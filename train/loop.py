@@ -4,6 +4,8 @@ import dataclasses
 import json
 import pathlib
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,84 +25,100 @@ from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
 from train.parallel import make_shardings
 from train.progress import Progress
+from train.step import TrainState
 from train.step import init_state
 from train.step import make_train_step
 from train.tasks import tagging
 
 
+@dataclasses.dataclass(frozen=True)
 class Run:
   """An experiment in its workdir, checked and ready to train.
 
-  Making one reads the data and the weights, and raises whatever is wrong with
-  them before a step is made: OSError and ValueError, in one sentence. The same
-  config in the same workdir goes on from the last checkpoint.
+  Attributes:
+    config: of the experiment.
+    workdir: where all of it goes.
+    sentences: by split.
+    task: features and decoding.
+    meta: what a checkpoint needs besides the parameters.
+    batches: of the training split.
+    step: `(state, batch) -> state, metrics`, compiled where it is needed.
+    predict: `(params, sentences) -> tags`.
+    state: before the first step.
   """
 
-  def __init__(self, config: config_dict.ConfigDict, workdir: pathlib.Path):
-    check_config(config)
-    check_workdir(config, workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    self.config, self.workdir = config, workdir
-    self.sentences = tagging.read_splits(config, workdir)
-    tokenizer, encoder, weights = _encoder(
-      config, workdir, self.sentences['train']
-    )
-    labels = tagging.get_labels(self.sentences['train'])
-    self.task = tagging.Tagging(tokenizer, labels, config.max_length)
-    for split, sentences in self.sentences.items():
-      if message := self.task.describe_cut(sentences):
-        print(f'{split}: {message}')
-    self.meta = {'labels': labels, 'encoder': dataclasses.asdict(encoder)}
-    self.model = self.task.model(encoder, config.model.dtype)
-    self.batches = TrainingBatches(
-      self.task.examples(self.sentences['train']),
-      self.task.fill,
-      batch_size=config.batch_size,
-      epochs=config.epochs,
-      seed=config.seed,
-    )
-    self.optimizer = make_optimizer(config.optimizer, len(self.batches))
-    self.shardings = make_shardings(config.batch_size)
-    self.step = jax.jit(
-      make_train_step(
-        self.model,
-        make_objective(config.loss, labels),
-        self.optimizer,
-        config.seed,
-      ),
-      in_shardings=self.shardings,
-      out_shardings=self.shardings[0],
+  config: config_dict.ConfigDict
+  workdir: pathlib.Path
+  sentences: dict[str, tagging.Sentences]
+  task: tagging.Tagging
+  meta: dict[str, Any]
+  batches: TrainingBatches
+  step: Callable
+  predict: inference.Predictor
+  state: TrainState
+
+
+def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
+  """Reads the data and the weights, and finds what is wrong with them.
+
+  The same config in the same workdir goes on from the last checkpoint.
+
+  Raises:
+    OSError, ValueError: in one sentence, before a step is made.
+  """
+  check_config(config)
+  check_workdir(config, workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  sentences = tagging.read_splits(config, workdir)
+  tokenizer, encoder, weights = _encoder(config, workdir, sentences['train'])
+  labels = tagging.get_labels(sentences['train'])
+  task = tagging.Tagging(tokenizer, labels, config.max_length)
+  for split in sentences:
+    if message := task.describe_cut(sentences[split]):
+      print(f'{split}: {message}')
+  batches = TrainingBatches(
+    task.examples(sentences['train']),
+    task.fill,
+    batch_size=config.batch_size,
+    epochs=config.epochs,
+    seed=config.seed,
+  )
+  model = task.model(encoder, config.model.dtype)
+  optimizer = make_optimizer(config.optimizer, len(batches))
+  objective = make_objective(config.loss, labels)
+  replicated, by_example = make_shardings(config.batch_size)
+  params = _init(model, config.seed)
+  if weights is not None:
+    params['encoder'] = weights
+  run = Run(
+    config=config,
+    workdir=workdir,
+    sentences=sentences,
+    task=task,
+    meta={'labels': labels, 'encoder': dataclasses.asdict(encoder)},
+    batches=batches,
+    step=jax.jit(
+      make_train_step(model, objective, optimizer, config.seed),
+      in_shardings=(replicated, by_example),
+      out_shardings=replicated,
       donate_argnums=0,
-    )
-    self.predict = inference.make_predictor(
-      self.task, self.model, config.batch_size
-    )
-    self.state = self._initial_state(weights)
-    # Last: a workdir with a config is one whose run can start.
-    report.write_whole(
-      workdir / inference.CONFIG, config.to_json(indent=2) + '\n'
-    )
-
-  def _initial_state(self, weights):
-    replicated, _ = self.shardings
-
-    @jax.jit
-    def init():
-      tokens = jnp.zeros((1, 1), jnp.int32)
-      key = jax.random.key(self.config.seed)
-      return self.model.init(key, tokens)['params']
-
-    params = init()
-    if weights is not None:
-      params |= {'encoder': weights}
-    return jax.device_put(init_state(params, self.optimizer), replicated)
+    ),
+    predict=inference.make_predictor(task, model, config.batch_size),
+    state=jax.device_put(init_state(params, optimizer), replicated),
+  )
+  # Last: a workdir with a config is one whose run can start.
+  report.write_whole(
+    workdir / inference.CONFIG, config.to_json(indent=2) + '\n'
+  )
+  return run
 
 
 def train(run: Run) -> dict:
   """Trains to the end, evaluates the best checkpoint, writes the report.
 
   Returns:
-    What is in results.json: `scores` by split, `best_step`, `seconds`.
+    What is in results.json: `scores` by split, `best_step`, and `seconds` of
+    training and evaluating, without those that a kill made useless.
   """
   results = run.workdir / 'results.json'
   if results.is_file():
@@ -110,14 +128,11 @@ def train(run: Run) -> dict:
   seconds = _fit(run, manager)
   manager.wait_until_finished()
   best = manager.best_step()
-  params = checkpoint.restore_params(
-    manager,
-    best,
-    inference.abstract_params(run.model, run.shardings[0]),
-  )
+  like = jax.tree.map(checkpoint.abstract, run.state.params)
+  params = checkpoint.restore_params(manager, best, like)
   manager.close()
   scores = {}
-  for split in run.sentences.keys() - {'train'}:
+  for split in [split for split in run.sentences if split != 'train']:
     sentences = run.sentences[split]
     tags = run.predict(params, sentences)
     scores[split] = tagging.score(sentences, tags)
@@ -133,9 +148,10 @@ def train(run: Run) -> dict:
 def _fit(run: Run, manager) -> float:
   """Trains from the latest checkpoint to the last step; returns seconds."""
   config, batches, state = run.config, run.batches, run.state
-  start = manager.latest_step() or 0
+  start, before = manager.latest_step() or 0, 0.0
   if start:
     state = checkpoint.restore(manager, start, state)
+    before = checkpoint.read_meta(manager, start)['seconds']
     print(f'{run.workdir} goes on from step {start} of {len(batches)}.')
   rate = learning_rate(config.optimizer, len(batches))
   per_epoch = batches.steps_per_epoch / config.evaluations_per_epoch
@@ -143,24 +159,31 @@ def _fit(run: Run, manager) -> float:
     round((i + 1) * per_epoch)
     for i in range(config.epochs * config.evaluations_per_epoch)
   }
-  began = time.monotonic()
+  began = time.monotonic() - before
   with Progress(run.workdir, start, len(batches)) as progress:
     for step, batch in enumerate(batches.from_step(start), start + 1):
       examples = int(batch['mask'].any(axis=1).sum())
-      batch = jax.device_put(batch, run.shardings[1])
       state, metrics = run.step(state, batch)
       progress.advance(metrics, examples)
       evaluate = step in evaluations
       if evaluate or step % config.log_every == 0:
         progress.log(step, learning_rate=float(rate(step - 1)))
+      score = None
       if evaluate:
         dev = run.sentences['dev']
         scores = tagging.score(dev, run.predict(state.params, dev))
         progress.log_scores(step, scores)
-        checkpoint.save(manager, state, run.meta, tagging.headline(scores))
-      elif step % config.checkpoint_every == 0:
-        checkpoint.save(manager, state, run.meta)
+        score = tagging.headline(scores)
+      if evaluate or step % config.checkpoint_every == 0:
+        meta = run.meta | {'seconds': time.monotonic() - began}
+        checkpoint.save(manager, state, meta, score)
   return time.monotonic() - began
+
+
+def _init(model, seed):
+  """Fresh parameters of a model, compiled: op by op it takes much longer."""
+  tokens = jnp.zeros((1, 1), jnp.int32)
+  return jax.jit(model.init)(jax.random.key(seed), tokens)['params']
 
 
 def _encoder(config, workdir, sentences):
@@ -206,6 +229,9 @@ def check_config(config: config_dict.ConfigDict) -> None:
     raise ValueError(
       f"model.dtype is 'float32' or 'bfloat16', not {config.model.dtype!r}."
     )
+  data = config.data
+  if data.format == 'conll' and not (data.files.train and data.files.dev):
+    raise ValueError('data.files: train and dev are needed.')
   if not 0 <= config.optimizer.warmup <= 1:
     raise ValueError(
       f'optimizer.warmup is between 0 and 1, not {config.optimizer.warmup}.'
