@@ -52,8 +52,8 @@ def tversky_index(
     smooth: :math:`\gamma \ge 0`, in the unit of the counts.
 
   Returns:
-    `[...]`, 0 where the denominator is 0. Counts on the host (numpy arrays,
-    Python numbers) give numpy float64, JAX arrays give JAX arrays.
+    `[...]`, 0 where the denominator is 0. Integer counts on the host (numpy
+    arrays, Python numbers) give numpy float64, JAX arrays give JAX arrays.
 
   Example:
     >>> float(tversky_index(Counts(tp=2, fp=1, fn=1)))
@@ -103,8 +103,22 @@ def _total(counts, alpha, beta, smooth):
 
 def _ratio(numerator, denominator):
   # One formula for both worlds: scores on the host stay float64.
-  xp = jnp if isinstance(denominator, jax.Array) else np
+  on_host = not isinstance(denominator, jax.Array)
+  xp, divide = (np, np.divide) if on_host else (jnp, _divide)
   defined = denominator != 0
   # The inner where keeps 0/0 out of the gradient, too.
-  ratio = numerator / xp.where(defined, denominator, 1)
+  ratio = divide(numerator, xp.where(defined, denominator, 1))
   return xp.where(defined, ratio, xp.zeros_like(ratio))
+
+
+@jax.custom_jvp
+def _divide(numerator, denominator):
+  """Division whose derivative does not square, and underflow, small counts."""
+  return numerator / denominator
+
+
+@_divide.defjvp
+def _divide_jvp(primals, tangents):
+  (n, d), (dn, dd) = primals, tangents
+  ratio = _divide(n, d)
+  return ratio, _divide(dn - ratio * dd, d)

@@ -143,8 +143,36 @@ def test_small_losses_keep_their_digits():
   np.testing.assert_allclose(grad, [-np.exp(-30), np.exp(-30)], rtol=1e-6)
 
 
+@pytest.mark.parametrize('offset', [0, 1e3, 1e4])
+@pytest.mark.parametrize('loss', [losses.cross_entropy, losses.focal])
+def test_an_offset_of_all_logits_costs_no_digits(loss, offset):
+  logits = example(True)[0] + np.float32(offset)
+  labels = example(True)[1]
+  f = nll if loss is losses.cross_entropy else functools.partial(focal, gamma=2)
+  check(
+    loss,
+    lambda x: oracle.pointwise(f, x, labels, softmax=True),
+    logits,
+    labels,
+  )
+  one_hot = jax.nn.one_hot(labels, 4)
+  np.testing.assert_allclose(
+    loss(logits, labels),
+    loss(logits, one_hot, activation='softmax'),
+    rtol=1e-6,
+  )
+
+
+def test_an_id_that_is_no_class_shows():
+  logits = jnp.zeros((3, 4))
+  loss = losses.cross_entropy(logits, jnp.array([-100, 3, 4]))
+  np.testing.assert_array_equal(jnp.isnan(loss), [True, False, True])
+
+
 def test_bad_input():
   with pytest.raises(ValueError, match='gamma'):
     losses.focal(jnp.zeros((2, 3)), jnp.array([0, 1]), gamma=-1)
+  with pytest.raises(ValueError, match='at most 1'):
+    losses.cross_entropy(jnp.zeros(3), jnp.zeros(3), label_smoothing=1.5)
   with pytest.raises(AssertionError, match=r'\[3\].*\[2\]'):
     losses.focal(jnp.zeros(3), jnp.zeros(3), class_weights=np.ones(3))

@@ -74,7 +74,8 @@ def score_rows(scores: Scores) -> list[list[str]]:
 
 def comparison_rows(outcomes: Mapping[str, Mapping]) -> list[list[str]]:
   """Micro scores of runs side by side: on dev, and on test where it is."""
-  rows = [['', 'dev F1', 'precision', 'recall', 'test F1', 'minutes']]
+  heading = 'dev F1, test precision, test recall, test F1, minutes'
+  rows = [['', *heading.split(', ')]]
   for name, outcome in outcomes.items():
     dev, test = (
       outcome['scores'].get(split, {}).get('micro') for split in ('dev', 'test')
@@ -146,7 +147,7 @@ def _curves(histories) -> str:
       ),
     ):
       axes.plot(values.keys(), values.values(), marker='.', label=name)
-  left.set(title='training loss', xlabel='step')
+  left.set(title='training loss', xlabel='step', yscale='log')
   right.set(title='dev micro F1, percent', xlabel='step')
   for axes in (left, right):
     axes.spines[['top', 'right']].set_visible(False)

@@ -1,6 +1,7 @@
-"""Losses for imbalanced classification: `loss(logits, labels, **options)`.
+"""Losses for imbalanced classification: `loss(logits, labels, *, ...)`.
 
-Set losses compare two sets and give one value a set:
+`cross_entropy` and `focal` have a value for each element, the others for each
+set of elements.
 """
 
 from dicejax.losses._overlap import dice

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dicejax.losses._inputs import check_class_weights
 from dicejax.losses._inputs import check_inputs
@@ -39,7 +40,7 @@ def set_loss(
     decay_gradient: 'full' or 'stop'.
     axis: axes of the logits whose elements form a set; None for all.
     where: bool, broadcastable to the example axes.
-    class_weights: `[classes]`, softmax only.
+    class_weights: `[classes]`, at least 0, softmax only.
     axis_name: mapped axes over which a set extends.
     activation: None, 'softmax' or 'sigmoid'.
 
@@ -66,7 +67,7 @@ def set_loss(
   q, not_q = _decayed(scores, alpha, alpha if decay_gradient == 'full' else 0.0)
   tp, fp, fn = q * true, q * (1 - true), not_q * true
   if square:  # fp - fn is q - y, and 2 tp + fp + fn becomes q^2 + y^2.
-    fp, fn = q * (fp - fn), true * (fn - fp)
+    fp = fn = jnp.square(fp - fn) / 2
   if x.where is not None:
     real = x.where[..., None] if x.softmax else x.where
     tp, fp, fn = (jnp.where(real, count, 0) for count in (tp, fp, fn))
@@ -74,7 +75,7 @@ def set_loss(
   if axis_name is not None:
     counts = jax.lax.psum(counts, axis_name)
 
-  loss = distance(counts)
+  loss = distance(counts).astype(scores.dtype)
   if not x.softmax:
     return loss
   if class_weights is None:
@@ -109,7 +110,7 @@ def _example_axes(axis, ndim, softmax):
   examples = range(ndim - 1 if softmax else ndim)
   if axis is None:
     return tuple(examples)
-  axes = (axis,) if isinstance(axis, int) else tuple(axis)
+  axes = np.atleast_1d(axis).tolist()
   normal = tuple(a + ndim if a < 0 else a for a in axes)
   if len(set(normal)) < len(axes) or not set(normal) <= set(examples):
     class_axis = f'; axis {ndim - 1} holds the classes' if softmax else ''

@@ -1,5 +1,6 @@
 """What every loss does first: check its inputs, see classes as binary ones."""
 
+import numbers
 from typing import NamedTuple
 
 import chex
@@ -48,12 +49,14 @@ def check_inputs(
   )
   chex.assert_type(logits, float, custom_message=f'Logits are float. {got}')
   softmax = activation == 'softmax' or labels.ndim != logits.ndim
-  if softmax and logits.ndim == 0:
+  if softmax and logits.shape[-1:] in [(), (0,)]:
     raise ValueError(f'No class axis. {got}')
+  logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
   if labels.ndim == logits.ndim:
     chex.assert_equal_shape(
       [logits, labels], custom_message=f'Equal shapes wanted. {got}'
     )
+    labels = labels.astype(logits.dtype)
   else:
     if activation == 'sigmoid':
       raise ValueError(f'With sigmoids, labels look like the logits. {got}')
@@ -64,7 +67,8 @@ def check_inputs(
       f'class axis. {got}',
     )
     chex.assert_type(labels, int, custom_message=f'Class ids are int. {got}')
-  logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    # Narrow types cannot count the classes.
+    labels = labels.astype(jnp.promote_types(labels.dtype, jnp.int32))
   if where is not None:
     where = jnp.asarray(where)
     examples = logits.shape[:-1] if softmax else logits.shape
@@ -97,7 +101,7 @@ def check_class_weights(class_weights, logits, classes=None) -> jax.Array:
 def check_not_negative(**values) -> None:
   """Raises ValueError for a Python number below 0; traced values pass."""
   for name, value in values.items():
-    if isinstance(value, int | float) and value < 0:
+    if isinstance(value, numbers.Real) and value < 0:
       raise ValueError(f'{name} is at least 0, not {value}.')
 
 
@@ -125,12 +129,14 @@ def one_vs_rest(logits: jax.Array) -> jax.Array:
   Returns:
     `[..., classes]`; the largest float where there is one class alone.
   """
+  limit = jnp.finfo(logits.dtype).max
   if logits.shape[-1] == 1:
-    return jnp.full_like(logits, jnp.finfo(logits.dtype).max)
+    return jnp.full_like(logits, limit)
   top, gap, share, rest = _split(logits)
   others = jnp.log1p(jnp.exp(-gap) * (rest - share))
   relative = logits - jnp.max(logits, axis=-1, keepdims=True)
-  return jnp.where(top, gap - jnp.log(rest), relative - others)
+  odds = jnp.where(top, gap - jnp.log(rest), relative - others)
+  return jnp.clip(odds, -limit, limit)  # A difference may overflow.
 
 
 @one_vs_rest.defjvp
@@ -163,7 +169,8 @@ def _split(logits):
     rest: `[..., 1]`, the sum of share.
   """
   top = is_class(jnp.argmax(logits, axis=-1), logits)
-  first = jnp.max(logits, axis=-1, keepdims=True)
+  # Not the maximum, whose derivative a tie would divide.
+  first = jnp.sum(jnp.where(top, logits, 0), axis=-1, keepdims=True)
   others = jnp.where(top, -jnp.inf, logits)
   second = jnp.max(others, axis=-1, keepdims=True)
   share = jnp.exp(others - second)

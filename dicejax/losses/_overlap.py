@@ -34,16 +34,16 @@ def dice(
   with the sums over the elements of a set, or over :math:`p_i^2` and
   :math:`y_i^2` below if `square`. A set of one element (`axis=()`) is the
   paper's example-level form; one set of all elements (`axis=None`) makes the
-  loss a surrogate of the F1 that is reported. The linear form of single
-  elements has almost no gradient where a model starts (try `square`, or add
-  cross entropy).
+  loss a surrogate of the F1 that is reported. Where a model starts, all of
+  them have a far smaller gradient than cross entropy, and next to none for a
+  confident mistake: if training does not start, add cross entropy.
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
       independent sigmoids. Never probabilities: that cannot be checked.
-    labels: int class ids `[examples...]`: softmax, each class against the rest.
-      Or of the shape of the logits, 0 and 1 or anything between: sigmoid, each
-      logit a binary problem.
+    labels: int class ids `[examples...]`: softmax, each class against the rest;
+      an id that is no class is a negative of all. Or of the shape of the
+      logits, 0 and 1 or anything between: sigmoid, each a binary problem.
     smooth: :math:`\gamma \ge 0`. What lets an element without a positive count;
       in the unit of the counts.
     square: squared denominators (Milletari et al.).
@@ -53,8 +53,9 @@ def dice(
     where: bool, broadcastable to the example axes. An element with False is
       left out, as if it were cut away, whatever its logits and label are.
       Sets without an element have loss 0.
-    class_weights: `[classes]`, softmax only. Weights of the mean over classes,
-      by default equal. A weight of 0 leaves a class, such as `O`, out.
+    class_weights: `[classes]`, at least 0, softmax only. Weights of the mean
+      over classes, by default equal; a weight of 0 leaves a class, such as
+      `O`, out.
     axis_name: name of a `pmap` or `shard_map` axis: the sets extend over it,
       counts are summed before the ratio. Not needed under `jit`.
     activation: by default as `labels` say. 'softmax' with labels of the shape
@@ -77,7 +78,7 @@ def dice(
 
   References:
     Li et al., `Dice Loss for Data-imbalanced NLP Tasks
-    <https://aclanthology.org/2020.acl-main.45>`_, 2020, section 3.2.
+    <https://aclanthology.org/2020.acl-main.45>`_, 2020.
     Milletari et al., `V-Net <https://arxiv.org/abs/1606.04797>`_, 2016.
   """
   return self_adjusting_dice(
@@ -126,7 +127,8 @@ def self_adjusting_dice(
   takes :math:`(1-p)^\alpha` for a weight, as focal-style losses do; the
   gradient is then :math:`q \, (1 - p)`, which keeps its sign.
 
-  Since q < 1, the loss of a perfect prediction is not 0.
+  Since q < 1 for :math:`\alpha > 0`, the loss of a perfectly predicted positive
+  is not 0.
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
@@ -160,7 +162,7 @@ def self_adjusting_dice(
 
   References:
     Li et al., `Dice Loss for Data-imbalanced NLP Tasks
-    <https://aclanthology.org/2020.acl-main.45>`_, 2020, section 3.4.
+    <https://aclanthology.org/2020.acl-main.45>`_, 2020.
   """
   check_not_negative(smooth=smooth)
   return set_loss(
@@ -233,7 +235,7 @@ def tversky(
   References:
     Salehi et al., `Tversky loss <https://arxiv.org/abs/1706.05721>`_, 2017.
     Li et al., `Dice Loss for Data-imbalanced NLP Tasks
-    <https://aclanthology.org/2020.acl-main.45>`_, 2020, section 3.3.
+    <https://aclanthology.org/2020.acl-main.45>`_, 2020.
   """
   check_not_negative(alpha=alpha, beta=beta, smooth=smooth)
   return set_loss(

@@ -4,6 +4,7 @@ Both are a function f of the log odds u of the true class: log p is
 -softplus(-u) and log (1 - p) is -softplus(u), exact at any u.
 """
 
+import numbers
 from collections.abc import Callable
 
 import jax
@@ -37,7 +38,8 @@ def cross_entropy(
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
       independent sigmoids. Never probabilities: that cannot be checked.
     labels: int class ids `[examples...]` (softmax), or of the shape of the
-      logits (sigmoid).
+      logits (sigmoid). An id that is no class gives NaN, unless left out by
+      `where`.
     label_smoothing: between 0 and 1, the share of y that is spread evenly over
       all classes.
     class_weights: `[classes]`; for sigmoids `[2]`, of negatives and positives.
@@ -52,7 +54,7 @@ def cross_entropy(
 
   Raises:
     AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: a negative `label_smoothing`, an unknown `activation`.
+    ValueError: `label_smoothing` not in [0, 1], an unknown `activation`.
 
   Example:
     >>> logits = jnp.array([[2., .5, -1.], [0., 1., .5]])
@@ -62,16 +64,19 @@ def cross_entropy(
 
   References:
     Li et al., `Dice Loss for Data-imbalanced NLP Tasks
-    <https://aclanthology.org/2020.acl-main.45>`_, 2020, section 3.1.
+    <https://aclanthology.org/2020.acl-main.45>`_, 2020.
   """
   check_not_negative(label_smoothing=label_smoothing)
+  if isinstance(label_smoothing, numbers.Real) and label_smoothing > 1:
+    raise ValueError(f'label_smoothing is at most 1, not {label_smoothing}.')
   x = check_inputs(logits, labels, where, activation)
   loss = _of_true_class(lambda u: jax.nn.softplus(-u), x, class_weights)
-  if isinstance(label_smoothing, int | float) and label_smoothing == 0:
+  if isinstance(label_smoothing, numbers.Real) and label_smoothing == 0:
     return loss
   even = x._replace(labels=jnp.full_like(x.logits, 1 / _num_classes(x)))
   spread = _of_true_class(lambda u: jax.nn.softplus(-u), even, class_weights)
-  return (1 - label_smoothing) * loss + label_smoothing * spread
+  smoothed = (1 - label_smoothing) * loss + label_smoothing * spread
+  return smoothed.astype(loss.dtype)
 
 
 def focal(
@@ -91,8 +96,7 @@ def focal(
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
       independent sigmoids. Never probabilities: that cannot be checked.
-    labels: int class ids `[examples...]` (softmax), or of the shape of the
-      logits (sigmoid).
+    labels: see `cross_entropy`.
     gamma: :math:`\gamma \ge 0`; 0 is cross entropy.
     class_weights: `[classes]`; for sigmoids `[2]`, of negatives and positives.
     where: see `cross_entropy`.
@@ -139,6 +143,7 @@ def _of_true_class(
   else:
     loss = weights[1] * x.labels * f(x.logits)
     loss += weights[0] * (1 - x.labels) * f(-x.logits)
+  loss = loss.astype(x.logits.dtype)
   return loss if x.where is None else jnp.where(x.where, loss, 0)
 
 
@@ -152,4 +157,10 @@ def _log_odds(logits, labels):
     return one_vs_rest(logits)[..., 0]
   true = is_class(labels, logits)
   own = jnp.sum(jnp.where(true, logits, 0), axis=-1)
-  return own - jax.nn.logsumexp(jnp.where(true, -jnp.inf, logits), axis=-1)
+  others = jnp.where(true, -jnp.inf, logits)
+  # Relative to the largest other: a difference of sums of large logits would
+  # lose what the difference of the logits has.
+  top = jax.lax.stop_gradient(jnp.max(others, axis=-1))
+  rest = jnp.sum(jnp.exp(others - top[..., None]), axis=-1)
+  odds = (own - top) - jnp.log(rest)
+  return jnp.where(jnp.any(true, axis=-1), odds, jnp.nan)

@@ -99,7 +99,8 @@ class Bert(nn.Module):
     """Encodes a batch of token sequences.
 
     Args:
-      tokens: int `[batch, length]`, ids below `vocab_size`; others give NaN.
+      tokens: int `[batch, length]`, ids below `vocab_size`; one above gives
+        NaN.
       segments: int `[batch, length]`, ids below `type_vocab_size`; None: 0.
       mask: bool `[batch, length]`, False for padding, which no token attends
         to; None: all tokens are real.

@@ -266,7 +266,7 @@ def _read_config(file):
     raise ValueError(f'{file} lacks {", ".join(missing)}.')
   try:
     return BertConfig(**{k: values[k] for k in keys if k in values})
-  except ValueError as error:
+  except (TypeError, ValueError) as error:
     raise ValueError(f'{file}: {error}') from error
 
 
