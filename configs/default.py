@@ -6,8 +6,10 @@ Any key can be changed on the command line, as in
 
 from ml_collections import config_dict
 
+from configs import losses
 
-def get_config() -> config_dict.ConfigDict:
+
+def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
   create = config_dict.create
   return create(
     seed=0,  # Of initial weights, dropout, order of examples, synthetic data.
@@ -37,12 +39,7 @@ def get_config() -> config_dict.ConfigDict:
       dropout=0.1,  # On embeddings and sublayers, and before the head.
       dtype='float32',  # Of the computation: 'bfloat16' on TPUs and new GPUs.
     ),
-    loss=create(
-      name='self_adjusting_dice',  # Any of dicejax.losses.
-      options=create(),  # Its keyword arguments.
-      class_weights=create(),  # By label, 1 where not given: {'O': 0.0}.
-      cross_entropy=0.0,  # Weight of a cross entropy that is added.
-    ),
+    loss=losses.get_loss(loss),
     optimizer=create(  # AdamW, linear warm-up and decay.
       learning_rate=1e-4,  # At its highest.
       warmup=0.1,  # Share of all steps.

@@ -1,15 +1,18 @@
-"""Settings of the losses that an experiment can be run with."""
+"""Settings of the losses that an experiment can be run with: `FILE.py:NAME`."""
 
 from ml_collections import config_dict
 
 PRESETS = {
-  'cross_entropy': dict(name='cross_entropy'),
+  'cross_entropy': dict(
+    name='cross_entropy', options=dict(label_smoothing=0.0)
+  ),
   'focal': dict(name='focal', options=dict(gamma=2.0)),
   # The paper's DL and DSC as its code computes them for several classes: each
   # token a set, squared. (Linear, single tokens do not start to learn.)
   'dice': dict(name='dice', options=dict(square=True, smooth=1.0)),
   'self_adjusting_dice': dict(
-    name='self_adjusting_dice', options=dict(alpha=0.01, smooth=1.0)
+    name='self_adjusting_dice',
+    options=dict(alpha=0.01, smooth=1.0, square=True, decay_gradient='full'),
   ),
   # One set per class and batch: its soft F1, where alpha = beta = 1/2. Alone,
   # some classes never start to learn; cross entropy starts them.
@@ -23,9 +26,12 @@ PRESETS = {
 
 
 def get_loss(name: str) -> config_dict.ConfigDict:
-  """The part `loss` of a config, for `:name` behind its file."""
+  """The part `loss` of a config."""
   if name not in PRESETS:
     raise ValueError(f'The loss {name!r} is none of {", ".join(PRESETS)}.')
-  return config_dict.ConfigDict(
-    dict(options={}, class_weights={}, cross_entropy=0.0) | PRESETS[name]
+  defaults = dict(
+    class_weights={},  # By label, 1 where not given.
+    cross_entropy=0.0,  # Weight of a cross entropy that is added.
   )
+  # `name` is one of dicejax.losses, `options` are its keyword arguments.
+  return config_dict.ConfigDict(defaults | PRESETS[name])

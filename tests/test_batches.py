@@ -24,7 +24,9 @@ def make(n, seed=0):
 
 
 def batches(examples, seed=0, epochs=3):
-  return TrainingBatches(examples, FILL, batch_size=4, epochs=epochs, seed=seed)
+  return TrainingBatches(
+    examples, FILL, batch_size=4, max_length=40, epochs=epochs, seed=seed
+  )
 
 
 @pytest.mark.parametrize('n', [1, 4, 41, 803])
@@ -62,21 +64,30 @@ def test_prefetching_starts_where_it_should():
 
 
 def test_padding():
-  batch = pad(make(3), FILL, batch_size=5)
+  batch = pad(make(3), FILL, batch_size=5, max_length=40)
   lengths = batch['mask'].sum(axis=1)
-  assert batch['tokens'].shape[1] in (16, 24, 32, 48)
+  assert batch['tokens'].shape[1] in (16, 24, 32, 40)
   assert list(lengths) == [len(e['tokens']) for e in make(3)] + [0, 0]
   np.testing.assert_array_equal(batch['tokens'][~batch['mask']], 0)
   np.testing.assert_array_equal(batch['labels'][~batch['mask']], -1)
-  long = {name: np.ones(600, np.int32) for name in FILL}
-  assert pad([long], FILL, 1)['tokens'].shape == (1, 600)
+
+
+@pytest.mark.parametrize(
+  'length, max_length, padded', [(17, 512, 24), (17, 18, 18), (600, 600, 600)]
+)
+def test_padding_goes_no_further_than_it_may(length, max_length, padded):
+  example = {name: np.ones(length, np.int32) for name in FILL}
+  batch = pad([example], FILL, 1, max_length)
+  assert batch['tokens'].shape == (1, padded)
 
 
 def test_like_lengths_share_batches():
   examples = make(803)
   epochs = batches(examples, epochs=1)
   grouped = [epochs[step]['mask'] for step in range(len(epochs))]
-  mixed = [pad(examples[i : i + 4], FILL, 4)['mask'] for i in range(0, 803, 4)]
+  mixed = [
+    pad(examples[i : i + 4], FILL, 4, 40)['mask'] for i in range(0, 803, 4)
+  ]
   slots = [sum(mask.size for mask in masks) for masks in (grouped, mixed)]
   assert slots[0] < 0.75 * slots[1]
 
@@ -84,7 +95,9 @@ def test_like_lengths_share_batches():
 def test_evaluation_has_every_example_once():
   examples = make(41)
   seen = []
-  for indices, batch in batches_in_order(examples, FILL, 4):
+  for indices, batch in batches_in_order(
+    examples, FILL, batch_size=4, max_length=40
+  ):
     assert batch['tokens'].shape[0] == 4
     np.testing.assert_array_equal(
       batch['tokens'][: len(indices), 0], indices + 1

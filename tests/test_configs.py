@@ -31,10 +31,11 @@ def load(path):
 
 
 def build(config):
-  check_config(config)
-  make_objective(config.loss, LABELS)
-  for varied in compare.variations(config).values():
-    build(varied)
+  for varied in (
+    compare.variations(config).values() if config.runs else [config]
+  ):
+    check_config(varied)
+    make_objective(varied.loss, LABELS)
 
 
 @pytest.mark.parametrize('path', EXPERIMENTS, ids=lambda path: path.stem)
@@ -49,12 +50,14 @@ def test_experiment(path):
 
 @pytest.mark.parametrize('loss', presets.PRESETS)
 @pytest.mark.parametrize(
-  'path', sorted(CONFIGS.glob('*/[a-z]*.py')), ids=lambda path: path.stem
+  'path',
+  [CONFIGS / 'default.py', *sorted(CONFIGS.glob('*/[a-z]*.py'))],
+  ids=lambda path: path.stem,
 )
 def test_any_loss(path, loss):
   config = load(path)(loss)
   build(config)
-  assert config.loss.name in loss
+  assert config.loss.name == loss
 
 
 def test_flags(monkeypatch):
@@ -80,7 +83,13 @@ def test_unknown_loss():
 
 
 def test_bad_values():
-  for key, value in [('batch_size', 0), ('epochs', -1), ('task', 'guess')]:
+  for key, value in [
+    ('batch_size', 0),
+    ('epochs', -1),
+    ('task', 'guess'),
+    ('max_length', 2),
+    ('seed', -1),
+  ]:
     config = default.get_config()
     config[key] = value
     with pytest.raises(ValueError, match=key):

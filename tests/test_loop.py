@@ -1,5 +1,6 @@
 """The program as its users run it, on a corpus of a few sentences."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -22,6 +23,8 @@ from train import checkpoint
 from train import compare
 from train import inference
 from train import loop
+from train import progress
+from train import workdir as files
 
 ROOT = pathlib.Path(__file__).parents[1]
 PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
@@ -145,16 +148,27 @@ def test_predict(trained, tmp_path):
   rows = output.read_text().split('\n')
   assert rows[:4] == ['We O', 'met O', 'Ann B-PER', 'in O']
   again = run_command('train.predict', *args, f'--output={output}')
-  assert again.returncode and 'File exists' in again.stderr
+  assert again.returncode and 'the file exists' in again.stderr
   assert output.read_text().split('\n') == rows
 
 
 def test_a_finished_run_is_left_alone(trained):
   config, workdir, outcome = trained
-  before = {p: p.stat().st_mtime_ns for p in workdir.rglob('*.json*')}
-  del before[workdir / 'config.json'], before[workdir / 'tokenizer.json']
+  before = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file()}
   assert loop.train(loop.prepare(config, workdir)) == outcome
-  assert before == {p: p.stat().st_mtime_ns for p in before}
+  assert before == {p: p.read_bytes() for p in before}
+
+
+def test_other_data_is_refused(trained):
+  config, workdir, _ = trained
+  before = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file()}
+  path = pathlib.Path(config.data.dir) / 'train.txt'
+  text = path.read_text()
+  path.write_text(text + '\nWe O\nmet O\nZoe B-PER\n')
+  with pytest.raises(FileExistsError, match='other data: train changed'):
+    loop.prepare(config, workdir)
+  path.write_text(text)
+  assert before == {p: p.read_bytes() for p in before}
 
 
 def test_another_experiment_is_refused(trained):
@@ -169,7 +183,7 @@ def test_another_experiment_is_refused(trained):
 
 def final_state(workdir):
   manager = checkpoint.open_checkpoints(
-    workdir / inference.CHECKPOINTS, read_only=True
+    workdir / files.CHECKPOINTS, read_only=True
   )
   everything = ocp.args.StandardRestore()
   found = manager.restore(
@@ -223,6 +237,25 @@ def test_killed_between_checkpoints_it_ends_with_the_same_bits(tmp_path):
   assert scores[0] == scores[1]
 
 
+def test_interrupted_it_saves_and_goes_on(tmp_path, monkeypatch):
+  config = make_config(tmp_path)
+  workdir = tmp_path / 'run'
+  advance, steps = progress.Progress.advance, itertools.count(1)
+
+  def interrupt_at_7(*args):
+    advance(*args)
+    if next(steps) == 7:
+      signal.raise_signal(signal.SIGINT)
+
+  monkeypatch.setattr(progress.Progress, 'advance', interrupt_at_7)
+  with pytest.raises(KeyboardInterrupt, match='Stopped after step 7'):
+    loop.train(loop.prepare(config, workdir))
+  manager = checkpoint.open_checkpoints(workdir / files.CHECKPOINTS)
+  assert manager.latest_step() == 7
+  manager.close()
+  assert loop.train(loop.prepare(config, workdir))['best_step'] in (12, 24)
+
+
 def test_comparison(tmp_path, capsys):
   config = make_config(tmp_path)
   config.epochs = 1
@@ -230,10 +263,7 @@ def test_comparison(tmp_path, capsys):
     'one': {'loss': presets.get_loss('cross_entropy')},
     'two': {'loss': presets.get_loss('self_adjusting_dice')},
   }
-  runs = {
-    name: loop.prepare(varied, tmp_path / 'both' / name)
-    for name, varied in compare.variations(config).items()
-  }
+  runs = compare.prepare(config, tmp_path / 'both')
   outcomes = compare.compare(runs, tmp_path / 'both')
   table = capsys.readouterr().out.strip().splitlines()[-3:]
   assert table[0].split('  ')[-3:] == ['test recall', 'test F1', 'minutes']
@@ -242,8 +272,11 @@ def test_comparison(tmp_path, capsys):
     assert line.startswith(name) and f'{100 * f1:.2f}' in line
   page = (tmp_path / 'both' / 'report.html').read_text()
   assert 'one/report.html' in page and '<svg' in page
-  with pytest.raises(FileNotFoundError, match='Did you mean .*one'):
+  with pytest.raises(FileNotFoundError, match='several runs; name one: .*/one'):
     inference.load_run(tmp_path / 'both')
+  with pytest.raises(FileExistsError, match='holds another experiment: batch'):
+    config.batch_size = 4
+    compare.prepare(config, tmp_path / 'both')
 
 
 def test_a_published_encoder_is_the_start(tmp_path, trained):
@@ -265,9 +298,10 @@ def test_a_published_encoder_is_the_start(tmp_path, trained):
   name = 'embeddings.word_embeddings.weight'
   stored = safetensors.numpy.load_file(directory / 'model.safetensors')
   np.testing.assert_array_equal(
-    run.state.params['encoder']['tokens']['embedding'], stored[name]
+    run.init().params['encoder']['tokens']['embedding'], stored[name]
   )
   assert run.meta['encoder']['hidden_dropout_prob'] == config.model.dropout
+  assert set(loop.train(run)['scores']) == {'dev', 'test'}
   config.max_length = 10_000
   with pytest.raises(ValueError, match='max_length=10000'):
     loop.prepare(config, tmp_path / 'other')

@@ -106,6 +106,8 @@ def test_nothing_labelled_is_no_loss():
     ({'name': 'hinge'}, "loss.name: 'hinge' is none of cross_entropy"),
     ({'options': {'gama': 2}}, 'loss.options: .*gama'),
     ({'options': {'smooth': -1}}, 'loss.options: smooth is at least 0'),
+    ({'options': {'axis_name': 'x'}}, 'loss.options: .*x'),
+    ({'options': {'axis': [0, 2]}}, 'loss.options: .*axis'),
     ({'class_weights': {'PER': 0.0}}, r"loss.class_weights: no label \['PER'"),
   ],
 )

@@ -85,6 +85,8 @@ def test_types_of_gold_and_of_predictions_are_scored():
 
 def test_label_set():
   assert get_labels([SENTENCE]) == LABELS
+  with pytest.raises(ValueError, match='no entity'):
+    get_labels([Sentence(['Ann'], ['O'], 1)])
 
 
 def test_tokenizer_files(tmp_path, tokenizer):
@@ -99,4 +101,8 @@ def test_tokenizer_files(tmp_path, tokenizer):
   assert isinstance(loaded, tokenizers.Tokenizer) and loaded.truncation is None
   (tmp_path / 'tokenizer.json').write_text('{')
   with pytest.raises(ValueError, match='tokenizer.json'):
+    load_tokenizer(tmp_path)
+  (tmp_path / 'tokenizer.json').unlink()
+  (tmp_path / 'vocab.txt').write_text('ann')
+  with pytest.raises(ValueError, match='vocab.txt: not a tokenizer'):
     load_tokenizer(tmp_path)

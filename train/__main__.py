@@ -38,12 +38,7 @@ def main():
   default = f'runs/{file.stem}' + (f'-{loss}' if loss else '')
   workdir = pathlib.Path(_WORKDIR.value or default)
   if config.runs:
-    # All are checked before the first one trains.
-    runs = {
-      name: loop.prepare(varied, workdir / name)
-      for name, varied in compare.variations(config).items()
-    }
-    compare.compare(runs, workdir)
+    compare.compare(compare.prepare(config, workdir), workdir)
   else:
     outcome = loop.train(loop.prepare(config, workdir))
     for split, scores in sorted(outcome['scores'].items()):

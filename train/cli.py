@@ -37,8 +37,8 @@ def run(main: Callable[[], None]) -> None:
       if logging.get_verbosity() > logging.INFO:
         raise
       sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-      sys.exit('Stopped.')
+    except KeyboardInterrupt as interrupt:
+      sys.exit(str(interrupt) or 'Stopped.')
 
   app.run(guarded, flags_parser=_parse)
 
@@ -55,7 +55,6 @@ def _one_sentence() -> Iterator[None]:
   except flags.Error as error:
     # The last line of a traceback, where a config file raised something.
     sys.exit(f'error: {str(error).strip().splitlines()[-1]}')
-  except AttributeError as error:
-    # Of a key that the config does not have; the text is a repr.
-    lines = str(error).strip('"\'').replace("\\'", "'").split('\\n')
-    sys.exit(f'error: no such key: {". ".join(lines)}')
+  except Exception as error:  # Whatever a config file raises, in a repr.
+    lines = str(error).strip('"').replace("\\'", "'").split('\\n')
+    sys.exit(f'error: --config: {". ".join(lines)}')

@@ -7,6 +7,7 @@ from ml_collections import config_dict
 
 from train import loop
 from train import report
+from train import workdir as files
 
 
 def variations(config: config_dict.ConfigDict) -> dict:
@@ -24,6 +25,23 @@ def variations(config: config_dict.ConfigDict) -> dict:
         raise ValueError(f'runs.{name}: a config has no {section!r}.')
       varied[name][section] = value
   return varied
+
+
+def prepare(
+  config: config_dict.ConfigDict, workdir: pathlib.Path
+) -> dict[str, loop.Run]:
+  """Prepares all runs before the first one trains.
+
+  Raises:
+    OSError, ValueError: as `loop.prepare`.
+  """
+  files.check_config(workdir, config, leftovers=config.runs)
+  runs = {
+    name: loop.prepare(varied, workdir / name)
+    for name, varied in variations(config).items()
+  }
+  files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
+  return runs
 
 
 def compare(runs: Mapping[str, loop.Run], workdir: pathlib.Path) -> dict:

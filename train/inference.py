@@ -1,34 +1,31 @@
 """Tags from a model: in a run's evaluations, and from a run that is over."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import tokenizers
 from ml_collections import config_dict
 
 from dicejax.models import BertConfig
 from train import checkpoint
+from train import workdir as files
 from train.data.batches import batches_in_order
+from train.data.tokenizer import load_tokenizer
 from train.parallel import make_shardings
 from train.step import make_predict_step
 from train.tasks.tagging import Sentences
 from train.tasks.tagging import Tagging
-
-# The files of a workdir that runs and commands share.
-CONFIG = 'config.json'
-TOKENIZER = 'tokenizer.json'
-CHECKPOINTS = 'checkpoints'
 
 Predictor = Callable[[Any, Sentences], list[list[str]]]
 
 
 def make_predictor(task: Tagging, model, batch_size: int) -> Predictor:
   """`(params, sentences) -> tags` of every word, in the order given."""
+  # The run may have had other devices.
+  batch_size += -batch_size % jax.device_count()
   replicated, by_example = make_shardings(batch_size)
   step = jax.jit(
     make_predict_step(model), in_shardings=(replicated, by_example)
@@ -38,7 +35,9 @@ def make_predictor(task: Tagging, model, batch_size: int) -> Predictor:
     examples = task.examples(sentences)
     tags = [[]] * len(sentences)
     pending = []
-    for indices, batch in batches_in_order(examples, task.fill, batch_size):
+    for indices, batch in batches_in_order(
+      examples, task.fill, batch_size=batch_size, max_length=task.max_length
+    ):
       # Fetched only below: the host prepares a batch while one is computed.
       pending.append((indices, step(params, batch)))
     for indices, labels in jax.device_get(pending):
@@ -73,15 +72,16 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
     FileNotFoundError: the workdir holds no run, or one without a checkpoint
       that was evaluated.
   """
-  path = workdir / CONFIG
+  path = workdir / files.CONFIG
   if not path.is_file():
-    inside = ', '.join(str(p.parent) for p in workdir.glob(f'*/{CONFIG}'))
+    raise FileNotFoundError(f'{workdir} holds no run: there is no {path}.')
+  config = config_dict.ConfigDict(files.read_json(path))
+  if config.runs:
+    inside = ', '.join(str(workdir / name) for name in config.runs)
     raise FileNotFoundError(
-      f'{workdir} holds no run: there is no {path}.'
-      + (f' Did you mean {inside}?' if inside else '')
+      f'{workdir} holds several runs; name one: {inside}.'
     )
-  config = config_dict.ConfigDict(json.loads(path.read_text()))
-  directory = workdir / CHECKPOINTS
+  directory = workdir / files.CHECKPOINTS
   step = None
   if directory.is_dir():
     manager = checkpoint.open_checkpoints(directory, read_only=True)
@@ -90,12 +90,10 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
     raise FileNotFoundError(f'{directory} has no checkpoint with a score yet.')
   meta = checkpoint.read_meta(manager, step)
   task = Tagging(
-    tokenizers.Tokenizer.from_file(str(workdir / TOKENIZER)),
-    tuple(meta['labels']),
-    config.max_length,
+    load_tokenizer(workdir), tuple(meta['labels']), config.max_length
   )
   model = task.model(BertConfig(**meta['encoder']), config.model.dtype)
-  replicated, _ = make_shardings(config.batch_size)
+  replicated, _ = make_shardings(jax.device_count())
   tokens = jnp.zeros((1, 1), jnp.int32)
   shapes = jax.eval_shape(model.init, jax.random.key(0), tokens)['params']
   like = jax.tree.map(lambda x: x.update(sharding=replicated), shapes)

@@ -1,10 +1,13 @@
 """One run: build, restore, train, log, evaluate, save."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
+import signal
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -17,6 +20,7 @@ from dicejax.models import resolve
 from train import checkpoint
 from train import inference
 from train import report
+from train import workdir as files
 from train.data.batches import TrainingBatches
 from train.data.synthetic import train_wordpiece
 from train.data.tokenizer import load_tokenizer
@@ -44,7 +48,7 @@ class Run:
     batches: of the training split.
     step: `(state, batch) -> state, metrics`, compiled where it is needed.
     predict: `(params, sentences) -> tags`.
-    state: before the first step.
+    init: makes the state before the first step.
   """
 
   config: config_dict.ConfigDict
@@ -55,7 +59,7 @@ class Run:
   batches: TrainingBatches
   step: Callable
   predict: inference.Predictor
-  state: TrainState
+  init: Callable[[], TrainState]
 
 
 def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
@@ -67,9 +71,10 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
     OSError, ValueError: in one sentence, before a step is made.
   """
   check_config(config)
-  check_workdir(config, workdir)
+  files.check_config(workdir, config)
   workdir.mkdir(parents=True, exist_ok=True)
   sentences = tagging.read_splits(config, workdir)
+  files.check_data(workdir, sentences)
   tokenizer, encoder, weights = _encoder(config, workdir, sentences['train'])
   labels = tagging.get_labels(sentences['train'])
   task = tagging.Tagging(tokenizer, labels, config.max_length)
@@ -80,6 +85,7 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
     task.examples(sentences['train']),
     task.fill,
     batch_size=config.batch_size,
+    max_length=config.max_length,
     epochs=config.epochs,
     seed=config.seed,
   )
@@ -87,9 +93,13 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
   optimizer = make_optimizer(config.optimizer, len(batches))
   objective = make_objective(config.loss, labels)
   replicated, by_example = make_shardings(config.batch_size)
-  params = _init(model, config.seed)
-  if weights is not None:
-    params['encoder'] = weights
+
+  def init():
+    params = _init(model, config.seed)
+    if weights is not None:
+      params['encoder'] = weights
+    return jax.device_put(init_state(params, optimizer), replicated)
+
   run = Run(
     config=config,
     workdir=workdir,
@@ -104,12 +114,9 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
       donate_argnums=0,
     ),
     predict=inference.make_predictor(task, model, config.batch_size),
-    state=jax.device_put(init_state(params, optimizer), replicated),
+    init=init,
   )
-  # Last: a workdir with a config is one whose run can start.
-  report.write_whole(
-    workdir / inference.CONFIG, config.to_json(indent=2) + '\n'
-  )
+  files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
   return run
 
 
@@ -120,15 +127,16 @@ def train(run: Run) -> dict:
     What is in results.json: `scores` by split, `best_step`, and `seconds` of
     training and evaluating, without those that a kill made useless.
   """
-  results = run.workdir / 'results.json'
+  results = run.workdir / files.RESULTS
   if results.is_file():
     print(f'{run.workdir} is finished.')
-    return json.loads(results.read_text())
-  manager = checkpoint.open_checkpoints(run.workdir / inference.CHECKPOINTS)
-  seconds = _fit(run, manager)
-  manager.wait_until_finished()
+    return files.read_json(results)
+  manager = checkpoint.open_checkpoints(run.workdir / files.CHECKPOINTS)
+  try:
+    seconds, like = _fit(run, manager)
+  finally:
+    manager.wait_until_finished()
   best = manager.best_step()
-  like = jax.tree.map(checkpoint.abstract, run.state.params)
   params = checkpoint.restore_params(manager, best, like)
   manager.close()
   scores = {}
@@ -137,17 +145,21 @@ def train(run: Run) -> dict:
     tags = run.predict(params, sentences)
     scores[split] = tagging.score(sentences, tags)
     report.write_predictions(
-      run.workdir / 'predictions' / f'{split}.conll', sentences, tags
+      run.workdir / files.PREDICTIONS / f'{split}.conll', sentences, tags
     )
   outcome = {'best_step': best, 'seconds': seconds, 'scores': scores}
   report.write_report(run.workdir, run.config.to_dict(), outcome)
-  report.write_whole(results, json.dumps(outcome, indent=2))
+  files.write_whole(results, json.dumps(outcome, indent=2))
   return outcome
 
 
-def _fit(run: Run, manager) -> float:
-  """Trains from the latest checkpoint to the last step; returns seconds."""
-  config, batches, state = run.config, run.batches, run.state
+def _fit(run: Run, manager) -> tuple[float, Any]:
+  """Trains from the latest checkpoint to the last step.
+
+  Returns:
+    Seconds, and the shapes of the parameters.
+  """
+  config, batches, state = run.config, run.batches, run.init()
   start, before = manager.latest_step() or 0, 0.0
   if start:
     state = checkpoint.restore(manager, start, state)
@@ -160,7 +172,8 @@ def _fit(run: Run, manager) -> float:
     for i in range(config.epochs * config.evaluations_per_epoch)
   }
   began = time.monotonic() - before
-  with Progress(run.workdir, start, len(batches)) as progress:
+  progress = Progress(run.workdir, start, len(batches))
+  with progress, _held_interrupts() as interrupts:
     for step, batch in enumerate(batches.from_step(start), start + 1):
       examples = int(batch['mask'].any(axis=1).sum())
       state, metrics = run.step(state, batch)
@@ -169,15 +182,36 @@ def _fit(run: Run, manager) -> float:
       if evaluate or step % config.log_every == 0:
         progress.log(step, learning_rate=float(rate(step - 1)))
       score = None
-      if evaluate:
-        dev = run.sentences['dev']
-        scores = tagging.score(dev, run.predict(state.params, dev))
-        progress.log_scores(step, scores)
-        score = tagging.headline(scores)
-      if evaluate or step % config.checkpoint_every == 0:
-        meta = run.meta | {'seconds': time.monotonic() - began}
-        checkpoint.save(manager, state, meta, score)
-  return time.monotonic() - began
+      with progress.paused():
+        if evaluate:
+          dev = run.sentences['dev']
+          scores = tagging.score(dev, run.predict(state.params, dev))
+          progress.log_scores(step, scores)
+          score = tagging.headline(scores)
+        if evaluate or interrupts or step % config.checkpoint_every == 0:
+          meta = run.meta | {'seconds': time.monotonic() - began}
+          checkpoint.save(manager, state, meta, score)
+      if interrupts:
+        raise KeyboardInterrupt(f'Stopped after step {step}.')
+  return time.monotonic() - began, jax.tree.map(
+    checkpoint.abstract, state.params
+  )
+
+
+@contextlib.contextmanager
+def _held_interrupts() -> Iterator[list]:
+  """A list that Ctrl-C fills: within orbax, it would cut a checkpoint short."""
+  pressed = []
+
+  def hold(*_):
+    signal.signal(signal.SIGINT, before)  # The second one stops at once.
+    pressed.append(True)
+
+  before = signal.signal(signal.SIGINT, hold)
+  try:
+    yield pressed
+  finally:
+    signal.signal(signal.SIGINT, before)
 
 
 def _init(model, seed):
@@ -188,16 +222,24 @@ def _init(model, seed):
 
 def _encoder(config, workdir, sentences):
   """Tokenizer, config and weights (None: from scratch) of the encoder."""
+  begun = (workdir / files.CONFIG).is_file()
   if config.model.pretrained:
-    directory = resolve(config.model.pretrained)
-    encoder, weights = load_pretrained(directory)
-    tokenizer = load_tokenizer(directory)
+    source = resolve(config.model.pretrained)
+    encoder, weights = load_pretrained(source)
+    tokenizer = load_tokenizer(workdir if begun else source)
+    if tokenizer.get_vocab_size() > encoder.vocab_size:
+      raise ValueError(
+        f'{source}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the '
+        f'encoder only vocab_size={encoder.vocab_size}.'
+      )
   else:
     shape = config.model.scratch.to_dict()
-    train_wordpiece(
-      (s.tokens for s in sentences), workdir, shape.pop('vocab_size')
+    size = shape.pop('vocab_size')
+    tokenizer = (
+      load_tokenizer(workdir)
+      if begun
+      else train_wordpiece((s.tokens for s in sentences), size)
     )
-    tokenizer = load_tokenizer(workdir)
     encoder = BertConfig(vocab_size=tokenizer.get_vocab_size(), **shape)
     weights = None
   if config.max_length > encoder.max_position_embeddings:
@@ -205,7 +247,8 @@ def _encoder(config, workdir, sentences):
       f'max_length={config.max_length} is more than the encoder has positions '
       f'for: {encoder.max_position_embeddings}.'
     )
-  tokenizer.save(str(workdir / inference.TOKENIZER))
+  if not begun:
+    files.write_whole(workdir / files.TOKENIZER, tokenizer.to_str(pretty=True))
   encoder = dataclasses.replace(
     encoder, hidden_dropout_prob=config.model.dropout
   )
@@ -223,6 +266,10 @@ def check_config(config: config_dict.ConfigDict) -> None:
   ):
     if config[key] < 1:
       raise ValueError(f'{key} is at least 1, not {config[key]}.')
+  if config.max_length < 3:  # [CLS], a sub-word, [SEP].
+    raise ValueError(f'max_length is at least 3, not {config.max_length}.')
+  if config.seed < 0:
+    raise ValueError(f'seed is at least 0, not {config.seed}.')
   if config.task != 'tagging':
     raise ValueError(f"task is 'tagging', not {config.task!r}.")
   if config.model.dtype not in ('float32', 'bfloat16'):
@@ -232,39 +279,16 @@ def check_config(config: config_dict.ConfigDict) -> None:
   data = config.data
   if data.format == 'conll' and not (data.files.train and data.files.dev):
     raise ValueError('data.files: train and dev are needed.')
+  if not 0 <= config.model.dropout < 1:
+    raise ValueError(
+      f'model.dropout is at least 0 and below 1, not {config.model.dropout}.'
+    )
+  for key in ('learning_rate', 'weight_decay', 'clip_norm'):
+    if config.optimizer[key] < 0:
+      raise ValueError(
+        f'optimizer.{key} is at least 0, not {config.optimizer[key]}.'
+      )
   if not 0 <= config.optimizer.warmup <= 1:
     raise ValueError(
       f'optimizer.warmup is between 0 and 1, not {config.optimizer.warmup}.'
     )
-
-
-def check_workdir(
-  config: config_dict.ConfigDict, workdir: pathlib.Path
-) -> None:
-  """Raises FileExistsError if a workdir holds anything but this experiment."""
-  path = workdir / inference.CONFIG
-  if path.is_file():
-    theirs, ours = json.loads(path.read_text()), json.loads(config.to_json())
-    if theirs != ours:
-      raise FileExistsError(
-        f'{workdir} holds another experiment: {_difference(theirs, ours)}. '
-        'Choose another --workdir.'
-      )
-  elif workdir.exists() and (
-    # What a run that did not get as far as config.json may have left.
-    {p.name for p in workdir.iterdir()} - {inference.TOKENIZER, 'corpus'}
-  ):
-    raise FileExistsError(
-      f'{workdir} is not empty and holds no run. Choose another --workdir.'
-    )
-
-
-def _difference(theirs, ours, prefix='') -> str:
-  for key in sorted(theirs.keys() | ours.keys()):
-    there, here = theirs.get(key), ours.get(key)
-    if isinstance(there, dict) and isinstance(here, dict):
-      if there != here:
-        return _difference(there, here, f'{prefix}{key}.')
-    elif there != here:
-      return f'{prefix}{key} is {there!r} there and {here!r} here'
-  raise AssertionError('No difference.')

@@ -34,7 +34,10 @@ def make_objective(
     raise ValueError(
       f'loss.class_weights: no label {sorted(unknown)}, only {list(labels)}.'
     )
-  options = dict(config.options)
+  options = {  # JSON knows no tuples.
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in config.options.items()
+  }
   if config.class_weights:
     weights = [config.class_weights.get(label, 1.0) for label in labels]
     options['class_weights'] = np.array(weights, np.float32)
@@ -64,6 +67,8 @@ def _try(loss, options, num_labels):
   logits = jax.ShapeDtypeStruct((1, 1, num_labels), jnp.float32)
   labels = jax.ShapeDtypeStruct((1, 1), jnp.int32)
   try:
-    jax.eval_shape(lambda x, y: loss(x, y, **options), logits, labels)
-  except (TypeError, ValueError, AssertionError) as error:
+    jax.eval_shape(
+      lambda x, y: loss(x, y, where=y >= 0, **options), logits, labels
+    )
+  except (TypeError, ValueError, AssertionError, NameError) as error:
     raise ValueError(f'loss.options: {error}') from error

@@ -66,10 +66,13 @@ def main():
   from train.data import conll
 
   path = pathlib.Path(_INPUT.value)
+  if _OUTPUT.value and pathlib.Path(_OUTPUT.value).exists():
+    raise FileExistsError(f'--output={_OUTPUT.value}: the file exists.')
   try:
-    lines = path.read_text(encoding='utf-8-sig').rstrip('\n').split('\n')
+    text = path.read_text(encoding='utf-8-sig')
   except UnicodeDecodeError as error:
     raise ValueError(f'{path}: expected UTF-8 text: {error}.') from None
+  lines = text.removesuffix('\n').split('\n') if text else []
   run = inference.load_run(pathlib.Path(_WORKDIR.value))
   words = [split_words(line) for line in lines]
   # An empty line is a sentence without words: it stays where it was.
@@ -83,7 +86,7 @@ def main():
     print(f'{path}: {message}', file=sys.stderr)
   tags = run.predict(sentences)
   rows = zip(lines, words, tags, strict=True)
-  text = '\n'.join(_format(*row) for row in rows) + '\n'
+  text = ''.join(_format(*row) + '\n' for row in rows)
   if not _OUTPUT.value:
     sys.stdout.write(text)
     return

@@ -1,20 +1,28 @@
 """What a run shows and records while it trains."""
 
+import contextlib
 import json
 import math
 import pathlib
 import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 import tqdm
+
+from train.workdir import METRICS
 
 
 class Progress:
   """A bar on a terminal, plain lines elsewhere, metrics.jsonl always."""
 
   def __init__(self, workdir: pathlib.Path, start: int, total: int):
-    self._file = (workdir / 'metrics.jsonl').open('a')
+    path = workdir / METRICS
+    cut = path.is_file() and not path.read_bytes().endswith(b'\n')
+    self._file = path.open('a')
+    if cut:  # A kill may have: what it left must not spoil the next line.
+      self._file.write('\n')
     self._total = total
     self._bar = tqdm.tqdm(
       initial=start,
@@ -75,7 +83,13 @@ class Progress:
       f'step {step}/{self._total}: dev precision {micro["precision"]:.2%}, '
       f'recall {micro["recall"]:.2%}, F1 {micro["f1"]:.2%}'
     )
-    self._clear()  # An evaluation is no training time.
+
+  @contextlib.contextmanager
+  def paused(self) -> Iterator[None]:
+    """Within, time is no training time."""
+    began = time.monotonic()
+    yield
+    self._window += time.monotonic() - began
 
   def _record(self, step, **values):
     self._file.write(json.dumps({'step': step, **values}) + '\n')

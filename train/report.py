@@ -3,7 +3,6 @@
 import html
 import io
 import json
-import os
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -11,6 +10,9 @@ from collections.abc import Sequence
 from matplotlib import figure
 
 from train.tasks.tagging import Sentences
+from train.workdir import METRICS
+from train.workdir import REPORT
+from train.workdir import write_whole
 
 Scores = Mapping[str, Mapping[str, float]]
 
@@ -104,7 +106,7 @@ def write_report(workdir: pathlib.Path, config: Mapping, outcome: Mapping):
     '<h2>Settings</h2>',
     f'<pre>{html.escape(json.dumps(config, indent=2))}</pre>',
   ]
-  _write_page(workdir / 'report.html', str(workdir), parts)
+  _write_page(workdir / REPORT, str(workdir), parts)
 
 
 def write_comparison(workdir: pathlib.Path, outcomes: Mapping[str, Mapping]):
@@ -115,18 +117,23 @@ def write_comparison(workdir: pathlib.Path, outcomes: Mapping[str, Mapping]):
     f'<li><a href="{name}/report.html">{html.escape(name)}</a></li>'
     for name in outcomes
   ]
-  _write_page(workdir / 'report.html', str(workdir), [*parts, '</ul>'])
+  _write_page(workdir / REPORT, str(workdir), [*parts, '</ul>'])
 
 
 def read_history(workdir: pathlib.Path) -> dict[int, dict]:
-  """Step → what was recorded there last: steps of a killed run come twice."""
+  """Step → what was recorded there.
+
+  The steps that a kill made useless come twice, the second time in means over
+  fewer steps: the first one counts.
+  """
   history = {}
-  for line in (workdir / 'metrics.jsonl').read_text().splitlines():
+  for line in (workdir / METRICS).read_text().splitlines():
     try:
       record = json.loads(line)
     except json.JSONDecodeError:
       continue  # Cut off as the run was killed.
-    history.setdefault(record['step'], {}).update(record)
+    step = record['step']
+    history[step] = record | history.get(step, {})
   return history
 
 
@@ -147,7 +154,7 @@ def _curves(histories) -> str:
       ),
     ):
       axes.plot(values.keys(), values.values(), marker='.', label=name)
-  left.set(title='training loss', xlabel='step', yscale='log')
+  left.set(title='training loss', xlabel='step', yscale='symlog')
   right.set(title='dev micro F1, percent', xlabel='step')
   for axes in (left, right):
     axes.spines[['top', 'right']].set_visible(False)
@@ -173,10 +180,3 @@ def _write_page(path, title, parts):
   write_whole(
     path, _PAGE.format(title=html.escape(title), body='\n'.join(parts))
   )
-
-
-def write_whole(path: pathlib.Path, text: str) -> None:
-  """Writes a file that is never seen half-written."""
-  part = path.with_name(f'{path.name}.part')
-  part.write_text(text, encoding='utf-8')
-  os.replace(part, path)

@@ -8,12 +8,10 @@ them (https://aclanthology.org/W03-0419).
 """
 
 from configs import default
-from configs import losses
 
 
 def get_config(loss: str = 'self_adjusting_dice'):
-  c = default.get_config()
-  c.loss = losses.get_loss(loss)
+  c = default.get_config(loss)
   c.data.files = dict(train='eng.train', dev='eng.testa', test='eng.testb')
   c.data.columns = dict(token=0, tag=3)
   c.data.scheme = 'conll'  # IOB1, which the distributed files break twice.

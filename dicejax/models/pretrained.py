@@ -251,6 +251,8 @@ def _read_config(file):
     values = json.loads(file.read_text('utf-8'))
   except ValueError as error:
     raise ValueError(f'{file} is not JSON: {error}') from error
+  if not isinstance(values, dict):
+    raise ValueError(f'{file} holds no config: {values!r}.')
   for key, default, wanted in (
     ('model_type', None, 'bert'),
     ('position_embedding_type', 'absolute', 'absolute'),
@@ -291,7 +293,10 @@ def _read_weights(file):
   safetensors = _import('safetensors')
   files = [file]
   if file.suffix == '.json':
-    shards = json.loads(file.read_text('utf-8'))['weight_map'].values()
+    try:
+      shards = json.loads(file.read_text('utf-8'))['weight_map'].values()
+    except (ValueError, KeyError) as error:
+      raise ValueError(f'{file} is no index of weights: {error!r}.') from error
     files = [file.parent / shard for shard in sorted(set(shards))]
   weights = {}
   for file in files:

@@ -31,12 +31,14 @@ class TrainingBatches:
     fill: Mapping[str, int],
     *,
     batch_size: int,
+    max_length: int,
     epochs: int,
     seed: int,
   ):
     self._examples = examples
     self._fill = fill
     self._batch_size = batch_size
+    self._max_length = max_length
     self._seed = seed
     self.steps_per_epoch = -(-len(examples) // batch_size)
     self._len = epochs * self.steps_per_epoch
@@ -48,10 +50,8 @@ class TrainingBatches:
 
   def __getitem__(self, step: int) -> Batch:
     epoch, i = divmod(step, self.steps_per_epoch)
-    indices = self._epoch(epoch)[i]
-    return pad(
-      [self._examples[j] for j in indices], self._fill, self._batch_size
-    )
+    rows = [self._examples[j] for j in self._epoch(epoch)[i]]
+    return pad(rows, self._fill, self._batch_size, self._max_length)
 
   def from_step(self, step: int) -> Iterator[Batch]:
     """The batches from `step` on, prepared while others are computed."""
@@ -79,7 +79,11 @@ class TrainingBatches:
 
 
 def batches_in_order(
-  examples: Sequence[Example], fill: Mapping[str, int], batch_size: int
+  examples: Sequence[Example],
+  fill: Mapping[str, int],
+  *,
+  batch_size: int,
+  max_length: int,
 ) -> Iterator[tuple[np.ndarray, Batch]]:
   """Each example once, those of like lengths together.
 
@@ -89,11 +93,15 @@ def batches_in_order(
   order = np.argsort([_length(e) for e in examples], kind='stable')
   for start in range(0, len(order), batch_size):
     indices = order[start : start + batch_size]
-    yield indices, pad([examples[i] for i in indices], fill, batch_size)
+    rows = [examples[i] for i in indices]
+    yield indices, pad(rows, fill, batch_size, max_length)
 
 
 def pad(
-  examples: Sequence[Example], fill: Mapping[str, int], batch_size: int
+  examples: Sequence[Example],
+  fill: Mapping[str, int],
+  batch_size: int,
+  max_length: int,
 ) -> Batch:
   """Stacks sequences, padded to the next bucket, and adds their `mask`.
 
@@ -101,14 +109,15 @@ def pad(
     examples: 1-D arrays of one length each, by name.
     fill: the value of padding, by name; names which arrays are taken.
     batch_size: rows; those beyond the examples are padding.
+    max_length: of the examples, and so of what they are padded to.
 
   Returns:
     int32 `[batch_size, length]` by name, and bool `mask`, False on padding.
   """
   lengths = [_length(example) for example in examples]
   longest = max(lengths)
-  # Beyond the last bucket, the length itself: the encoder's limit is its own.
   length = next((b for b in _BUCKETS if b >= longest), longest)
+  length = min(length, max_length)
   batch = {
     name: np.full((batch_size, length), value, np.int32)
     for name, value in fill.items()

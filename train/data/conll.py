@@ -55,13 +55,18 @@ def read_sentences(
     Sentences, tagged in BIO whatever the scheme.
 
   Raises:
-    ValueError: at the first malformed row; the message begins `path:line:`.
+    ValueError: at the first malformed row, beginning `path:line:`; or the file
+      has no sentence.
   """
   if set(columns) != {'token', 'tag'}:
     raise ValueError(f'Expected the columns token and tag, got {columns}.')
+  empty = True
   for is_boundary, block in itertools.groupby(_lines(path), _is_boundary):
     if not is_boundary:
+      empty = False
       yield _sentence(path, list(block), columns, scheme)
+  if empty:
+    raise ValueError(f'{path}: expected at least one sentence.')
 
 
 def decode(example: Mapping[str, Any]) -> Sentence:
@@ -108,7 +113,6 @@ class Conll(tfds.core.GeneratorBasedBuilder):
     }
 
   def _generate_examples(self, path):
-    key = None
     sentences = read_sentences(
       path,
       columns=self.builder_config.columns,
@@ -116,8 +120,6 @@ class Conll(tfds.core.GeneratorBasedBuilder):
     )
     for key, sentence in enumerate(sentences):
       yield key, sentence._asdict()
-    if key is None:
-      raise ValueError(f'{path}: expected at least one sentence.')
 
 
 def load(

@@ -172,19 +172,16 @@ def write_corpus(
 
 
 def train_wordpiece(
-  sentences: Iterable[Sequence[str]],
-  directory: str | os.PathLike,
-  vocab_size: int,
-) -> pathlib.Path:
-  """Trains a cased BERT tokenizer and saves it as `tokenizer.json`.
+  sentences: Iterable[Sequence[str]], vocab_size: int
+) -> tokenizers.Tokenizer:
+  """Trains a cased BERT tokenizer.
 
   Args:
     sentences: their words.
-    directory: where the file goes; made if need be.
     vocab_size: of WordPiece, with the special tokens; at most so many.
 
   Returns:
-    The file. The same sentences give the same bytes.
+    The same tokenizer for the same sentences.
 
   Raises:
     ValueError: the vocabulary is too small for the characters.
@@ -199,7 +196,8 @@ def train_wordpiece(
   pieces = [*_SPECIAL_TOKENS, *alphabet, *(f'##{c}' for c in alphabet)]
   if len(pieces) > vocab_size:
     raise ValueError(
-      f'Expected a vocabulary of at least {len(pieces)}, got {vocab_size}.'
+      f'vocab_size is at least {len(pieces)} for these characters, not '
+      f'{vocab_size}.'
     )
   trainer = tokenizers.trainers.WordPieceTrainer(
     vocab_size=vocab_size, special_tokens=pieces, show_progress=False
@@ -209,10 +207,7 @@ def train_wordpiece(
     tokenizers.models.WordPiece(tokenizer.get_vocab(), unk_token='[UNK]')
   )
   tokenizer.add_special_tokens(_SPECIAL_TOKENS)
-  path = pathlib.Path(directory) / 'tokenizer.json'
-  path.parent.mkdir(parents=True, exist_ok=True)
-  tokenizer.save(str(path))
-  return path
+  return tokenizer
 
 
 def _bert_tokenizer(model) -> tokenizers.Tokenizer:

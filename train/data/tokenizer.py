@@ -1,5 +1,6 @@
 """Sub-word tokenizers of published checkpoints."""
 
+import functools
 import json
 import pathlib
 
@@ -21,23 +22,26 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
   """
   whole, vocabulary = directory / 'tokenizer.json', directory / 'vocab.txt'
   if whole.is_file():
-    try:
-      tokenizer = tokenizers.Tokenizer.from_file(str(whole))
-    except Exception as error:  # All that the package raises.
-      raise ValueError(f'{whole}: not a tokenizer: {error}') from None
+    path = whole
+    read = functools.partial(tokenizers.Tokenizer.from_file, str(path))
   elif vocabulary.is_file():
-    tokenizer = tokenizers.BertWordPieceTokenizer(
-      str(vocabulary), lowercase=_lowercase(directory)
-    )._tokenizer
+    path = vocabulary
+    read = functools.partial(_read_vocabulary, path)
   else:
     raise FileNotFoundError(f'{directory} has no tokenizer.json or vocab.txt.')
+  try:
+    tokenizer = read()
+  except Exception as error:  # All that the package raises.
+    raise ValueError(f'{path}: not a tokenizer: {error}') from None
   tokenizer.no_truncation()
   tokenizer.no_padding()
   return tokenizer
 
 
-def _lowercase(directory):
-  path = directory / 'tokenizer_config.json'
-  if not path.is_file():
-    return True  # As transformers does.
-  return json.loads(path.read_text()).get('do_lower_case', True)
+def _read_vocabulary(path):
+  settings = path.with_name('tokenizer_config.json')
+  lowercase = True  # As transformers has it.
+  if settings.is_file():
+    lowercase = json.loads(settings.read_text()).get('do_lower_case', True)
+  bert = tokenizers.BertWordPieceTokenizer(str(path), lowercase=lowercase)
+  return tokenizers.Tokenizer.from_str(bert.to_str())

@@ -15,6 +15,8 @@ from dicejax.models import TokenTagger
 from dicejax.tversky import Counts
 from train.data import conll
 from train.data import synthetic
+from train.workdir import CONFIG
+from train.workdir import CORPUS
 
 Sentences = list[conll.Sentence]
 
@@ -33,9 +35,6 @@ class Tagging:
   tokenizer: tokenizers.Tokenizer
   labels: tuple[str, ...]
   max_length: int
-
-  def __post_init__(self):
-    self.tokenizer.enable_truncation(self.max_length)
 
   @property
   def fill(self) -> Mapping[str, int]:
@@ -56,6 +55,8 @@ class Tagging:
       For each sentence, int32 `[sub-words]`: `tokens`; `words`, the word that
       a first sub-word begins, else -1; `labels`, of first sub-words, else -1.
     """
+    # Each time: another task may share the tokenizer.
+    self.tokenizer.enable_truncation(self.max_length)
     encodings = self.tokenizer.encode_batch(
       [sentence.tokens for sentence in sentences], is_pretokenized=True
     )
@@ -81,8 +82,8 @@ class Tagging:
     if seen == words:
       return ''
     return (
-      f'{words - seen} of {words} words have no sub-word within '
-      f'max_length={self.max_length} and are tagged O.'
+      f'{words - seen} of {words} words have no sub-word, or none within '
+      f'max_length={self.max_length}: they are tagged O.'
     )
 
   def decode(self, example, predicted: np.ndarray, num_words: int) -> list[str]:
@@ -124,11 +125,15 @@ def headline(scores: Mapping[str, Mapping[str, float]]) -> float:
 def get_labels(sentences: Sentences) -> tuple[str, ...]:
   """`O`, then B and I of every type, also where a type never goes on."""
   types = {tag[2:] for s in sentences for tag in s.tags if tag != 'O'}
+  if not types:
+    raise ValueError('The training split has no entity: is data.columns right?')
   return ('O', *(f'{prefix}-{t}' for t in sorted(types) for prefix in 'BI'))
 
 
 def read_splits(config, workdir: pathlib.Path) -> dict[str, Sentences]:
   """The sentences of the splits that a config names.
+
+  A synthetic corpus is written to the workdir, unless a run is there.
 
   Raises:
     FileNotFoundError: a file that is not there.
@@ -136,12 +141,16 @@ def read_splits(config, workdir: pathlib.Path) -> dict[str, Sentences]:
   """
   data = config.data
   if data.format == 'synthetic':
-    files = synthetic.write_corpus(
-      workdir / 'corpus',
-      seed=config.seed,
-      sizes=data.synthetic.sentences.to_dict(),
-      imbalance=data.synthetic.imbalance,
-    )
+    sizes, corpus = data.synthetic.sentences.to_dict(), workdir / CORPUS
+    if (workdir / CONFIG).is_file():
+      files = {split: corpus / f'{split}.conll' for split in sizes}
+    else:
+      files = synthetic.write_corpus(
+        corpus,
+        seed=config.seed,
+        sizes=sizes,
+        imbalance=data.synthetic.imbalance,
+      )
     columns, scheme = {'token': 0, 'tag': 1}, 'bio'
   elif data.format == 'conll':
     directory = pathlib.Path(data.dir).expanduser()

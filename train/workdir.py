@@ -1,0 +1,99 @@
+"""The folder of a run: names of its files, and whose it is."""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import config_dict
+
+CONFIG = 'config.json'  # Written last: where it is, a run can start.
+DATA = 'data.json'  # Digests of the splits.
+TOKENIZER = 'tokenizer.json'
+CORPUS = 'corpus'
+CHECKPOINTS = 'checkpoints'
+METRICS = 'metrics.jsonl'
+PREDICTIONS = 'predictions'
+RESULTS = 'results.json'
+REPORT = 'report.html'
+
+# What a run that did not get as far as its config may have left.
+_LEFTOVERS = {DATA, TOKENIZER, CORPUS}
+
+
+def check_config(
+  workdir: pathlib.Path,
+  config: config_dict.ConfigDict,
+  leftovers: Collection[str] = (),
+) -> None:
+  """Raises FileExistsError if a workdir holds anything but this experiment.
+
+  Args:
+    workdir: may be new.
+    config: of the experiment.
+    leftovers: what else may be there before the config is.
+  """
+  path = workdir / CONFIG
+  if path.is_file():
+    theirs, ours = read_json(path), json.loads(config.to_json())
+    if theirs != ours:
+      raise FileExistsError(
+        f'{workdir} holds another experiment: {_difference(theirs, ours)}. '
+        'Choose another --workdir.'
+      )
+  elif workdir.exists():
+    names = {entry.name for entry in workdir.iterdir()}
+    if names - _LEFTOVERS - set(leftovers):
+      raise FileExistsError(
+        f'{workdir} is not empty and holds no run. Choose another --workdir.'
+      )
+
+
+def check_data(workdir: pathlib.Path, splits: Mapping[str, Any]) -> None:
+  """Notes the digests of the splits; raises if a run had others.
+
+  Raises:
+    FileExistsError: the workdir holds a run on other data.
+  """
+  digests = {
+    split: hashlib.sha256(json.dumps(examples).encode()).hexdigest()
+    for split, examples in splits.items()
+  }
+  if not (workdir / CONFIG).is_file():
+    write_whole(workdir / DATA, json.dumps(digests, indent=2))
+    return
+  theirs = read_json(workdir / DATA)
+  if changed := [s for s in digests if digests[s] != theirs.get(s)]:
+    raise FileExistsError(
+      f'{workdir} holds a run on other data: {", ".join(changed)} changed '
+      'since. Choose another --workdir.'
+    )
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """The contents of a JSON file; the ValueError of a broken one names it."""
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise ValueError(f'{path}: expected JSON: {error}.') from None
+
+
+def write_whole(path: pathlib.Path, text: str) -> None:
+  """Writes a file that is never seen half-written."""
+  part = path.with_name(f'{path.name}.part')
+  part.write_text(text, encoding='utf-8')
+  os.replace(part, path)
+
+
+def _difference(theirs, ours, prefix='') -> str:
+  for key in sorted(theirs.keys() | ours.keys()):
+    there, here = theirs.get(key), ours.get(key)
+    if there == here:
+      continue
+    if isinstance(there, dict) and isinstance(here, dict):
+      return _difference(there, here, f'{prefix}{key}.')
+    return f'{prefix}{key} is {there!r} there and {here!r} here'
+  raise AssertionError('No difference.')
