@@ -92,7 +92,8 @@ def test_it_learns_and_says_so(trained):
     json.loads(line)
     for line in (workdir / 'metrics.jsonl').read_text().splitlines()
   ]
-  assert [r['step'] for r in records if 'loss' in r] == [4, 8, 12, 16, 20, 24]
+  logged = [r['step'] for r in records if 'loss' in r]
+  assert logged == [4, 5, 8, 10, 12, 15, 16, 20, 24]
   assert [r['step'] for r in records if 'dev' in r] == [12, 24]
   losses = [r['loss'] for r in records if 'loss' in r]
   assert losses[-1] < losses[0] / 4
@@ -254,6 +255,14 @@ def test_interrupted_it_saves_and_goes_on(tmp_path, monkeypatch):
   assert manager.latest_step() == 7
   manager.close()
   assert loop.train(loop.prepare(config, workdir))['best_step'] in (12, 24)
+
+
+def test_a_loss_that_is_not_finite_is_not_saved(tmp_path):
+  config = make_config(tmp_path)
+  config.optimizer.update(learning_rate=1e30, warmup=0.0)
+  with pytest.raises(FloatingPointError, match='The loss is nan'):
+    loop.train(loop.prepare(config, tmp_path / 'run'))
+  assert not list((tmp_path / 'run').glob('checkpoints/[0-9]*'))
 
 
 def test_comparison(tmp_path, capsys):

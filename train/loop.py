@@ -178,8 +178,10 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
       examples = int(batch['mask'].any(axis=1).sum())
       state, metrics = run.step(state, batch)
       progress.advance(metrics, examples)
-      evaluate = step in evaluations
-      if evaluate or step % config.log_every == 0:
+      evaluate, stop = step in evaluations, bool(interrupts)
+      save = evaluate or stop or step % config.checkpoint_every == 0
+      if save or step % config.log_every == 0:
+        # First: where the loss is not finite, nothing is saved.
         progress.log(step, learning_rate=float(rate(step - 1)))
       score = None
       with progress.paused():
@@ -188,11 +190,13 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
           scores = tagging.score(dev, run.predict(state.params, dev))
           progress.log_scores(step, scores)
           score = tagging.headline(scores)
-        if evaluate or interrupts or step % config.checkpoint_every == 0:
+        if save:
           meta = run.meta | {'seconds': time.monotonic() - began}
           checkpoint.save(manager, state, meta, score)
-      if interrupts:
-        raise KeyboardInterrupt(f'Stopped after step {step}.')
+      if stop:
+        raise KeyboardInterrupt(
+          f'Stopped after step {step}. The same command goes on from there.'
+        )
   return time.monotonic() - began, jax.tree.map(
     checkpoint.abstract, state.params
   )

@@ -5,6 +5,19 @@
 
 DIR holds eng.train, eng.testa and eng.testb as the shared task distributes
 them (https://aclanthology.org/W03-0419).
+
+Measured with sentence-transformers/all-MiniLM-L6-v2, seed 0, one run each, on
+two CPU cores that also did other work:
+
+                                     dev F1   test F1   minutes
+  cross_entropy                       90.60     85.69        22
+  tversky (with cross entropy)        90.51     85.61        14
+FOCAL
+  dice                                88.69     85.17        17
+  self_adjusting_dice                 88.54     84.69        28
+
+Li et al., 2020, table 5, BERT-large as a query reader: 93.04 with cross
+entropy, 93.33 with self-adjusting Dice. (A tagger with BERT-base: 92.8.)
 """
 
 from configs import default
