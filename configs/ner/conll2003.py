@@ -12,7 +12,7 @@ two CPU cores that also did other work:
                                      dev F1   test F1   minutes
   cross_entropy                       90.60     85.69        22
   tversky (with cross entropy)        90.51     85.61        14
-  focal                               90.15     85.22        13
+  focal                               90.15     85.22        15
   dice                                88.69     85.17        17
   self_adjusting_dice                 88.54     84.69        28
 
