@@ -2,9 +2,15 @@
 
   python -m train
 
-Needs no files and no network. Of 51 words, 50 are outside entities. Alone, the
-example-level Dice losses do not leave the state in which all is `O` within
-these few steps from scratch (see the README), so cross entropy is added.
+Needs no files and no network. Of 51 words, 50 are outside entities. From
+scratch, self-adjusting Dice of single tokens alone does not leave the state in
+which all is `O` within so few steps (see the README): cross entropy is added.
+
+Measured, on two CPU cores, 2.1 minutes in all:
+
+                                     dev F1   test F1
+  cross_entropy                       57.78     52.92
+  self_adjusting_dice+cross_entropy   60.97     54.21
 """
 
 from configs import default
