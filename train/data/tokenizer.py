@@ -1,6 +1,5 @@
 """Sub-word tokenizers of published checkpoints."""
 
-import functools
 import json
 import pathlib
 
@@ -21,16 +20,11 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
     ValueError: the file is not a tokenizer.
   """
   whole, vocabulary = directory / 'tokenizer.json', directory / 'vocab.txt'
-  if whole.is_file():
-    path = whole
-    read = functools.partial(tokenizers.Tokenizer.from_file, str(path))
-  elif vocabulary.is_file():
-    path = vocabulary
-    read = functools.partial(_read_vocabulary, path)
-  else:
+  path = whole if whole.is_file() else vocabulary
+  if not path.is_file():
     raise FileNotFoundError(f'{directory} has no tokenizer.json or vocab.txt.')
   try:
-    tokenizer = read()
+    tokenizer = _read(path)
   except Exception as error:  # All that the package raises.
     raise ValueError(f'{path}: not a tokenizer: {error}') from None
   tokenizer.no_truncation()
@@ -38,7 +32,9 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
   return tokenizer
 
 
-def _read_vocabulary(path):
+def _read(path):
+  if path.suffix == '.json':
+    return tokenizers.Tokenizer.from_file(str(path))
   settings = path.with_name('tokenizer_config.json')
   lowercase = True  # As transformers has it.
   if settings.is_file():
