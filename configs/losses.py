@@ -14,14 +14,35 @@ PRESETS = {
     name='self_adjusting_dice',
     options=dict(alpha=0.01, smooth=1.0, square=True, decay_gradient='full'),
   ),
-  # One set per class and batch: its soft F1, where alpha = beta = 1/2. Alone,
-  # some classes never start to learn; cross entropy starts them.
-  'tversky': dict(
-    name='tversky',
-    options=dict(alpha=0.5, beta=0.5, smooth=1.0, axis=None),
+  'poly': dict(name='poly', options=dict(epsilon=1.0)),
+  # The cross entropy is in it.
+  'unified_focal': dict(
+    name='unified_focal', options=dict(weight=0.5, delta=0.6, gamma=0.5)
+  ),
+  'asymmetric_unified_focal': dict(
+    name='asymmetric_unified_focal',
+    options=dict(weight=0.5, delta=0.6, gamma=0.5),
+  ),
+}
+# One set per class and batch: its soft F1, where alpha = beta = 1/2. Alone,
+# some classes never start to learn; cross entropy starts them.
+PRESETS |= {
+  name: dict(
+    name=name,
+    options=options | dict(axis=None),
     class_weights={'O': 0.0},
     cross_entropy=1.0,
-  ),
+  )
+  for name, options in {
+    'tversky': dict(alpha=0.5, beta=0.5, smooth=1.0),
+    'focal_tversky': dict(alpha=0.3, beta=0.7, gamma=0.75, smooth=1.0),
+    'jaccard': dict(smooth=1.0),
+    'f_beta': dict(beta=1.0, smooth=1.0),
+    'generalised_dice': {},
+    'log_cosh_dice': dict(smooth=1.0),
+    'dice_plus_plus': dict(gamma=2.0, smooth=1.0),
+    'lovasz_softmax': {},
+  }.items()
 }
 
 

@@ -83,3 +83,39 @@ def gradient(f, x, step=1e-5):
     down[index] -= step
     out[index] = (f(up) - f(down)) / (2 * step)
   return out
+
+
+def asymmetric(logits, labels, gamma_positive, gamma_negative, margin):
+  """-y (1-p)^g+ log p - (1-y) p_m^g- log(1-p_m) of each sigmoid."""
+  log_p, log_not_p = binary_scores(logits, softmax=False)
+  p_m = np.maximum(np.exp(log_p) - margin, 0)
+  with np.errstate(divide='ignore'):
+    log_not_pm = np.minimum(np.logaddexp(log_not_p, np.log(margin)), 0)
+  positive = np.exp(gamma_positive * log_not_p) * log_p
+  return -labels * positive - (1 - labels) * p_m**gamma_negative * log_not_pm
+
+
+def zlpr(logits, labels, keep=None):
+  """log(1 + sum y e^-s) + log(1 + sum (1-y) e^s), one row at a time."""
+  s = np.asarray(logits, np.float64)
+  keep = np.broadcast_to(True if keep is None else keep, s.shape)
+  out = np.empty(s.shape[:-1])
+  for row in np.ndindex(out.shape):
+    out[row] = 0
+    for sign, weights in [(-1, labels[row]), (1, 1 - labels[row])]:
+      some = keep[row] & (weights > 0)
+      terms = sign * s[row][some] + np.log(weights[some])
+      total = np.logaddexp.reduce(terms, initial=-np.inf)
+      out[row] += np.logaddexp(0, total)
+  return out
+
+
+def kept(loss, labels, count, keep):
+  """All positives and the `count` hardest negatives, by a plain sort."""
+  negatives = [i for i in range(len(loss)) if keep[i] and not labels[i] > 0]
+  hard = [np.inf if np.isnan(value) else value for value in loss]
+  negatives.sort(key=lambda i: (-hard[i], i))
+  chosen = set(negatives[:count])
+  return [
+    bool(keep[i] and (labels[i] > 0 or i in chosen)) for i in range(len(loss))
+  ]

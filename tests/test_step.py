@@ -89,12 +89,24 @@ def test_a_set_plus_cross_entropy():
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
+def test_sets_are_what_the_loss_says_by_default():
+  b = batch()
+  logits, where = logits_for(b), b['labels'] >= 0
+  objective = make_objective(loss_config('jaccard', options={}), LABELS)
+  x, y = logits[where], b['labels'][where]
+  want = losses.jaccard(x, y, class_weights=[0, 1, 1])
+  want += losses.cross_entropy(x, y).mean()
+  np.testing.assert_allclose(
+    objective(logits, b['labels'], where), want, rtol=1e-6
+  )
+
+
 def test_nothing_labelled_is_no_loss():
   b = batch()
   nothing = np.full_like(b['labels'], -1)
   for name in presets.PRESETS:
     objective = make_objective(loss_config(name), LABELS)
-    loss, grad = jax.value_and_grad(objective)(
+    loss, grad = jax.jit(jax.value_and_grad(objective))(
       logits_for(b), nothing, nothing >= 0
     )
     assert loss == 0 and not grad.any()
@@ -103,7 +115,9 @@ def test_nothing_labelled_is_no_loss():
 @pytest.mark.parametrize(
   'changes, text',
   [
-    ({'name': 'hinge'}, "loss.name: 'hinge' is none of cross_entropy"),
+    ({'name': 'hinge'}, "loss.name: 'hinge' is none of .* cross_entropy"),
+    ({'name': 'soft_counts'}, "loss.name: 'soft_counts' is none of"),
+    ({'name': 'zlpr', 'options': {}}, 'loss.options: .*sigmoids'),
     ({'options': {'gama': 2}}, 'loss.options: .*gama'),
     ({'options': {'smooth': -1}}, 'loss.options: smooth is at least 0'),
     ({'options': {'axis_name': 'x'}}, 'loss.options: .*x'),

@@ -1,5 +1,6 @@
 """The scalar to minimise: a loss of dicejax by name, one mean over a batch."""
 
+import inspect
 from collections.abc import Callable
 from collections.abc import Sequence
 
@@ -8,6 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from dicejax import losses
+
+
+def _is_loss(function):
+  """Whether it is one of the losses, or of what goes with them."""
+  signature = inspect.signature(function)
+  returns_array = signature.return_annotation is jax.Array
+  return returns_array and next(iter(signature.parameters)) == 'logits'
+
+
+_LOSSES = {
+  name: getattr(losses, name)
+  for name in losses.__all__
+  if _is_loss(getattr(losses, name))
+}
 
 
 def make_objective(
@@ -27,8 +42,8 @@ def make_objective(
   Raises:
     ValueError: an unknown loss, option or label.
   """
-  if config.name not in losses.__all__:
-    known = ', '.join(losses.__all__)
+  if config.name not in _LOSSES:
+    known = ', '.join(_LOSSES)
     raise ValueError(f'loss.name: {config.name!r} is none of {known}.')
   if unknown := set(config.class_weights) - set(labels):
     raise ValueError(
@@ -41,12 +56,14 @@ def make_objective(
   if config.class_weights:
     weights = [config.class_weights.get(label, 1.0) for label in labels]
     options['class_weights'] = np.array(weights, np.float32)
-  loss = getattr(losses, config.name)
+  loss = _LOSSES[config.name]
+  axis = inspect.signature(loss).parameters.get('axis')
+  axis = options.get('axis', axis.default) if axis else ()
   _try(loss, options, len(labels))
 
   def objective(logits, labels, where):
     values = loss(logits, labels, where=where, **options)
-    total = _mean(values, where, options.get('axis', ()))
+    total = _mean(values, where, axis)
     if config.cross_entropy:
       other = losses.cross_entropy(logits, labels, where=where)
       total += config.cross_entropy * _mean(other, where, ())

@@ -1,4 +1,4 @@
-"""What every loss does first: check its inputs, see classes as binary ones."""
+"""What every loss does first: check what it was given."""
 
 import numbers
 from typing import NamedTuple
@@ -109,69 +109,3 @@ def is_class(ids: jax.Array, logits: jax.Array) -> jax.Array:
   """Bool `[..., classes]` from class ids `[...]`; no one-hot in memory."""
   classes = jax.lax.broadcasted_iota(ids.dtype, logits.shape, logits.ndim - 1)
   return ids[..., None] == classes
-
-
-@jax.custom_jvp
-def one_vs_rest(logits: jax.Array) -> jax.Array:
-  r"""Log odds of every class against all others together.
-
-  .. math::
-    u_c = z_c - \log \sum_{j \ne c} e^{z_j}, \qquad
-    \operatorname{sigmoid}(u_c) = \operatorname{softmax}(z)_c
-
-  Through it a softmax is a set of binary problems, and log p, log (1 - p) and
-  1 - p have all their digits at any logits, which neither `1 - softmax(z)` nor
-  a difference of logarithms gives.
-
-  Args:
-    logits: float `[..., classes]`.
-
-  Returns:
-    `[..., classes]`; the largest float where there is one class alone.
-  """
-  limit = jnp.finfo(logits.dtype).max
-  if logits.shape[-1] == 1:
-    return jnp.full_like(logits, limit)
-  top, gap, share, rest = _split(logits)
-  others = jnp.log1p(jnp.exp(-gap) * (rest - share))
-  relative = logits - jnp.max(logits, axis=-1, keepdims=True)
-  odds = jnp.where(top, gap - jnp.log(rest), relative - others)
-  return jnp.clip(odds, -limit, limit)  # A difference may overflow.
-
-
-@one_vs_rest.defjvp
-def _one_vs_rest_jvp(primals, tangents):
-  # du_c = dz_c - sum over j != c of softmax(z without c)_j dz_j.
-  (logits,), (dz,) = primals, tangents
-  out = one_vs_rest(logits)
-  if logits.shape[-1] == 1:
-    return out, jnp.zeros_like(dz)
-  top, gap, share, rest = _split(logits)
-  of_top = jnp.sum(jnp.where(top, dz, 0), axis=-1, keepdims=True)
-  of_rest = jnp.sum(share * dz, axis=-1, keepdims=True)
-  scale = jnp.exp(-gap)
-  mean = (of_top + scale * (of_rest - share * dz)) / (
-    1 + scale * (rest - share)
-  )
-  return out, dz - jnp.where(top, of_rest / rest, mean)
-
-
-def _split(logits):
-  """The largest class apart: only its probability can be above one half.
-
-  Subtracting a class from a sum is harmless for all others; for the largest
-  the sum is taken without it.
-
-  Returns:
-    top: bool `[..., classes]`, one True a row.
-    gap: `[..., 1]`, the largest logit minus the second largest.
-    share: `[..., classes]`, exp(logits - second largest), 0 at the top.
-    rest: `[..., 1]`, the sum of share.
-  """
-  top = is_class(jnp.argmax(logits, axis=-1), logits)
-  # Not the maximum, whose derivative a tie would divide.
-  first = jnp.sum(jnp.where(top, logits, 0), axis=-1, keepdims=True)
-  others = jnp.where(top, -jnp.inf, logits)
-  second = jnp.max(others, axis=-1, keepdims=True)
-  share = jnp.exp(others - second)
-  return top, first - second, share, jnp.sum(share, axis=-1, keepdims=True)

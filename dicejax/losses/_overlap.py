@@ -2,14 +2,25 @@
 
 Each is a formula of the soft counts of `_counts.py`. All of them share the
 meaning of `axis`, `where`, `class_weights`, `axis_name` and `activation`, told
-in full at `dice`.
+in full at `dice`. By default each element is a set in the losses of the paper,
+`dice`, `self_adjusting_dice` and `tversky`; in the others all are one set.
 """
 
 import functools
+import numbers
 
 import jax
+import jax.numpy as jnp
 
+from dicejax.losses._counts import minima
+from dicejax.losses._counts import powers
+from dicejax.losses._counts import products
 from dicejax.losses._counts import set_loss
+from dicejax.losses._counts import soft_counts
+from dicejax.losses._counts import squares
+from dicejax.losses._elements import Prices
+from dicejax.losses._inputs import check_class_weights
+from dicejax.losses._inputs import check_inputs
 from dicejax.losses._inputs import check_not_negative
 from dicejax.tversky import tversky_distance
 
@@ -71,7 +82,6 @@ def dice(
       unknown `activation`.
 
   Example:
-    >>> import jax.numpy as jnp
     >>> logits = jnp.array([9., -9., 9.])
     >>> print(f'{dice(logits, jnp.array([1, 0, 0]), axis=None):.3f}')
     0.250
@@ -154,7 +164,6 @@ def self_adjusting_dice(
     ValueError: as of `dice`; a negative `alpha`, an unknown `decay_gradient`.
 
   Example:
-    >>> import jax.numpy as jnp
     >>> logits = jnp.array([[2., .5, -1.], [0., 1., .5]])
     >>> loss = self_adjusting_dice(logits, jnp.array([0, 1]))
     >>> print(*(f'{value:.4f}' for value in loss))
@@ -167,11 +176,11 @@ def self_adjusting_dice(
   check_not_negative(smooth=smooth)
   return set_loss(
     # Dice is Tversky at 1/2, 1/2, with all four counts halved.
-    functools.partial(tversky_distance, smooth=smooth / 2),
+    Prices(1 / 2, 1 / 2, smooth / 2),
     logits,
     labels,
+    overlap=squares if square else products,
     alpha=alpha,
-    square=square,
     decay_gradient=decay_gradient,
     axis=axis,
     where=where,
@@ -227,7 +236,6 @@ def tversky(
     ValueError: as of `dice`; a negative `alpha` or `beta`.
 
   Example:
-    >>> import jax.numpy as jnp
     >>> logits, labels = jnp.array([9., -9., 9.]), jnp.array([1, 0, 0])
     >>> print(f'{tversky(logits, labels, alpha=.9, beta=.1, axis=None):.3f}')
     0.310
@@ -239,7 +247,7 @@ def tversky(
   """
   check_not_negative(alpha=alpha, beta=beta, smooth=smooth)
   return set_loss(
-    functools.partial(tversky_distance, alpha=alpha, beta=beta, smooth=smooth),
+    Prices(alpha, beta, smooth),
     logits,
     labels,
     axis=axis,
@@ -247,4 +255,386 @@ def tversky(
     class_weights=class_weights,
     axis_name=axis_name,
     activation=activation,
+  )
+
+
+def jaccard(
+  logits: jax.typing.ArrayLike,
+  labels: jax.typing.ArrayLike,
+  *,
+  smooth: jax.typing.ArrayLike = 1.0,
+  axis: int | tuple[int, ...] | None = None,
+  where: jax.typing.ArrayLike | None = None,
+  class_weights: jax.typing.ArrayLike | None = None,
+  axis_name: str | tuple[str, ...] | None = None,
+  activation: str | None = None,
+) -> jax.Array:
+  r"""Jaccard loss: one minus the soft intersection over union of each set.
+
+  .. math::
+    L = 1 - \frac{TP + \gamma}{TP + FP + FN + \gamma}
+
+  the Tversky loss at :math:`\alpha = \beta = 1`. With D the Dice and J the
+  Jaccard index, :math:`D = 2J / (1 + J)` where :math:`\gamma = 0`: both order
+  sets alike, and this one punishes more.
+
+  Args:
+    logits: float `[examples..., classes]` for softmax, `[examples...]` for
+      independent sigmoids. Never probabilities: that cannot be checked.
+    labels: int class ids `[examples...]` (softmax), or of the shape of the
+      logits (sigmoid).
+    smooth: :math:`\gamma \ge 0`, in the unit of the counts.
+    axis: see `dice`; here all elements are one set by default.
+    where: see `dice`.
+    class_weights: see `dice`.
+    axis_name: see `dice`.
+    activation: see `dice`.
+
+  Returns:
+    Loss in [0, 1], as of `dice`.
+
+  Raises:
+    AssertionError: types or shapes that do not fit, with both shapes.
+    ValueError: as of `dice`.
+
+  Example:
+    >>> logits, labels = jnp.array([9., -9., 9.]), jnp.array([1, 0, 0])
+    >>> print(f'{jaccard(logits, labels):.3f}')
+    0.333
+
+  References:
+    Rahman and Wang, `Optimizing Intersection-Over-Union in Deep Neural Networks
+    <https://doi.org/10.1007/978-3-319-50835-1_22>`_, 2016.
+  """
+  check_not_negative(smooth=smooth)
+  return set_loss(
+    Prices(1, 1, smooth),
+    logits,
+    labels,
+    axis=axis,
+    where=where,
+    class_weights=class_weights,
+    axis_name=axis_name,
+    activation=activation,
+  )
+
+
+def f_beta(
+  logits: jax.typing.ArrayLike,
+  labels: jax.typing.ArrayLike,
+  *,
+  beta: jax.typing.ArrayLike = 1.0,
+  smooth: jax.typing.ArrayLike = 1.0,
+  axis: int | tuple[int, ...] | None = None,
+  where: jax.typing.ArrayLike | None = None,
+  class_weights: jax.typing.ArrayLike | None = None,
+  axis_name: str | tuple[str, ...] | None = None,
+  activation: str | None = None,
+) -> jax.Array:
+  r"""Soft F-beta loss: recall counts beta times as much as precision.
+
+  .. math::
+    L = 1 - \frac{TP + \gamma}{TP + \alpha\,FP + (1 - \alpha)\,FN + \gamma},
+    \qquad \alpha = \frac{1}{1 + \beta^2}
+
+  the Tversky loss at these prices. A surrogate of the F-beta
+  that is reported; :math:`\beta = 1` is `dice` with :math:`2\gamma`.
+
+  Args:
+    logits: float `[examples..., classes]` for softmax, `[examples...]` for
+      independent sigmoids. Never probabilities: that cannot be checked.
+    labels: int class ids `[examples...]` (softmax), or of the shape of the
+      logits (sigmoid).
+    beta: :math:`\beta \ge 0`; 0 is precision alone.
+    smooth: :math:`\gamma \ge 0`, in the unit of the counts.
+    axis: see `dice`; here all elements are one set by default.
+    where: see `dice`.
+    class_weights: see `dice`.
+    axis_name: see `dice`.
+    activation: see `dice`.
+
+  Returns:
+    Loss in [0, 1], as of `dice`.
+
+  Raises:
+    AssertionError: types or shapes that do not fit, with both shapes.
+    ValueError: as of `dice`; a negative `beta`.
+
+  Example:
+    >>> logits, labels = jnp.array([9., -9., 9.]), jnp.array([1, 0, 0])
+    >>> print(f'{f_beta(logits, labels, beta=2.):.3f}')
+    0.091
+
+  References:
+    van Rijsbergen, `Information Retrieval
+    <http://www.dcs.gla.ac.uk/Keith/Preface.html>`_, chapter 7, 1979.
+  """
+  check_not_negative(beta=beta, smooth=smooth)
+  # Written so that a large beta does not overflow.
+  alpha = 1 / (1 + jnp.square(beta))
+  return set_loss(
+    Prices(alpha, 1 - alpha, smooth),
+    logits,
+    labels,
+    axis=axis,
+    where=where,
+    class_weights=class_weights,
+    axis_name=axis_name,
+    activation=activation,
+  )
+
+
+def dice_plus_plus(
+  logits: jax.typing.ArrayLike,
+  labels: jax.typing.ArrayLike,
+  *,
+  gamma: jax.typing.ArrayLike = 2.0,
+  smooth: jax.typing.ArrayLike = 1.0,
+  axis: int | tuple[int, ...] | None = None,
+  where: jax.typing.ArrayLike | None = None,
+  class_weights: jax.typing.ArrayLike | None = None,
+  axis_name: str | tuple[str, ...] | None = None,
+  activation: str | None = None,
+) -> jax.Array:
+  r"""DSC++ loss: Dice that forgives small misses, against overconfidence.
+
+  .. math::
+    L = 1 - \frac{2\,TP + s}{2\,TP + s
+      + \sum_i (p_i (1 - y_i))^\gamma + \sum_i ((1 - p_i) y_i)^\gamma}
+
+  For labels 0 and 1, :math:`\gamma = 1` is `dice` and :math:`\gamma = 2` is
+  `dice` with `square`, for then :math:`2 p y + (p - y)^2 = p^2 + y^2`.
+
+  Args:
+    logits: float `[examples..., classes]` for softmax, `[examples...]` for
+      independent sigmoids. Never probabilities: that cannot be checked.
+    labels: int class ids `[examples...]` (softmax), or of the shape of the
+      logits (sigmoid).
+    gamma: :math:`\gamma \ge 1`, exponent of the misses.
+    smooth: :math:`s \ge 0`, in the unit of the counts.
+    axis: see `dice`; here all elements are one set by default.
+    where: see `dice`.
+    class_weights: see `dice`.
+    axis_name: see `dice`.
+    activation: see `dice`.
+
+  Returns:
+    Loss in [0, 1], as of `dice`.
+
+  Raises:
+    AssertionError: types or shapes that do not fit, with both shapes.
+    ValueError: as of `dice`; a `gamma` below 1.
+
+  Example:
+    >>> logits, labels = jnp.array([1., -1., 1.]), jnp.array([1, 0, 0])
+    >>> print(f'{dice_plus_plus(logits, labels):.3f}')
+    0.216
+
+  References:
+    Yeung et al., `Calibrating the Dice Loss to Handle Neural Network
+    Overconfidence <https://doi.org/10.1007/s10278-022-00735-3>`_, 2023.
+  """
+  check_not_negative(smooth=smooth)
+  if isinstance(gamma, numbers.Real) and gamma < 1:
+    raise ValueError(f'gamma is at least 1, not {gamma}.')
+  return set_loss(
+    Prices(1 / 2, 1 / 2, smooth / 2),
+    logits,
+    labels,
+    overlap=functools.partial(powers, gamma),
+    axis=axis,
+    where=where,
+    class_weights=class_weights,
+    axis_name=axis_name,
+    activation=activation,
+  )
+
+
+def dice_semimetric(
+  logits: jax.typing.ArrayLike,
+  labels: jax.typing.ArrayLike,
+  *,
+  smooth: jax.typing.ArrayLike = 1.0,
+  axis: int | tuple[int, ...] | None = None,
+  where: jax.typing.ArrayLike | None = None,
+  class_weights: jax.typing.ArrayLike | None = None,
+  axis_name: str | tuple[str, ...] | None = None,
+  activation: str | None = None,
+) -> jax.Array:
+  r"""Dice semimetric loss: Dice for soft labels, least where p equals y.
+
+  .. math::
+    L = 1 - \frac{2 \sum_i \min(p_i, y_i) + \gamma}
+      {\sum_i p_i + \sum_i y_i + \gamma}
+    = \frac{\sum_i |p_i - y_i|}{\sum_i p_i + \sum_i y_i + \gamma}
+
+  For labels 0 and 1 it is `dice`. For smoothed, averaged or distilled labels
+  `dice` itself is wrong: its product :math:`p y` is largest at p = 1, whatever
+  y above one half is.
+
+  Args:
+    logits: float `[examples..., classes]` for softmax, `[examples...]` for
+      independent sigmoids. Never probabilities: that cannot be checked.
+    labels: int class ids `[examples...]` (softmax), or of the shape of the
+      logits (sigmoid).
+    smooth: :math:`\gamma \ge 0`, in the unit of the counts.
+    axis: see `dice`; here all elements are one set by default.
+    where: see `dice`.
+    class_weights: see `dice`.
+    axis_name: see `dice`.
+    activation: see `dice`.
+
+  Returns:
+    Loss in [0, 1], as of `dice`.
+
+  Raises:
+    AssertionError: types or shapes that do not fit, with both shapes.
+    ValueError: as of `dice`.
+
+  Example:
+    >>> logits, labels = jnp.array([0., 0.]), jnp.array([.5, .5])
+    >>> print(dice_semimetric(logits, labels))
+    0.0
+
+  References:
+    Wang et al., `Dice Semimetric Losses
+    <https://arxiv.org/abs/2303.16296>`_, 2023.
+  """
+  check_not_negative(smooth=smooth)
+  return set_loss(
+    Prices(1 / 2, 1 / 2, smooth / 2),
+    logits,
+    labels,
+    overlap=minima,
+    axis=axis,
+    where=where,
+    class_weights=class_weights,
+    axis_name=axis_name,
+    activation=activation,
+  )
+
+
+def generalised_dice(
+  logits: jax.typing.ArrayLike,
+  labels: jax.typing.ArrayLike,
+  *,
+  axis: int | tuple[int, ...] | None = None,
+  where: jax.typing.ArrayLike | None = None,
+  class_weights: jax.typing.ArrayLike | None = None,
+  axis_name: str | tuple[str, ...] | None = None,
+  activation: str | None = None,
+) -> jax.Array:
+  r"""Generalised Dice loss: one Dice of all classes, rare ones weighed up.
+
+  .. math::
+    L = 1 - \frac{2 \sum_c w_c\,TP_c}{\sum_c w_c (2\,TP_c + FP_c + FN_c)},
+    \qquad w_c = \frac{1}{\max(1, \sum_i y_{ic})^2}
+
+  Of a set without an example of a class the weight of that class is 1, as if it
+  had one: a false positive costs, and nothing is infinite. The paper leaves it
+  open.
+
+  Args:
+    logits: float `[examples..., classes]`, softmax.
+    labels: int class ids `[examples...]`; distributions of the shape of the
+      logits with `activation='softmax'`.
+    axis: see `dice`; here all elements are one set by default.
+    where: see `dice`.
+    class_weights: `[classes]`, at least 0, factors of :math:`w_c`.
+    axis_name: see `dice`.
+    activation: None or 'softmax'.
+
+  Returns:
+    Loss in [0, 1], as of `dice`.
+
+  Raises:
+    AssertionError: types or shapes that do not fit, with both shapes.
+    ValueError: as of `dice`; sigmoids.
+
+  Example:
+    >>> logits = jnp.array([[2., .5, -1.], [0., 1., .5]])
+    >>> print(f'{generalised_dice(logits, jnp.array([0, 1])):.3f}')
+    0.354
+
+  References:
+    Sudre et al., `Generalised Dice overlap as a deep learning loss function
+    <https://arxiv.org/abs/1707.03237>`_, 2017.
+  """
+  logits = jnp.asarray(logits)
+  if activation != 'softmax' and jnp.ndim(labels) == logits.ndim:
+    raise ValueError('generalised_dice weighs the classes of a softmax.')
+  counts = soft_counts(
+    logits,
+    labels,
+    axis=axis,
+    where=where,
+    axis_name=axis_name,
+    activation=activation,
+  )
+  examples = jax.lax.stop_gradient(counts.tp + counts.fn)
+  weights = 1 / jnp.square(jnp.maximum(examples, 1))
+  if class_weights is not None:
+    class_weights = check_class_weights(class_weights, logits)
+    weights *= jnp.broadcast_to(class_weights, weights.shape)
+  return tversky_distance(
+    jax.tree.map(lambda count: jnp.sum(weights * count, axis=-1), counts)
+  )
+
+
+def sigmoid_f1(
+  logits: jax.typing.ArrayLike,
+  labels: jax.typing.ArrayLike,
+  *,
+  beta: jax.typing.ArrayLike = 1.0,
+  eta: jax.typing.ArrayLike = 0.0,
+  smooth: jax.typing.ArrayLike = 0.0,
+  axis: int | tuple[int, ...] | None = 0,
+  where: jax.typing.ArrayLike | None = None,
+  axis_name: str | tuple[str, ...] | None = None,
+) -> jax.Array:
+  r"""sigmoidF1 loss of multi-label data: Dice over a steeper sigmoid.
+
+  .. math::
+    L = 1 - \frac{2\,TP + \gamma}{2\,TP + FP + FN + \gamma}, \qquad
+    p = \frac{1}{1 + e^{-\beta (z + \eta)}}
+
+  of each label over the batch; the mean over labels is a surrogate of the
+  macro F1. A steep sigmoid brings the counts near whole numbers, and takes the
+  gradient from all but the logits about :math:`-\eta`.
+
+  Args:
+    logits: float `[examples..., labels]`; never probabilities.
+    labels: of the shape of the logits, 0 and 1 or anything between.
+    beta: :math:`\beta > 0`, the slope.
+    eta: :math:`\eta`, the offset.
+    smooth: :math:`\gamma \ge 0`, in the unit of the counts.
+    axis: see `dice`; here the first by default.
+    where: see `dice`.
+    axis_name: see `dice`.
+
+  Returns:
+    Loss in [0, 1], as of `dice`: by default of each label.
+
+  Raises:
+    AssertionError: types or shapes that do not fit, with both shapes.
+    ValueError: as of `dice`; a negative `beta`.
+
+  Example:
+    >>> logits = jnp.array([[3., -1.], [-2., 1.], [1., 2.]])
+    >>> labels = jnp.array([[1, 0], [0, 1], [0, 1]])
+    >>> print(*(f'{loss:.3f}' for loss in sigmoid_f1(logits, labels)))
+    0.320 0.169
+
+  References:
+    Bénédict et al., `sigmoidF1 <https://arxiv.org/abs/2108.10566>`_, 2021.
+  """
+  check_not_negative(beta=beta)
+  x = check_inputs(logits, labels, where, 'sigmoid')
+  return dice(
+    beta * (x.logits + eta),
+    x.labels,
+    smooth=smooth,
+    axis=axis,
+    where=where,
+    axis_name=axis_name,
   )

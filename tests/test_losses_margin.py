@@ -1,0 +1,275 @@
+"""Losses and weights of class priors against their formulas in float64."""
+
+import decimal
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+from jax.test_util import check_grads
+from test_losses_overlap import check
+from test_losses_overlap import example
+
+from dicejax import losses
+
+COUNTS = np.array([900, 80, 3, 17])
+WITH_PRIOR = ['logit_adjusted', 'balanced_softmax', 'ldam']
+
+
+def cross_entropy(logits, labels, weights=None):
+  return oracle.pointwise(
+    lambda log_p, _: -log_p,
+    logits,
+    labels,
+    softmax=True,
+    class_weights=weights,
+  )
+
+
+@pytest.mark.parametrize('tau', [0, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize('weighted', [True, False])
+@pytest.mark.parametrize('soft', [True, False])
+@pytest.mark.parametrize('offset', [0, 1e4])
+def test_logit_adjusted_matches_the_formula(tau, weighted, soft, offset):
+  logits, labels = example(True)
+  logits += np.float32(offset)
+  if soft:
+    labels = np.random.default_rng(1).dirichlet(np.ones(4), labels.shape)
+  weights = np.array([0.3, 2.0, 0.0, 1.0]) if weighted else None
+  prior = np.log(COUNTS / COUNTS.sum())
+  check(
+    losses.logit_adjusted,
+    lambda x: cross_entropy(x + tau * prior, labels, weights),
+    logits,
+    labels,
+    class_counts=COUNTS,
+    tau=tau,
+    class_weights=weights,
+  )
+
+
+@pytest.mark.parametrize('max_margin, scale', [(0.5, 30.0), (0, 1), (2.0, 3.0)])
+@pytest.mark.parametrize('weighted', [True, False])
+@pytest.mark.parametrize('offset', [0, 1e4])
+def test_ldam_matches_the_formula(max_margin, scale, weighted, offset):
+  logits, labels = example(True, scale=0.3)
+  logits += np.float32(offset)
+  weights = np.array([0.3, 2.0, 0.0, 1.0]) if weighted else None
+  margins = COUNTS**-0.25
+  margins *= max_margin / margins.max()
+  ahead = oracle.one_hot(labels, logits) * margins
+  check(
+    losses.ldam,
+    lambda x: cross_entropy(scale * (x - ahead), labels, weights),
+    logits,
+    labels,
+    class_counts=COUNTS,
+    max_margin=max_margin,
+    scale=scale,
+    class_weights=weights,
+  )
+
+
+def test_identities():
+  logits, labels = example(True)
+  plain = losses.cross_entropy(logits, labels)
+  one = losses.logit_adjusted(logits, labels, class_counts=COUNTS)
+  same = losses.balanced_softmax(logits, labels, class_counts=COUNTS)
+  np.testing.assert_array_equal(same, one)
+  shares = losses.balanced_softmax(
+    logits, labels, class_counts=COUNTS / COUNTS.sum()
+  )
+  np.testing.assert_allclose(shares, one, rtol=1e-5)
+  for same in (
+    losses.balanced_softmax(logits, labels, class_counts=[7, 7, 7, 7]),
+    losses.logit_adjusted(logits, labels, class_counts=COUNTS, tau=0),
+    losses.ldam(logits, labels, class_counts=COUNTS, max_margin=0, scale=1),
+  ):
+    np.testing.assert_allclose(same, plain, rtol=1e-6)
+  # The prior alone is what a logit-adjusted model need not learn.
+  prior = np.log(COUNTS / COUNTS.sum())
+  loss = losses.logit_adjusted(
+    jnp.zeros((4, 4)), np.arange(4), class_counts=COUNTS
+  )
+  np.testing.assert_allclose(loss, -prior, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name', WITH_PRIOR)
+def test_where_is_slicing_even_over_nan(name):
+  loss = functools.partial(getattr(losses, name), class_counts=COUNTS)
+  logits, labels = example(True, shape=(6,))
+  keep = np.arange(6) < 4
+  poisoned = logits.copy()
+  poisoned[4:] = np.nan
+
+  def total(x, y, where=None):
+    value = loss(x, y, where=where)
+    return value.sum(), value
+
+  grad_of = jax.value_and_grad(total, has_aux=True)
+  (_, value), grad = grad_of(poisoned, np.where(keep, labels, -100), keep)
+  (_, want), sliced = grad_of(logits[:4], labels[:4])
+  np.testing.assert_allclose(value[:4], want, rtol=1e-6)
+  np.testing.assert_array_equal(value[4:], 0)
+  np.testing.assert_allclose(grad[:4], sliced, rtol=1e-6)
+  np.testing.assert_array_equal(grad[4:], 0)
+  (_, value), grad = grad_of(poisoned, labels, np.zeros(6, bool))
+  np.testing.assert_array_equal(value, 0)
+  np.testing.assert_array_equal(grad, 0)
+
+
+@pytest.mark.parametrize('name', WITH_PRIOR)
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_extreme_logits(name, dtype):
+  loss = functools.partial(getattr(losses, name), class_counts=[9, 1])
+  levels = jnp.array([-1e4, -100, -17, 0, 6, 17, 100, 1e4], dtype)
+  pairs = jnp.stack(jnp.meshgrid(levels, levels), -1).reshape(-1, 2)
+  labels = jnp.zeros(len(pairs), jnp.int32)
+  value, vjp = jax.vjp(lambda x: loss(x, labels), pairs)
+  (grad,) = vjp(jnp.ones_like(value))
+  assert value.dtype == jnp.float32 and grad.dtype == dtype
+  exact = np.asarray(pairs, np.float64)
+  if name == 'ldam':
+    ahead, slope = 0.5 * (1 / 9) ** 0.25, 30
+    odds = 30 * (exact[:, 0] - ahead - exact[:, 1])
+  else:
+    odds, slope = exact[:, 0] - exact[:, 1] + np.log(9), 1
+  # Odds of 70, rounded, are off by 4e-6, and so is e^-70.
+  np.testing.assert_allclose(
+    value, np.logaddexp(0, -odds), rtol=5e-6, atol=1e-30
+  )
+  wrong = np.exp(-np.logaddexp(0, odds))
+  want = slope * np.stack([-wrong, wrong], -1)
+  rounding = 2.0 * jnp.finfo(dtype).eps
+  np.testing.assert_allclose(
+    grad.astype(np.float32), want, rtol=1e-5 + rounding, atol=1e-6
+  )
+
+
+@pytest.mark.parametrize('name', WITH_PRIOR)
+def test_one_class_and_absent_classes(name):
+  loss = getattr(losses, name)
+  one = loss(jnp.array([[3.0]]), jnp.array([0]), class_counts=[5])
+  np.testing.assert_array_equal(one, 0)
+  logits, labels = example(True)
+  # As if it had the 3 examples of the rarest.
+  absent = loss(logits, labels, class_counts=[900, 80, 3, 0])
+  want = loss(logits, labels, class_counts=[900, 80, 3, 3])
+  np.testing.assert_array_equal(absent, want)
+  assert np.isnan(loss(logits[0], np.full(5, -1), class_counts=COUNTS)).all()
+
+
+@pytest.mark.parametrize('name', WITH_PRIOR)
+def test_transformations(name):
+  loss = getattr(losses, name)
+  logits, labels = example(True, shape=(8, 5), scale=0.5)
+  want = loss(logits, labels, class_counts=COUNTS)
+  check_grads(
+    jax.jit(lambda x: loss(x, labels, class_counts=COUNTS)),
+    (logits / 10,),
+    2,
+    rtol=0.02,
+    atol=0.02,
+  )
+  by_row = jax.vmap(functools.partial(loss, class_counts=COUNTS))
+  np.testing.assert_allclose(by_row(logits, labels), want, rtol=1e-5)
+  traced = jax.jit(lambda counts: loss(logits, labels, class_counts=counts))
+  np.testing.assert_allclose(traced(COUNTS), want, rtol=1e-5)
+
+
+def test_hessian():
+  """diag(p) - p p^T of the adjusted logits, here in a tie of all logits."""
+  p = COUNTS / COUNTS.sum()
+  got = jax.hessian(losses.balanced_softmax)(
+    jnp.zeros(4), jnp.array(1), class_counts=COUNTS
+  )
+  np.testing.assert_allclose(got, np.diag(p) - np.outer(p, p), atol=1e-7)
+  ahead = np.array([0, 0.5 * (3 / 80) ** 0.25, 0, 0])
+  p = np.exp(-2 * ahead) / np.exp(-2 * ahead).sum()
+  got = jax.hessian(losses.ldam)(
+    jnp.zeros(4), jnp.array(1), class_counts=COUNTS, scale=2.0
+  )
+  want = 4 * (np.diag(p) - np.outer(p, p))
+  np.testing.assert_allclose(got, want, atol=5e-7)
+
+
+@pytest.mark.parametrize('beta', [0, 0.9, 0.9999, 1 - 1e-9, 1 - 1e-15])
+def test_class_balanced_weights(beta):
+  counts = [1, 2, 100, 54_321, 5_000_000_000]
+  with decimal.localcontext(prec=60):
+    b = decimal.Decimal(beta)
+    weights = [
+      (1 - b) / (1 - b**n) if b else decimal.Decimal(1) for n in counts
+    ]
+    want = [float(5 * w / sum(weights)) for w in weights]
+  got = losses.class_balanced_weights(counts, beta=beta)
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+  np.testing.assert_allclose(got.sum(), 5, rtol=1e-6)
+  assert got.dtype == jnp.float32
+  if beta in (0, 0.9):  # A number of float32 digits says the same.
+    traced = jax.jit(lambda b: losses.class_balanced_weights(counts, beta=b))
+    np.testing.assert_allclose(traced(np.float32(beta)), want, rtol=1e-5)
+  absent = losses.class_balanced_weights([100, 10, 0], beta=beta)
+  same = losses.class_balanced_weights([100, 10, 10], beta=beta)
+  np.testing.assert_array_equal(absent, same)
+
+
+@pytest.mark.parametrize('k', [0, 0.5, 1.0, 2.0])
+def test_log_weights(k):
+  counts = np.array([10_000_000_001, 3, 40, 777])
+  want = np.log10((counts.sum() - counts) / counts + k)
+  got = losses.log_weights(counts, k=k)
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+  absent = losses.log_weights([*counts, 0], k=k)
+  np.testing.assert_allclose(absent, [*want, want[1]], rtol=1e-5, atol=1e-6)
+
+
+def test_deferred_weights():
+  weights = losses.class_balanced_weights(COUNTS)
+  at = jax.jit(
+    lambda step: losses.deferred_weights(COUNTS, step=step, start=80)
+  )
+  np.testing.assert_array_equal(at(79), np.ones(4))
+  np.testing.assert_allclose(at(80), weights, rtol=1e-6)
+  np.testing.assert_allclose(at(81), weights, rtol=1e-6)
+  other = losses.deferred_weights(COUNTS, step=1, start=0, beta=0.9)
+  want = losses.class_balanced_weights(COUNTS, beta=0.9)
+  np.testing.assert_array_equal(other, want)
+
+
+@pytest.mark.parametrize('name', WITH_PRIOR)
+def test_bad_counts(name):
+  loss = getattr(losses, name)
+  logits, labels = jnp.zeros((2, 3)), jnp.zeros(2, jnp.int32)
+  for counts in ([1, 2], 5, np.ones((2, 3))):
+    with pytest.raises(AssertionError, match=r'class_counts: .*\[2, 3\]'):
+      jax.eval_shape(
+        functools.partial(loss, class_counts=counts), logits, labels
+      )
+  with pytest.raises(AssertionError, match='Logits are float'):
+    loss(jnp.zeros((2, 3), jnp.int32), labels, class_counts=[1, 2, 3])
+  with pytest.raises(AssertionError, match=r'\[2, 3\].*\[3\]'):
+    loss(logits, jnp.zeros(3, jnp.int32), class_counts=[1, 2, 3])
+  with pytest.raises(AssertionError, match='class_weights'):
+    loss(logits, labels, class_counts=[1, 2, 3], class_weights=[1, 2])
+
+
+def test_bad_input():
+  for weights in (losses.class_balanced_weights, losses.log_weights):
+    with pytest.raises(AssertionError, match=r'class_counts: \[1, 2\]'):
+      weights([[1, 2]])
+  for beta in (-0.1, 1, 2):
+    with pytest.raises(ValueError, match='beta'):
+      losses.class_balanced_weights([1, 2], beta=beta)
+  with pytest.raises(ValueError, match='k is'):
+    losses.log_weights([1, 2], k=-1)
+  logits, labels = jnp.zeros((2, 3)), jnp.zeros(2, jnp.int32)
+  with pytest.raises(ValueError, match='tau'):
+    losses.logit_adjusted(logits, labels, class_counts=[1, 2, 3], tau=-1)
+  for wrong in ({'max_margin': -1}, {'scale': -1}):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+      losses.ldam(logits, labels, class_counts=[1, 2, 3], **wrong)
+  with pytest.raises(ValueError, match='class ids'):
+    losses.ldam(logits, jnp.ones((2, 3)), class_counts=[1, 2, 3])
