@@ -63,7 +63,8 @@ def tversky_index(
     Tversky, `Features of similarity
     <https://doi.org/10.1037/0033-295X.84.4.327>`_, 1977.
   """
-  return _ratio(counts.tp + smooth, _total(counts, alpha, beta, smooth))
+  missed = alpha * counts.fp + beta * counts.fn
+  return _share(counts.tp + smooth, missed)
 
 
 def tversky_distance(
@@ -94,31 +95,30 @@ def tversky_distance(
     0.3333333333333333
   """
   missed = alpha * counts.fp + beta * counts.fn
-  return _ratio(missed, _total(counts, alpha, beta, smooth))
+  return _share(missed, counts.tp + smooth)
 
 
-def _total(counts, alpha, beta, smooth):
-  return counts.tp + alpha * counts.fp + beta * counts.fn + smooth
-
-
-def _ratio(numerator, denominator):
-  # One formula for both worlds: scores on the host stay float64.
-  on_host = not isinstance(denominator, jax.Array)
-  xp, divide = (np, np.divide) if on_host else (jnp, _divide)
-  defined = denominator != 0
-  # The inner where keeps 0/0 out of the gradient, too.
-  ratio = divide(numerator, xp.where(defined, denominator, 1))
-  return xp.where(defined, ratio, xp.zeros_like(ratio))
+def _share(part, rest):
+  """part / (part + rest), 0 where that is 0 / 0."""
+  if isinstance(part + rest, jax.Array):
+    return _jax_share(part, rest)
+  total = part + rest  # On the host scores stay float64.
+  share = np.divide(part, np.where(total != 0, total, 1))
+  return np.where(total != 0, share, np.zeros_like(share))
 
 
 @jax.custom_jvp
-def _divide(numerator, denominator):
-  """Division whose derivative does not square, and underflow, small counts."""
-  return numerator / denominator
+def _jax_share(part, rest):
+  total = part + rest
+  return jnp.where(total != 0, part / jnp.where(total != 0, total, 1), 0)
 
 
-@_divide.defjvp
-def _divide_jvp(primals, tangents):
-  (n, d), (dn, dd) = primals, tangents
-  ratio = _divide(n, d)
-  return ratio, _divide(dn - ratio * dd, d)
+@_jax_share.defjvp
+def _jax_share_jvp(primals, tangents):
+  # Of a quotient, the derivative would square, and underflow, small counts; and
+  # it would cancel where the share is almost 1.
+  (part, rest), (dpart, drest) = primals, tangents
+  total = part + rest
+  share, other = _jax_share(part, rest), _jax_share(rest, part)
+  change = other * dpart - share * drest
+  return share, change / jnp.where(total != 0, total, 1)

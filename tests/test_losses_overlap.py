@@ -458,6 +458,10 @@ def test_transformations():
   error, value = jax.jit(checked)(logits, labels)
   error.throw()
   np.testing.assert_allclose(value, by_row, rtol=1e-6)
+  checked = checkify.checkify(
+    jax.grad(lambda x: loss(x, labels, axis=None)), errors=checkify.all_checks
+  )
+  jax.jit(checked)(logits)[0].throw()
 
 
 def test_a_set_over_devices():

@@ -9,9 +9,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from dicejax.losses._class_ids import Prices
 from dicejax.losses._counts import example_axes
 from dicejax.losses._counts import set_loss
-from dicejax.losses._elements import Prices
 from dicejax.losses._inputs import check_inputs
 from dicejax.losses._inputs import check_not_negative
 from dicejax.losses._pointwise import cross_entropy

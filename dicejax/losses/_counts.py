@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dicejax.losses._elements import Prices
-from dicejax.losses._elements import element_loss
+from dicejax.losses._class_ids import Prices
+from dicejax.losses._class_ids import Sets
+from dicejax.losses._class_ids import element_loss
+from dicejax.losses._class_ids import sets_loss
 from dicejax.losses._inputs import check_class_weights
 from dicejax.losses._inputs import check_inputs
 from dicejax.losses._inputs import check_not_negative
@@ -163,18 +165,17 @@ def set_loss(
   if (
     x.class_ids
     and x.logits.shape[-1] > 1
-    and (axis, axis_name, transform) == ((), None, None)
     and overlap in (products, squares)
+    and transform is None
   ):
-    loss = element_loss(
-      overlap is squares,
-      prices,
-      x.logits,
-      x.labels,
-      shares,
-      *_decay(x, alpha, decay_gradient),
+    square, decay = overlap is squares, _decay(x, alpha, decay_gradient)
+    if axis == () and axis_name is None:
+      loss = element_loss(square, prices, x.logits, x.labels, shares, *decay)
+      return loss if x.where is None else jnp.where(x.where, loss, 0)
+    sets = Sets(axis, axis_name)
+    return sets_loss(
+      square, sets, prices, x.logits, x.labels, x.where, shares, *decay
     )
-    return loss if x.where is None else jnp.where(x.where, loss, 0)
   counts = _count(x, overlap, alpha, decay_gradient, axis, axis_name)
   loss = tversky_distance(
     counts, prices.alpha, prices.beta, smooth=prices.smooth
@@ -232,7 +233,19 @@ def _binary_scores(odds, alpha, recoil):
     if recoil is None:
       log_decay = jax.lax.stop_gradient(log_decay)
     log_q += log_decay
-  return jnp.exp(log_q), -jnp.expm1(log_q)
+  return jnp.exp(log_q), _one_minus_exp(log_q)
+
+
+@jax.custom_jvp
+def _one_minus_exp(x):
+  """1 - e^x. JAX has the derivative of expm1 as expm1 + 1, which rounds it."""
+  return -jnp.expm1(x)
+
+
+@_one_minus_exp.defjvp
+def _one_minus_exp_jvp(primals, tangents):
+  (x,), (dx,) = primals, tangents
+  return _one_minus_exp(x), -jnp.exp(x) * dx
 
 
 def _class_shares(x, class_weights):

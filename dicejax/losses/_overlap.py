@@ -12,13 +12,13 @@ import numbers
 import jax
 import jax.numpy as jnp
 
+from dicejax.losses._class_ids import Prices
 from dicejax.losses._counts import minima
 from dicejax.losses._counts import powers
 from dicejax.losses._counts import products
 from dicejax.losses._counts import set_loss
 from dicejax.losses._counts import soft_counts
 from dicejax.losses._counts import squares
-from dicejax.losses._elements import Prices
 from dicejax.losses._inputs import check_class_weights
 from dicejax.losses._inputs import check_inputs
 from dicejax.losses._inputs import check_not_negative
@@ -562,7 +562,10 @@ def generalised_dice(
   """
   logits = jnp.asarray(logits)
   if activation != 'softmax' and jnp.ndim(labels) == logits.ndim:
-    raise ValueError('generalised_dice weighs the classes of a softmax.')
+    raise ValueError(
+      'generalised_dice weighs the classes of a softmax. logits: '
+      f'{list(logits.shape)}, labels: {list(jnp.shape(labels))}.'
+    )
   counts = soft_counts(
     logits,
     labels,

@@ -335,12 +335,14 @@ def _num_classes(x):
 def _log1p_sum_exp(scores, weights):
   """log (1 + sum w e^s) over the last axis, exact where it is small, too."""
   some = weights > 0
-  scores += jnp.log(jnp.where(some, weights, 1))
   scores = jnp.where(some, scores, -jnp.inf)
   top = jax.lax.stop_gradient(jnp.max(scores, -1, keepdims=True, initial=0))
-  total = jnp.sum(jnp.exp(scores - top), axis=-1)
+  total = jnp.sum(weights * jnp.exp(scores - top), axis=-1)
   top = top[..., 0]
-  return top + jnp.log1p(jnp.expm1(-top) + total)
+  # Of a small sum log1p keeps the digits; of a large one it would lose a small
+  # weight beside -1.
+  small = jnp.log1p(jnp.expm1(-jnp.minimum(top, 1)) + total)
+  return top + jnp.where(top < 1, small, jnp.log(jnp.exp(-top) + total))
 
 
 def _log_odds(logits, labels):

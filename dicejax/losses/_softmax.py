@@ -50,14 +50,30 @@ def split_top(logits: jax.Array) -> Split:
   index = -jnp.max(first, axis=-1, keepdims=True).astype(jnp.int32)
   top = is_class(index[..., 0], logits)
   others = jnp.where(top, -jnp.inf, logits)
-  # References have no derivative: a tie would divide that of a maximum.
+  # A reference has no derivative.
   second = jax.lax.stop_gradient(jnp.max(others, axis=-1, keepdims=True))
-  gap = jnp.take_along_axis(logits, index, axis=-1, mode='clip') - second
+  gap = _at_top(logits, top, largest) - second
   share = jnp.exp(others - second)
   rest = jnp.sum(share, axis=-1, keepdims=True)
   below = jnp.exp(-gap)
   p_top = 1 / (1 + below * rest)
   return Split(top, index, share, rest, gap, below * p_top, p_top)
+
+
+@jax.custom_jvp
+def _at_top(logits, top, largest):
+  """`largest`, with the derivative of the one logit at the top.
+
+  A tie would divide the derivative of a maximum.
+  """
+  del logits, top
+  return largest
+
+
+@_at_top.defjvp
+def _at_top_jvp(primals, tangents):
+  of_top = jnp.where(primals[1], tangents[0], 0)
+  return _at_top(*primals), jnp.sum(of_top, axis=-1, keepdims=True)
 
 
 @jax.custom_jvp
