@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from jax.sharding import PartitionSpec as P
 from test_losses_overlap import SETS
 from test_losses_overlap import check
 
@@ -260,97 +259,6 @@ def case(name, kind, shape=(2, 3)):
   return functools.partial(getattr(losses, name), **options), logits, labels
 
 
-@pytest.mark.parametrize('name, kind', ALL)
-def test_where_is_slicing_even_over_nan(name, kind):
-  loss, logits, labels = case(name, kind, (4, 5))
-  keep = np.arange(5) < 3
-  over = keep if kind == 'sigmoids' else keep[:, None]
-  poisoned = np.where(over, logits, np.nan)
-  ignored = np.where(over if labels.ndim == logits.ndim else keep, labels, -100)
-
-  def run(x, y, where, axis):
-    value, pull = jax.vjp(lambda x: loss(x, y, axis=axis, where=where), x)
-    return value, *pull(jnp.ones_like(value))
-
-  for axis in (0, None):
-    value, grad = run(poisoned, ignored, keep[None], axis)
-    want, sliced = run(logits[:, :3], labels[:, :3], None, axis)
-    if axis == 0:  # Sets that are masked whole remain, as 0.
-      np.testing.assert_array_equal(value[3:], 0)
-      value = value[:3]
-    np.testing.assert_allclose(value, want, rtol=1e-6)
-    np.testing.assert_allclose(grad[:, :3], sliced, rtol=1e-5, atol=1e-8)
-    np.testing.assert_array_equal(grad[:, 3:], 0)
-
-
-@pytest.mark.parametrize('name, kind', ALL)
-def test_order_and_type(name, kind):
-  """A set has no order; half precision is that of the logits alone."""
-  loss, logits, labels = case(name, kind)
-  flat = logits.reshape(6, *logits.shape[2:])
-  y = labels.reshape(6, *labels.shape[2:])
-  if name == 'generalised_dice':
-    loss = functools.partial(loss, class_weights=np.array([0.1, 1e5, 0.7]))
-  loss = functools.partial(loss, axis=None)
-  order = np.random.default_rng(1).permutation(6)
-  want = loss(flat, y)
-  np.testing.assert_allclose(loss(flat[order], y[order]), want, rtol=1e-6)
-  for dtype in (jnp.bfloat16, jnp.float16):
-    half = jnp.asarray(flat, dtype)
-    got = loss(half, y)
-    assert got.dtype == jnp.float32
-    np.testing.assert_array_equal(got, loss(half.astype(jnp.float32), y))
-
-
-def test_a_set_over_devices():
-  """shard_map over eight gives the value and gradient of one."""
-  mesh = jax.sharding.Mesh(np.array(jax.devices()), ('data',))
-  assert mesh.size == 8
-  # One kind each.
-  cases = [case(*nk, (8, 3)) for nk in dict(ALL).items()]
-  inputs = [(logits, labels) for _, logits, labels in cases]
-  where = np.arange(3) < np.array([3, 3, 0, 1, 2, 3, 3, 3])[:, None]
-
-  def run(inputs, where, **options):
-    return [
-      loss(*xy, axis=None, where=where, **options)
-      for (loss, _, _), xy in zip(cases, inputs, strict=True)
-    ]
-
-  def value_and_gradient(f):
-    def total(inputs):
-      values = f(inputs, where)
-      return sum(values), values
-
-    return jax.jit(jax.grad(total, has_aux=True, allow_int=True))(inputs)
-
-  across = jax.shard_map(
-    functools.partial(run, axis_name='data'),
-    mesh=mesh,
-    in_specs=P('data'),
-    out_specs=P(),
-  )
-  grads, values = value_and_gradient(across)
-  want_grads, want = value_and_gradient(run)
-  np.testing.assert_allclose(values, want, rtol=1e-6)
-  for (got, _), (want, _) in zip(grads, want_grads, strict=True):
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-8)
-
-
-@pytest.mark.parametrize('name, kind', ALL)
-def test_nothing_left_is_zero(name, kind):
-  loss, logits, labels = case(name, kind)
-  smooth = {} if name == 'generalised_dice' else {'smooth': 0.0}
-  for axis in ((), None):
-    value, grad = jax.value_and_grad(
-      lambda x, axis=axis: loss(
-        x, labels, axis=axis, where=np.zeros((2, 3), bool), **smooth
-      ).sum()
-    )(logits)
-    assert value == 0
-    np.testing.assert_array_equal(grad, 0)
-
-
 def any_logits(classes):
   """Ties, gaps of up to 2e4."""
   width = {'width': 32, 'min_value': -1e4, 'max_value': 1e4}
@@ -481,16 +389,6 @@ def test_bad_input(name, options, error, text):
   loss = functools.partial(getattr(losses, name), **options)
   with pytest.raises(error, match=text):
     jax.eval_shape(loss, jnp.zeros((4, 3)), jnp.zeros(4, jnp.int32))
-
-
-@pytest.mark.parametrize('name, kind', [nk for nk in ALL if nk[1] == 'ids'])
-def test_one_class(name, kind):
-  loss = getattr(losses, name)
-  value, grad = jax.value_and_grad(loss)(
-    jnp.array([[3.0], [-1e4]]), jnp.zeros(2, int)
-  )
-  assert value == 0
-  np.testing.assert_array_equal(grad, 0)
 
 
 def test_sigmoids_alone_and_no_sigmoids():

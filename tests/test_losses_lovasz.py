@@ -11,9 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from jax.experimental import checkify
-from jax.sharding import PartitionSpec as P
-from jax.test_util import check_grads
 from test_losses_overlap import SETS
 from test_losses_overlap import check
 from test_losses_overlap import example
@@ -307,58 +304,6 @@ def test_of_equal_errors_the_earlier_is_the_larger():
   np.testing.assert_allclose(grad, [-1 / 2, 1 / 6, -1 / 3], rtol=1e-6)
 
 
-@pytest.mark.parametrize('axis', SETS)
-@pytest.mark.parametrize('loss', BOTH)
-def test_where_is_slicing_even_over_nan(loss, axis):
-  softmax = loss is losses.lovasz_softmax
-  logits, labels = example(softmax, shape=(5, 6), scale=1.0)
-  keep = np.arange(6) < 4
-  poisoned = logits.copy()
-  poisoned[:, 4:] = np.nan
-  ignored = np.where(keep, labels, -100)
-
-  def total(x, y, where):
-    value = loss(x, y, axis=axis, where=where)
-    return value.sum(), value
-
-  whole = jax.jit(jax.value_and_grad(total, has_aux=True))
-  (_, value), grad = whole(poisoned, ignored, keep[None])
-  (_, want), sliced = whole(logits[:, :4], labels[:, :4], None)
-  if axis in [(), 0]:  # Sets that are masked whole remain, as 0.
-    np.testing.assert_array_equal(value[..., 4:], 0)
-    value = value[..., :4]
-  np.testing.assert_allclose(value, want, rtol=1e-6)
-  np.testing.assert_allclose(grad[:, :4], sliced, rtol=1e-6, atol=1e-9)
-  np.testing.assert_array_equal(grad[:, 4:], 0)
-  _, tangent = jax.jvp(
-    lambda x: total(x, ignored, keep[None])[0],
-    (poisoned,),
-    (np.ones_like(poisoned),),
-  )
-  np.testing.assert_allclose(tangent, sliced.sum(), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize('axis', SETS)
-@pytest.mark.parametrize('loss', BOTH)
-def test_nothing_left_is_zero(loss, axis):
-  logits, labels = example(loss is losses.lovasz_softmax)
-  options = [{}]
-  if loss is losses.lovasz_softmax:
-    options = [{}, {'present_only': False}]
-  for option in options:
-    value, grad = jax.jit(
-      jax.value_and_grad(
-        lambda x, option=option: loss(
-          x, labels, axis=axis, where=np.zeros((3, 5), bool), **option
-        ).sum()
-      )
-    )(logits)
-    assert value == 0
-    np.testing.assert_array_equal(grad, 0)
-  empty = loss(logits[:, :0], labels[:, :0], axis=1)
-  np.testing.assert_array_equal(empty, np.zeros(3))
-
-
 def test_no_class_counts():
   logits, labels = example(True)
   for option in (
@@ -409,39 +354,6 @@ def test_order_of_a_set_does_not_matter(loss):
     np.testing.assert_allclose(turned, value, rtol=1e-6)
 
 
-@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
-@pytest.mark.parametrize('loss', BOTH)
-@pytest.mark.parametrize('label', [0, 1])
-def test_extreme_logits(dtype, loss, label):
-  levels = jnp.array([-1e4, -100, -17, 0, 6, 17, 100, 1e4], dtype)
-  labels = np.full(8, label)
-  logits, reference = levels, hinge_reference
-  if loss is losses.lovasz_softmax:
-    logits = jnp.stack([levels[::-1], levels], -1)
-    reference = softmax_reference
-  value, grad = jax.jit(jax.value_and_grad(loss))(logits, labels)
-  assert value.dtype == jnp.float32 and grad.dtype == dtype
-  exact = np.asarray(logits, np.float64)
-  np.testing.assert_allclose(value, reference(exact, labels), rtol=1e-6)
-  want = oracle.gradient(lambda x: reference(x, labels), exact)
-  np.testing.assert_allclose(
-    grad.astype(np.float32), want, rtol=2 * jnp.finfo(dtype).eps, atol=1e-6
-  )
-
-
-def test_float64_stays():
-  with jax.enable_x64(True):
-    for loss, reference in zip(
-      BOTH, [hinge_reference, softmax_reference], strict=True
-    ):
-      logits, labels = example(loss is losses.lovasz_softmax)
-      assert loss(logits, labels).dtype == jnp.float32
-      logits = logits.astype(np.float64)
-      value, grad = jax.jit(jax.value_and_grad(loss))(logits, labels)
-      assert value.dtype == grad.dtype == jnp.float64
-      np.testing.assert_allclose(value, reference(logits, labels), rtol=1e-14)
-
-
 def test_any_type_of_labels():
   logits, labels = example(False)
   want = losses.lovasz_hinge(logits, labels)
@@ -454,54 +366,6 @@ def test_any_type_of_labels():
   for dtype in (np.uint8, np.int8, np.int64):
     same = losses.lovasz_softmax(logits, labels.astype(dtype))
     np.testing.assert_array_equal(same, want)
-
-
-@pytest.mark.parametrize('loss', BOTH)
-def test_transformations(loss):
-  logits, labels = example(loss is losses.lovasz_softmax, shape=(8, 5))
-  by_sentence = jax.jit(lambda x: loss(x, labels, axis=1))
-  want = by_sentence(logits)
-  check_grads(by_sentence, (logits,), 2, atol=0.02, rtol=0.02)
-  by_row = jax.jit(jax.vmap(loss))(logits, labels)
-  np.testing.assert_allclose(by_row, want, rtol=1e-6)
-  _, scanned = jax.lax.scan(
-    lambda carry, xy: (carry, loss(*xy)), 0, (logits, labels)
-  )
-  np.testing.assert_allclose(scanned, want, rtol=1e-6)
-  whole = jax.jit(jax.grad(lambda x: by_sentence(x).sum()))(logits)
-  by_row = jax.jit(jax.vmap(jax.grad(loss)))(logits, labels)
-  np.testing.assert_allclose(by_row, whole, rtol=1e-6, atol=1e-9)
-  checked = checkify.checkify(
-    jax.grad(lambda x: by_sentence(x).sum()), errors=checkify.all_checks
-  )
-  error, grad = jax.jit(checked)(logits)
-  error.throw()
-  np.testing.assert_allclose(grad, whole, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize('loss', BOTH)
-def test_a_set_over_devices(loss):
-  """jit over eight devices gives the value and the gradient of one."""
-  assert jax.device_count() == 8
-  logits, labels = example(loss is losses.lovasz_softmax, shape=(8, 5))
-  where = np.arange(5)[None] < np.array([5, 3, 0, 1, 2, 5, 4, 4])[:, None]
-
-  def masked(x, y, where):
-    return loss(x, y, where=where)
-
-  both = jax.jit(jax.value_and_grad(masked))
-  want, grad = both(logits, labels, where)
-  local = np.mean(
-    [masked(*row) for row in zip(logits, labels, where, strict=True)]
-  )
-  assert abs(local - want) > 1e-3  # The mean of parts is another number.
-  mesh = jax.sharding.Mesh(np.array(jax.devices()), ('data',))
-  placed = jax.device_put(
-    (logits, labels, where), jax.NamedSharding(mesh, P('data'))
-  )
-  value, sharded = both(*placed)
-  np.testing.assert_allclose(value, want, rtol=1e-6)
-  np.testing.assert_allclose(sharded, grad, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize(

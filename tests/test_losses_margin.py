@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from jax.test_util import check_grads
 from test_losses_overlap import check
 from test_losses_overlap import example
 
@@ -97,58 +96,6 @@ def test_identities():
 
 
 @pytest.mark.parametrize('name', WITH_PRIOR)
-def test_where_is_slicing_even_over_nan(name):
-  loss = functools.partial(getattr(losses, name), class_counts=COUNTS)
-  logits, labels = example(True, shape=(6,))
-  keep = np.arange(6) < 4
-  poisoned = logits.copy()
-  poisoned[4:] = np.nan
-
-  def total(x, y, where=None):
-    value = loss(x, y, where=where)
-    return value.sum(), value
-
-  grad_of = jax.value_and_grad(total, has_aux=True)
-  (_, value), grad = grad_of(poisoned, np.where(keep, labels, -100), keep)
-  (_, want), sliced = grad_of(logits[:4], labels[:4])
-  np.testing.assert_allclose(value[:4], want, rtol=1e-6)
-  np.testing.assert_array_equal(value[4:], 0)
-  np.testing.assert_allclose(grad[:4], sliced, rtol=1e-6)
-  np.testing.assert_array_equal(grad[4:], 0)
-  (_, value), grad = grad_of(poisoned, labels, np.zeros(6, bool))
-  np.testing.assert_array_equal(value, 0)
-  np.testing.assert_array_equal(grad, 0)
-
-
-@pytest.mark.parametrize('name', WITH_PRIOR)
-@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
-def test_extreme_logits(name, dtype):
-  loss = functools.partial(getattr(losses, name), class_counts=[9, 1])
-  levels = jnp.array([-1e4, -100, -17, 0, 6, 17, 100, 1e4], dtype)
-  pairs = jnp.stack(jnp.meshgrid(levels, levels), -1).reshape(-1, 2)
-  labels = jnp.zeros(len(pairs), jnp.int32)
-  value, vjp = jax.vjp(lambda x: loss(x, labels), pairs)
-  (grad,) = vjp(jnp.ones_like(value))
-  assert value.dtype == jnp.float32 and grad.dtype == dtype
-  exact = np.asarray(pairs, np.float64)
-  if name == 'ldam':
-    ahead, slope = 0.5 * (1 / 9) ** 0.25, 30
-    odds = 30 * (exact[:, 0] - ahead - exact[:, 1])
-  else:
-    odds, slope = exact[:, 0] - exact[:, 1] + np.log(9), 1
-  # Odds of 70, rounded, are off by 4e-6, and so is e^-70.
-  np.testing.assert_allclose(
-    value, np.logaddexp(0, -odds), rtol=5e-6, atol=1e-30
-  )
-  wrong = np.exp(-np.logaddexp(0, odds))
-  want = slope * np.stack([-wrong, wrong], -1)
-  rounding = 2.0 * jnp.finfo(dtype).eps
-  np.testing.assert_allclose(
-    grad.astype(np.float32), want, rtol=1e-5 + rounding, atol=1e-6
-  )
-
-
-@pytest.mark.parametrize('name', WITH_PRIOR)
 def test_one_class_and_absent_classes(name):
   loss = getattr(losses, name)
   one = loss(jnp.array([[3.0]]), jnp.array([0]), class_counts=[5])
@@ -159,40 +106,6 @@ def test_one_class_and_absent_classes(name):
   want = loss(logits, labels, class_counts=[900, 80, 3, 3])
   np.testing.assert_array_equal(absent, want)
   assert np.isnan(loss(logits[0], np.full(5, -1), class_counts=COUNTS)).all()
-
-
-@pytest.mark.parametrize('name', WITH_PRIOR)
-def test_transformations(name):
-  loss = getattr(losses, name)
-  logits, labels = example(True, shape=(8, 5), scale=0.5)
-  want = loss(logits, labels, class_counts=COUNTS)
-  check_grads(
-    jax.jit(lambda x: loss(x, labels, class_counts=COUNTS)),
-    (logits / 10,),
-    2,
-    rtol=0.02,
-    atol=0.02,
-  )
-  by_row = jax.vmap(functools.partial(loss, class_counts=COUNTS))
-  np.testing.assert_allclose(by_row(logits, labels), want, rtol=1e-5)
-  traced = jax.jit(lambda counts: loss(logits, labels, class_counts=counts))
-  np.testing.assert_allclose(traced(COUNTS), want, rtol=1e-5)
-
-
-def test_hessian():
-  """diag(p) - p p^T of the adjusted logits, here in a tie of all logits."""
-  p = COUNTS / COUNTS.sum()
-  got = jax.hessian(losses.balanced_softmax)(
-    jnp.zeros(4), jnp.array(1), class_counts=COUNTS
-  )
-  np.testing.assert_allclose(got, np.diag(p) - np.outer(p, p), atol=1e-7)
-  ahead = np.array([0, 0.5 * (3 / 80) ** 0.25, 0, 0])
-  p = np.exp(-2 * ahead) / np.exp(-2 * ahead).sum()
-  got = jax.hessian(losses.ldam)(
-    jnp.zeros(4), jnp.array(1), class_counts=COUNTS, scale=2.0
-  )
-  want = 4 * (np.diag(p) - np.outer(p, p))
-  np.testing.assert_allclose(got, want, atol=5e-7)
 
 
 @pytest.mark.parametrize('beta', [0, 0.9, 0.9999, 1 - 1e-9, 1 - 1e-15])

@@ -13,7 +13,6 @@ import numpy as np
 import oracle
 import pytest
 from jax.experimental import checkify
-from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
 
 from dicejax import losses
@@ -244,45 +243,6 @@ def test_decay_gradient(alpha):
   np.testing.assert_allclose(stop, oracle.gradient(weighted, logits), rtol=1e-5)
 
 
-@pytest.mark.parametrize('softmax', SOFTMAX)
-@pytest.mark.parametrize('axis', SETS)
-@pytest.mark.parametrize('name', ['dice', 'self_adjusting_dice', 'tversky'])
-def test_where_is_slicing_even_over_nan(softmax, axis, name):
-  loss = getattr(losses, name)
-  logits, labels = example(softmax, shape=(5, 6))
-  keep = np.arange(6) < 4
-  poisoned = logits.copy()
-  poisoned[:, 4:] = np.nan
-  ignored = np.where(keep, labels, -100)
-
-  def total(x, y, where):
-    value = loss(x, y, axis=axis, where=where)
-    return value.sum(), value
-
-  whole = jax.value_and_grad(total, has_aux=True)
-  (_, value), grad = whole(poisoned, ignored, keep[None])
-  (_, want), sliced = whole(logits[:, :4], labels[:, :4], None)
-  if axis in [(), 0]:  # Sets that are masked whole remain, as 0.
-    np.testing.assert_array_equal(value[..., 4:], 0)
-    value = value[..., :4]
-  np.testing.assert_allclose(value, want, rtol=1e-6)
-  np.testing.assert_allclose(grad[:, :4], sliced, rtol=1e-6, atol=1e-9)
-  np.testing.assert_array_equal(grad[:, 4:], 0)
-
-
-@pytest.mark.parametrize('smooth', [0.0, 1.0])
-@pytest.mark.parametrize('axis', SETS)
-def test_nothing_left_is_zero(smooth, axis):
-  logits, labels = example(True)
-  value, grad = jax.value_and_grad(
-    lambda x: losses.dice(
-      x, labels, axis=axis, where=np.zeros((3, 5), bool), smooth=smooth
-    ).sum()
-  )(logits)
-  assert value == 0
-  np.testing.assert_array_equal(grad, 0)
-
-
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
 @pytest.mark.parametrize('softmax', SOFTMAX)
 @pytest.mark.parametrize('alpha', [0.0, 0.01, 1.0])
@@ -425,7 +385,7 @@ def test_distributions():
   one_hot = jax.nn.one_hot(labels, 4)
   ids = losses.dice(logits, labels, axis=0)
   same = losses.dice(logits, one_hot, axis=0, activation='softmax')
-  np.testing.assert_array_equal(ids, same)
+  np.testing.assert_allclose(ids, same, rtol=1e-6)
   soft = np.random.default_rng(1).dirichlet(np.ones(4), labels.shape)
   of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=True)
   check(
@@ -462,47 +422,6 @@ def test_transformations():
     jax.grad(lambda x: loss(x, labels, axis=None)), errors=checkify.all_checks
   )
   jax.jit(checked)(logits)[0].throw()
-
-
-def test_a_set_over_devices():
-  """pmap, shard_map and jit over eight devices give the value of one."""
-  assert jax.device_count() == 8
-  logits, labels = example(True, shape=(8, 5))
-  where = np.arange(5)[None] < np.array([5, 3, 0, 1, 2, 5, 4, 4])[:, None]
-
-  def loss(x, y, where, axis_name=None):
-    return losses.self_adjusting_dice(
-      x, y, alpha=0.3, axis=None, where=where, axis_name=axis_name
-    )
-
-  want, grad = jax.value_and_grad(loss)(logits, labels, where)
-  local = np.mean(
-    [loss(*row) for row in zip(logits, labels, where, strict=True)]
-  )
-  assert abs(local - want) > 1e-3  # The mean of ratios is another number.
-
-  across = functools.partial(loss, axis_name='data')
-  value, mapped = jax.pmap(jax.value_and_grad(across), axis_name='data')(
-    logits[:, None], labels[:, None], where[:, None]
-  )
-  np.testing.assert_allclose(value, np.full(8, want), rtol=1e-6)
-  # Each of the 8 equal losses depends on each shard.
-  np.testing.assert_allclose(mapped[:, 0] / 8, grad, rtol=1e-5, atol=1e-8)
-
-  mesh = jax.sharding.Mesh(np.array(jax.devices()), ('data',))
-  mapped = jax.shard_map(across, mesh=mesh, in_specs=P('data'), out_specs=P())
-  value, sharded = jax.value_and_grad(mapped)(
-    *map(jnp.asarray, (logits, labels, where))
-  )
-  np.testing.assert_allclose(value, want, rtol=1e-6)
-  np.testing.assert_allclose(sharded, grad, rtol=1e-5, atol=1e-8)
-
-  placed = jax.device_put(
-    (logits, labels, where), jax.NamedSharding(mesh, P('data'))
-  )
-  value, sharded = jax.jit(jax.value_and_grad(loss))(*placed)
-  np.testing.assert_allclose(value, want, rtol=1e-6)
-  np.testing.assert_allclose(sharded, grad, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize(

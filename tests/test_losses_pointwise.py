@@ -11,9 +11,6 @@ import numpy as np
 import optax
 import oracle
 import pytest
-from jax.sharding import AxisType
-from jax.sharding import PartitionSpec as P
-from jax.test_util import check_grads
 from test_losses_overlap import check
 from test_losses_overlap import example
 
@@ -319,60 +316,11 @@ def test_any_label_logits(logits, labels, margin):
       lambda x, loss=loss: loss(x, labels).sum()
     )(logits)
     want = oracle.gradient(lambda x, r=reference: r(x).sum(), logits)
-    np.testing.assert_allclose(value, reference(logits).sum(), rtol=1e-6)
-    np.testing.assert_allclose(grad, want, rtol=1e-5, atol=1e-5)
-
-
-def test_a_thousand_classes():
-  logits, labels = example(True, shape=(20,), classes=1000)
-  got, vjp = jax.vjp(lambda x: losses.cross_entropy(x, labels), logits)
-  z = logits.astype(np.float64)
-  log_p = z - np.logaddexp.reduce(z, axis=-1, keepdims=True)
-  want = -log_p[np.arange(20), labels]
-  np.testing.assert_allclose(got, want, rtol=1e-6)
-  want = np.exp(log_p) - oracle.one_hot(labels, logits)
-  np.testing.assert_allclose(vjp(jnp.ones(20))[0], want, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-  'row', [[0, 0, -1], [0, 0, 0], [40, 0, 0], [-40, 3, 3]]
-)
-def test_hessian(row):
-  """diag(p) - p p^T, in ties and far from them."""
-  logits = np.array(row, np.float32)
-  p = np.exp(np.float64(row) - np.logaddexp.reduce(np.float64(row)))
-  want = np.diag(p) - np.outer(p, p)
-  for label in range(3):
-    got = jax.hessian(losses.cross_entropy)(logits, label)
-    np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-7)
-
-
-@pytest.mark.parametrize(
-  'name', ['cross_entropy', 'focal', 'poly', 'asymmetric', 'zlpr']
-)
-def test_transformations(name):
-  loss = getattr(losses, name)
-  softmax = name not in ('asymmetric', 'zlpr')
-  logits, labels = example(softmax, shape=(8, 5))
-  want = loss(logits, labels)
-  check_grads(
-    jax.jit(lambda x: loss(x, labels)), (logits / 3,), 2, rtol=0.02, atol=0.02
-  )
-  by_row = jax.vmap(loss)(logits, labels)
-  np.testing.assert_allclose(by_row, want, rtol=1e-6)
-  _, scanned = jax.lax.scan(
-    lambda carry, xy: (carry, loss(*xy)), 0, (logits, labels)
-  )
-  np.testing.assert_allclose(scanned, want, rtol=1e-6)
-  grad = jax.grad(lambda x, y: loss(x, y).mean())
-  want = grad(logits, labels)
-  for axis in (AxisType.Auto, AxisType.Explicit):
-    mesh = jax.make_mesh((8,), ('data',), axis_types=(axis,))
-    placed = jax.device_put(
-      (logits, labels), jax.NamedSharding(mesh, P('data'))
+    # Near the margin, p - m has the rounding of p.
+    np.testing.assert_allclose(
+      value, reference(logits).sum(), rtol=1e-6, atol=1e-8
     )
-    sharded = jax.jit(grad)(*placed)
-    np.testing.assert_allclose(sharded, want, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(grad, want, rtol=1e-5, atol=1e-5)
 
 
 def test_no_array_of_all_classes_is_kept():
@@ -386,69 +334,6 @@ def test_no_array_of_all_classes_is_kept():
   memory = compiled.memory_analysis()
   if memory is not None:
     assert memory.temp_size_in_bytes < logits.nbytes / 10
-
-
-@pytest.mark.parametrize(
-  'name, softmax',
-  [
-    ('cross_entropy', True),
-    ('cross_entropy', False),
-    ('focal', True),
-    ('focal', False),
-    ('poly', True),
-    ('poly', False),
-    ('asymmetric', False),
-  ],
-)
-def test_where_is_slicing_even_over_nan(name, softmax):
-  loss = getattr(losses, name)
-  logits, labels = example(softmax, shape=(6,))
-  keep = np.arange(6) < 4
-  poisoned = logits.copy()
-  poisoned[4:] = np.nan
-
-  def total(x, y, where=None):
-    value = loss(x, y, where=where)
-    return value.sum(), value
-
-  grad_of = jax.value_and_grad(total, has_aux=True)
-  (_, value), grad = grad_of(poisoned, np.where(keep, labels, -100), keep)
-  (_, want), sliced = grad_of(logits[:4], labels[:4])
-  np.testing.assert_allclose(value[:4], want, rtol=1e-6)
-  np.testing.assert_array_equal(value[4:], 0)
-  np.testing.assert_allclose(grad[:4], sliced, rtol=1e-6)
-  np.testing.assert_array_equal(grad[4:], 0)
-
-
-@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
-@pytest.mark.parametrize('gamma', [0.0, 0.3, 2.0])
-def test_extreme_logits(dtype, gamma):
-  levels = jnp.array([-1e4, -100, -17, 0, 6, 17, 100, 1e4], dtype)
-  pairs = jnp.stack(jnp.meshgrid(levels, levels), -1).reshape(-1, 2)
-  for logits in (levels, pairs, levels[:, None]):
-    labels = jnp.zeros(logits.shape[:1], jnp.int32)
-    for loss in (losses.cross_entropy, losses.focal):
-      kwargs = {'gamma': gamma} if loss is losses.focal else {}
-      value, grad = jax.value_and_grad(
-        lambda x, loss=loss, kwargs=kwargs, labels=labels: loss(
-          x, labels, **kwargs
-        ).sum()
-      )(logits)
-      assert value.dtype == jnp.float32 and grad.dtype == dtype
-      assert jnp.isfinite(value) and jnp.isfinite(grad).all()
-
-
-@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float16])
-def test_narrow_logits_widen(dtype):
-  labels = jnp.array([[1, 0, 1]])
-  logits = jnp.array([[1e4, -17, 3]], dtype)
-  for loss in (losses.asymmetric, losses.zlpr, losses.poly):
-    value, grad = jax.value_and_grad(lambda x, f=loss: f(x, labels).sum())(
-      logits
-    )
-    wide = loss(logits.astype(jnp.float32), labels).sum()
-    assert value.dtype == jnp.float32 and grad.dtype == dtype
-    np.testing.assert_array_equal(value, wide)
 
 
 def test_small_losses_keep_their_digits():

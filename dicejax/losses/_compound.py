@@ -5,6 +5,7 @@ A plain sum of two losses needs no function of its own:
 """
 
 import functools
+import numbers
 
 import jax
 import jax.numpy as jnp
@@ -190,7 +191,7 @@ def unified_focal(
 
   Raises:
     AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: as of `dice`; a negative `weight`, `delta` or `gamma`.
+    ValueError: as of `dice`; `weight`, `delta` or `gamma` not in [0, 1].
 
   Example:
     >>> logits = jnp.array([[2., .5, -1.], [0., 1., .5]])
@@ -292,6 +293,9 @@ def _unified_focal(
   activation,
 ):
   check_not_negative(weight=weight, delta=delta, gamma=gamma, smooth=smooth)
+  for name, value in [('weight', weight), ('delta', delta), ('gamma', gamma)]:
+    if isinstance(value, numbers.Real) and value > 1:
+      raise ValueError(f'{name} is at most 1, not {value}.')
   x = check_inputs(logits, labels, where, activation)
   axis = example_axes(axis, x.logits.ndim, x.softmax)
   logits, labels = x.logits, x.labels
@@ -339,12 +343,14 @@ def _unified_focal(
   if axis_name is not None:
     total = jax.lax.psum(total, axis_name)
   mean = total[0] / jnp.maximum(total[1], 1)
-  return weight * overlap + (1 - weight) * mean
+  loss = weight * overlap + (1 - weight) * mean
+  return loss.astype(mean.dtype)
 
 
 def _power(exponent, distance):
   """0 at 0, with a derivative of 0: that of a power below 1 is infinite."""
   some = distance > 0
+  exponent = jnp.asarray(exponent, distance.dtype)
   exponent = jnp.broadcast_to(exponent, distance.shape)
   power = jnp.exp(exponent * jnp.log(jnp.where(some, distance, 1)))
   return jnp.where(some, power, 0)

@@ -39,17 +39,19 @@ def squares(q, not_q, y):
 def powers(gamma, q, not_q, y):
   """Misses to the power of gamma, at least 1."""
   tp, fp, fn = products(q, not_q, y)
+  gamma = jnp.asarray(gamma, q.dtype)
   return tp, jnp.power(fp, gamma), jnp.power(fn, gamma)
 
 
 def minima(q, not_q, y):
   """What q and y have in common and what one has more: 0 misses at q = y."""
   y = jnp.asarray(y, q.dtype)
-  # 1 - y and 1 - q in place of y - q: digits of a q near 1.
+  # 1 - y and 1 - q in place of y - q: digits of a q near 1. Where q rounds to a
+  # y of 0 or 1 it still is on one side of it, and no tie.
   return (
     jnp.minimum(q, y),
-    jnp.maximum(q - y, 0),
-    jnp.maximum(not_q - (1 - y), 0),
+    jnp.where(y < 1, jnp.maximum(q - y, 0), 0),
+    jnp.where(y > 0, jnp.maximum(not_q - (1 - y), 0), 0),
   )
 
 

@@ -577,7 +577,9 @@ def generalised_dice(
   examples = jax.lax.stop_gradient(counts.tp + counts.fn)
   weights = 1 / jnp.square(jnp.maximum(examples, 1))
   if class_weights is not None:
-    class_weights = check_class_weights(class_weights, logits)
+    class_weights = check_class_weights(
+      class_weights, logits.astype(weights.dtype)
+    )
     weights *= jnp.broadcast_to(class_weights, weights.shape)
   return tversky_distance(
     jax.tree.map(lambda count: jnp.sum(weights * count, axis=-1), counts)
@@ -633,8 +635,9 @@ def sigmoid_f1(
   """
   check_not_negative(beta=beta)
   x = check_inputs(logits, labels, where, 'sigmoid')
+  steeper = beta * (x.logits + eta)
   return dice(
-    beta * (x.logits + eta),
+    steeper.astype(x.logits.dtype),
     x.labels,
     smooth=smooth,
     axis=axis,
