@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pathlib
 
 import jax
 
@@ -10,9 +11,12 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_default_matmul_precision', 'highest')
 
 CORPORA = 'DICEJAX_DATA'
+_here = pathlib.Path(__file__).parent
 _without = {
-  'test_corpora.py': not os.environ.get(CORPORA)
-  and f'${CORPORA} names no folder of corpora',
+  path.name: not os.environ.get(CORPORA)
+  and f'${CORPORA} names no folder of corpora'
+  for path in sorted(_here.glob('test_corpora*.py'))
+} | {
   'test_parity_torch.py': not importlib.util.find_spec('transformers')
   and "pip install '.[parity]' brings PyTorch",
 }

@@ -12,11 +12,10 @@ from jax.flatten_util import ravel_pytree
 
 from dicejax.models import Bert
 from dicejax.models import BertConfig
-from dicejax.models import TokenTagger
 from dicejax.models import load_pretrained
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
-REFERENCES = sorted(GOLDEN.glob('bert_*'))
+REFERENCES = sorted(path for path in GOLDEN.glob('*bert*_*/'))
 CONFIG = BertConfig(
   vocab_size=13,
   hidden_size=8,
@@ -88,6 +87,8 @@ def test_agrees_with_pytorch(reference):
     ('bert_deep', dict(hidden_act='relu')),
     ('bert_deep', dict(layer_norm_eps=0.0101)),
     ('bert_deep', dict(num_attention_heads=2)),
+    ('roberta_tiny', dict(model_type='bert')),
+    ('roberta_tiny', dict(pad_token_id=0)),
   ],
 )
 def test_a_mistake_is_seen(reference, change):
@@ -169,26 +170,6 @@ def test_initial_weights():
   np.testing.assert_array_equal(layer['mlp_norm']['scale'], 1)
 
 
-def test_a_tagger_is_the_encoder_and_a_linear_layer():
-  tagger = TokenTagger(CONFIG, 3, jnp.bfloat16)
-  params = tagger.init(jax.random.key(0), TOKENS)['params']
-  params['encoder'] = _params()
-  logits = tagger.apply({'params': params}, TOKENS, mask=MASK)
-  hidden = Bert(CONFIG, jnp.bfloat16).apply(
-    {'params': _params()}, TOKENS, mask=MASK
-  )
-  assert logits.dtype == jnp.float32 and logits.shape == (2, 5, 3)
-  expected = np.asarray(hidden, np.float64) @ params['head']['kernel']
-  np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
-  dropped = tagger.apply(
-    {'params': params},
-    TOKENS,
-    deterministic=False,
-    rngs={'dropout': jax.random.key(0)},
-  )
-  assert np.abs(dropped - logits).max() > 0
-
-
 @pytest.mark.parametrize(
   'args, message',
   [
@@ -205,8 +186,32 @@ def test_a_wrong_input_is_refused(args, message):
 
 
 def test_too_long_an_input_is_refused():
-  with pytest.raises(ValueError, match='7 tokens .* max_position_embeddings=6'):
+  with pytest.raises(ValueError, match='7 tokens are more than max_length=6'):
     jax.eval_shape(_apply, _params(), jnp.ones((1, 7), jnp.int32))
+
+
+@pytest.mark.parametrize('model_type', ['roberta', 'xlm-roberta', 'camembert'])
+def test_positions_of_roberta_follow_that_of_padding(model_type):
+  config = dataclasses.replace(CONFIG, model_type=model_type, pad_token_id=1)
+  assert (config.position_offset, config.max_length) == (2, 4)
+  with pytest.raises(ValueError, match='5 tokens are more than max_length=4'):
+    _apply(_params(), config=config)
+  table = _params()['positions']['embedding']
+  shifted = _params() | {'positions': {'embedding': jnp.roll(table, -2, 0)}}
+  np.testing.assert_array_equal(
+    _apply(_params(), TOKENS[:, :4], config=config),
+    _apply(shifted, TOKENS[:, :4]),
+  )
+
+
+def test_one_segment_is_all_segments():
+  """A tokenizer for BERT may say 1 where RoBERTa has no second row."""
+  config = dataclasses.replace(CONFIG, type_vocab_size=1)
+  params = _params() | {'segments': {'embedding': jnp.ones((1, 8))}}
+  np.testing.assert_array_equal(
+    _apply(params, TOKENS, np.ones_like(TOKENS), config=config),
+    _apply(params, config=config),
+  )
 
 
 def test_an_id_outside_the_vocabulary_is_loud():
@@ -220,6 +225,17 @@ def test_an_id_outside_the_vocabulary_is_loud():
 def test_heads_have_to_divide_the_hidden_size(change):
   with pytest.raises(ValueError, match='does not divide hidden_size=8'):
     dataclasses.replace(CONFIG, **change)
+
+
+@pytest.mark.parametrize('pad', [None, -1])
+def test_roberta_needs_a_token_of_padding(pad):
+  with pytest.raises(ValueError, match=f'from pad_token_id, which is {pad}'):
+    BertConfig(model_type='roberta', pad_token_id=pad)
+
+
+def test_an_unknown_model_type_is_refused():
+  with pytest.raises(ValueError, match="model_type='electra' is not one of"):
+    BertConfig(model_type='electra')
 
 
 def test_an_unknown_activation_is_refused():

@@ -14,6 +14,9 @@ from seqeval.metrics import v1
 from seqeval.scheme import IOB2
 from seqeval.scheme import IOBES
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import accuracy_score
+from sklearn.metrics import precision_recall_fscore_support
+from sklearn.utils.multiclass import unique_labels
 
 from dicejax import metrics
 from dicejax.metrics import Span
@@ -256,6 +259,69 @@ def test_scores_of_nothing():
   row = {'precision': 0, 'recall': 0, 'f1': 0, 'support': 0}
   scores = metrics.span_scores(nothing, ['X'])
   assert scores == {'X': row, 'micro': row, 'macro': row}
+
+
+@given(
+  st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=20
+  )
+)
+def test_labels_agree_with_scikit_learn(labels):
+  gold, predicted = map(list, zip(*labels, strict=True))
+  names = ['A', 'B', 'C', 'D']
+  counts = metrics.label_counts(gold, predicted, num_labels=4)
+  ours = metrics.class_scores(counts, names)
+  by_class = precision_recall_fscore_support(
+    gold, predicted, labels=range(4), zero_division=0
+  )
+  theirs = dict(zip(names, np.array(by_class).T, strict=True))
+  for average in ('micro', 'macro'):
+    theirs[average] = precision_recall_fscore_support(
+      gold,
+      predicted,
+      labels=unique_labels(gold, predicted),
+      average=average,
+      zero_division=0,
+    )
+  assert list(ours) == list(theirs)
+  for row, (*scores, support) in theirs.items():
+    *our_scores, our_support = ours[row].values()
+    np.testing.assert_allclose(our_scores, scores, rtol=1e-15)
+    assert our_support == (len(labels) if support is None else support)
+  accuracy = accuracy_score(gold, predicted)
+  np.testing.assert_allclose(ours['micro']['f1'], accuracy, rtol=1e-15)
+
+
+def test_label_counts_add_and_may_be_none():
+  none = metrics.label_counts([], [], num_labels=3)
+  jax.tree.map(lambda n: np.testing.assert_array_equal(n, [0, 0, 0]), none)
+  one = metrics.label_counts([2], np.array([0], np.uint8), num_labels=3)
+  assert jax.tree.map(list, one + one) == Counts(
+    [0, 0, 0], [2, 0, 0], [0, 0, 2]
+  )
+  assert one.fn.dtype == none.fn.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+  'gold, predicted, says',
+  [
+    ([0, 1], [0], '2 true labels, but 1 predicted'),
+    ([0, 3], [0, 1], 'Label 3 is not among 0 to 2'),
+    ([0, 1], [0, -1], 'Label -1 is not among'),
+    ([0.0], [0], r'ids of labels, not float64\(1,\)'),
+    ([[0]], [0], 'ids of labels'),
+  ],
+)
+def test_ids_that_are_no_labels(gold, predicted, says):
+  with pytest.raises(ValueError, match=says):
+    metrics.label_counts(gold, predicted, num_labels=3)
+
+
+@pytest.mark.parametrize('names', [['X', 'micro'], ['macro', 'X'], ['X', 'X']])
+def test_rows_of_one_name(names):
+  counts = metrics.label_counts([0, 1], [0, 1], num_labels=2)
+  with pytest.raises(ValueError, match='Two rows of scores would be called'):
+    metrics.class_scores(counts, names)
 
 
 @pytest.mark.parametrize('beta', [0.0, 0.5, 1.0, 2.0])

@@ -1,4 +1,6 @@
-"""The encoder against PyTorch's, live; collected where torch is installed."""
+"""Encoders and heads against PyTorch, live; where torch is installed."""
+
+import dataclasses
 
 import jax
 import numpy as np
@@ -11,9 +13,25 @@ from test_bert import hidden_error
 
 from dicejax.models import Bert
 from dicejax.models import BertConfig
+from dicejax.models import QuerySpanTagger
+from dicejax.models import SpanExtractor
+from dicejax.models import TextClassifier
+from dicejax.models import TokenTagger
+from dicejax.models import load_pooler
+from dicejax.models import load_pretrained
 from dicejax.models import save_pretrained
 
-TOKENS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]])
+CONFIG = BertConfig(
+  vocab_size=13,
+  hidden_size=8,
+  num_hidden_layers=2,
+  num_attention_heads=2,
+  intermediate_size=12,
+  max_position_embeddings=10,
+  initializer_range=0.5,
+)
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
+TOKENS = np.array([[8, 4, 9, 4, 5], [9, 12, 6, 0, 0]])
 
 
 @pytest.mark.parametrize('name', make_bert.SHAPES)
@@ -24,29 +42,117 @@ def test_agrees_on_new_weights(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-  'hidden_act', ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu']
+  'change',
+  [
+    dict(),
+    dict(hidden_act='gelu_new'),
+    dict(hidden_act='gelu_pytorch_tanh'),
+    dict(hidden_act='relu'),
+    dict(model_type='roberta', pad_token_id=3, type_vocab_size=1),
+    dict(model_type='xlm-roberta', pad_token_id=1),
+    dict(model_type='camembert', pad_token_id=1),
+  ],
 )
-def test_transformers_reads_what_is_saved(tmp_path, hidden_act):
-  config = BertConfig(
-    vocab_size=13,
-    hidden_size=8,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    intermediate_size=12,
-    hidden_act=hidden_act,
-    max_position_embeddings=6,
-    initializer_range=0.5,
-  )
-  params = Bert(config).init(jax.random.key(0), TOKENS)['params']
+def test_transformers_reads_what_is_saved(tmp_path, change):
+  config = dataclasses.replace(CONFIG, **change)
+  tokens = np.where(MASK, TOKENS, config.pad_token_id)
+  params = Bert(config).init(jax.random.key(0), tokens)['params']
   save_pretrained(tmp_path, config, params)
-  model, info = transformers.BertModel.from_pretrained(
+  model, info = transformers.AutoModel.from_pretrained(
     tmp_path, add_pooling_layer=False, output_loading_info=True
   )
   assert not any(info.values())
-  mask = TOKENS != 0
+  assert [type(model).__name__] == model.config.architectures
+  assert model.config.model_type == config.model_type
   with torch.no_grad():
-    expected = model(torch.tensor(TOKENS), torch.tensor(mask).long())
-  actual = Bert(config).apply({'params': params}, TOKENS, mask=mask)
+    expected = model(torch.tensor(tokens), torch.tensor(MASK).long())
+  actual = Bert(config).apply({'params': params}, tokens, mask=MASK)
   np.testing.assert_allclose(
-    actual[mask], expected.last_hidden_state[mask], rtol=1e-5, atol=1e-5
+    actual[MASK], expected.last_hidden_state[MASK], rtol=1e-5, atol=1e-5
   )
+
+
+@pytest.mark.parametrize(
+  'theirs, ours, top',
+  [
+    ('BertForTokenClassification', TokenTagger, 'classifier'),
+    ('RobertaForTokenClassification', TokenTagger, 'classifier'),
+    ('BertForSequenceClassification', TextClassifier, 'classifier'),
+    ('BertForQuestionAnswering', SpanExtractor, 'qa_outputs'),
+    ('RobertaForQuestionAnswering', SpanExtractor, 'qa_outputs'),
+  ],
+)
+def test_heads_agree(tmp_path, theirs, ours, top):
+  """The logits of a fine-tuned checkpoint: its encoder, pooler and head."""
+  model = _random_model(theirs)
+  model.save_pretrained(tmp_path)
+  config, encoder = load_pretrained(tmp_path)
+  params = {'encoder': encoder, 'head': _layer(getattr(model, top))}
+  if ours is TextClassifier:
+    params['pooler'] = load_pooler(tmp_path)
+  else:
+    assert load_pooler(tmp_path) is None
+  sizes = {} if ours is SpanExtractor else {'num_labels': 3}
+  tokens = np.where(MASK, TOKENS, config.pad_token_id)
+  actual = ours(config, **sizes).apply({'params': params}, tokens, mask=MASK)
+  with torch.no_grad():
+    outputs = model(torch.tensor(tokens), torch.tensor(MASK).long())
+  if ours is SpanExtractor:
+    expected = torch.stack([outputs.start_logits, outputs.end_logits], -1)
+  else:
+    expected = outputs.logits
+  real = MASK if actual.ndim == 3 else slice(None)
+  np.testing.assert_allclose(actual[real], expected[real], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['start', 'end', 'match'])
+def test_query_heads_agree(name):
+  """One perceptron a state; that of matches on two states side by side."""
+  size = CONFIG.hidden_size
+  tagger = QuerySpanTagger(CONFIG, match=True)
+  params = tagger.init(jax.random.key(0), TOKENS)['params']
+  torch.manual_seed(0)
+  hidden = torch.nn.Linear(size * (1 + (name == 'match')), size)
+  head = torch.nn.Linear(size, 1)
+  x = Bert(CONFIG).apply({'params': params['encoder']}, TOKENS, mask=MASK)
+  x = torch.tensor(np.asarray(x))
+  if name == 'match':
+    shape = (-1, x.shape[1], x.shape[1], -1)
+    x = torch.cat([x[:, :, None].expand(shape), x[:, None].expand(shape)], -1)
+    start, end = np.split(_numpy(hidden.weight).T, 2)
+    params['match_start'] = {'kernel': start, 'bias': _numpy(hidden.bias)}
+    params['match_end'] = {'kernel': end}
+  else:
+    params[f'{name}_hidden'] = _layer(hidden)
+  params[f'{name}_head'] = _layer(head)
+  actual = tagger.apply({'params': params}, TOKENS, mask=MASK)
+  perceptron = torch.nn.Sequential(hidden, torch.nn.GELU(), head)
+  np.testing.assert_allclose(
+    getattr(actual, name),
+    _numpy(perceptron(x)[..., 0]),
+    rtol=1e-5,
+    atol=1e-5,
+  )
+
+
+def _numpy(tensor):
+  return tensor.detach().numpy()
+
+
+def _layer(linear):
+  return {'kernel': _numpy(linear.weight).T, 'bias': _numpy(linear.bias)}
+
+
+def _random_model(name):
+  """Of a class of transformers, with weights that all matter."""
+  kind = getattr(transformers, name)
+  shape = dataclasses.asdict(CONFIG)
+  if name.startswith('Roberta'):
+    shape |= dict(model_type='roberta', pad_token_id=1, type_vocab_size=1)
+  labels = 2 if name.endswith('Answering') else 3
+  config = transformers.AutoConfig.for_model(**shape, num_labels=labels)
+  torch.manual_seed(0)
+  model = kind(config).eval()
+  for name, p in model.named_parameters():
+    p.data.normal_(mean=float('LayerNorm.weight' in name), std=0.3)
+  return model

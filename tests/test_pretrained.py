@@ -15,11 +15,14 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save_file
 
 from dicejax.models import Bert
+from dicejax.models import TextClassifier
+from dicejax.models import load_pooler
 from dicejax.models import load_pretrained
 from dicejax.models import resolve
 from dicejax.models import save_pretrained
 
 TINY = pathlib.Path(__file__).parent / 'golden/bert_tiny'
+ROBERTA = TINY.with_name('roberta_tiny')
 
 
 @pytest.fixture
@@ -61,8 +64,10 @@ def test_the_tree_is_that_of_init():
   )
 
 
-def test_round_trip(tmp_path):
-  config, params = load_pretrained(str(TINY))
+@pytest.mark.parametrize('source', [TINY, ROBERTA], ids=lambda p: p.name)
+def test_round_trip(tmp_path, source):
+  config, params = load_pretrained(str(source))
+  assert config.model_type == source.name.removesuffix('_tiny')
   new = tmp_path / 'a' / 'new'
   save_pretrained(new, config, jax.tree.map(jax.numpy.asarray, params))
   again, read = load_pretrained(new)
@@ -88,18 +93,20 @@ def test_wrong_params_are_not_saved(tmp_path):
   assert not (tmp_path / 'new').exists()
 
 
-def test_names_of_old_files_and_of_files_with_a_head(tiny):
+@pytest.mark.parametrize('prefix', ['bert.', 'roberta.'])
+def test_names_of_old_files_and_of_files_with_a_head(tiny, prefix):
   def age(weights):
     def rename(name):
       if 'LayerNorm' in name:
         name = name.replace('weight', 'gamma').replace('bias', 'beta')
-      return 'bert.' + name
+      return prefix + name
 
     extra = dict.fromkeys(
       (
-        'bert.embeddings.position_ids',
+        f'{prefix}embeddings.position_ids',
         'classifier.weight',
         'cls.predictions.bias',
+        'lm_head.layer_norm.bias',
         'qa_outputs.bias',
       ),
       np.arange(9),
@@ -109,6 +116,60 @@ def test_names_of_old_files_and_of_files_with_a_head(tiny):
   _edit(tiny, age)
   assert any('gamma' in n for n in load_file(tiny / 'model.safetensors'))
   _assert_equal(load_pretrained(tiny), load_pretrained(TINY))
+  _assert_equal(load_pooler(tiny), load_pooler(TINY))
+
+
+@pytest.mark.parametrize('source', [TINY, ROBERTA], ids=lambda p: p.name)
+def test_the_pooler_is_that_of_the_file(source):
+  weights = load_file(source / 'model.safetensors')
+  _assert_equal(
+    load_pooler(source),
+    {
+      'kernel': weights['pooler.dense.weight'].T,
+      'bias': weights['pooler.dense.bias'],
+    },
+  )
+
+
+def test_the_pooler_is_float32(tiny):
+  _edit(tiny, lambda ws: {n: x.astype('float16') for n, x in ws.items()})
+  pooler = load_pooler(tiny)
+  assert {(type(x), x.dtype) for x in pooler.values()} == {
+    (np.ndarray, np.dtype('float32'))
+  }
+
+
+def test_the_pooler_has_its_place_in_a_classifier():
+  config, encoder = load_pretrained(TINY)
+  classifier = TextClassifier(config, num_labels=2)
+  tokens = np.ones((1, 3), np.int32)
+  params = classifier.init(jax.random.key(0), tokens)['params']
+  loaded = params | {'encoder': encoder, 'pooler': load_pooler(TINY)}
+  assert jax.tree.map(np.shape, loaded) == jax.tree.map(np.shape, params)
+
+
+def test_a_checkpoint_without_a_pooler(tmp_path):
+  save_pretrained(tmp_path, *load_pretrained(TINY))
+  assert load_pooler(tmp_path) is None
+
+
+def test_a_pooler_that_does_not_fit(tiny):
+  def spoil(weights):
+    del weights['pooler.dense.bias']
+    weights['pooler.dense.weight'] = np.zeros((6, 5), np.float32)
+    weights['pooler.norm.weight'] = np.zeros(6, np.float32)
+
+  _edit(tiny, spoil)
+  load_pretrained(tiny)
+  with pytest.raises(ValueError) as error:
+    load_pooler(tiny)
+  first, *problems = str(error.value).splitlines()
+  assert first == f'{tiny / "model.safetensors"} does not fit:'
+  assert sorted(p.strip() for p in problems) == [
+    'missing: pooler.dense.bias',
+    'surplus: pooler.norm.weight',
+    'wrong shape: pooler.dense.weight is (6, 5), not (6, 6)',
+  ]
 
 
 @pytest.mark.parametrize('dtype', [ml_dtypes.bfloat16, np.float16, np.float64])
@@ -193,10 +254,14 @@ def test_a_truncated_file_is_named(tiny):
 @pytest.mark.parametrize(
   'changes, message',
   [
-    (dict(model_type='roberta'), "model_type is 'roberta'; only 'bert'"),
+    (dict(model_type='electra'), "model_type is 'electra', not one of ['bert'"),
     (dict(model_type='gone'), 'model_type is None'),
-    (dict(position_embedding_type='relative_key'), 'position_embedding_type'),
-    (dict(is_decoder=True), 'is_decoder is True'),
+    (dict(model_type='roberta', pad_token_id=None), 'pad_token_id, which is N'),
+    (
+      dict(position_embedding_type='relative_key'),
+      "position_embedding_type is 'relative_key'; only 'absolute' is read",
+    ),
+    (dict(is_decoder=True), 'is_decoder is True; only False is read'),
     (dict(vocab_size='gone', hidden_act='gone'), 'vocab_size, hidden_act'),
     (dict(num_attention_heads=4), 'num_attention_heads=4 does not divide'),
     (dict(hidden_act='swish'), "hidden_act='swish' is not one of"),
@@ -216,10 +281,12 @@ def test_a_config_that_is_no_json_is_named(tiny):
     load_pretrained(tiny)
 
 
-def test_what_old_configs_leave_out(tiny):
-  _configure(tiny, layer_norm_eps='gone', pad_token_id='gone')
+@pytest.mark.parametrize('model_type, pad', [('bert', 0), ('roberta', 1)])
+def test_what_old_configs_leave_out(tiny, model_type, pad):
+  changes = dict.fromkeys(('layer_norm_eps', 'pad_token_id'), 'gone')
+  _configure(tiny, model_type=model_type, **changes)
   config = load_pretrained(tiny)[0]
-  assert (config.layer_norm_eps, config.pad_token_id) == (1e-12, 0)
+  assert (config.layer_norm_eps, config.pad_token_id) == (1e-12, pad)
 
 
 @pytest.mark.parametrize(

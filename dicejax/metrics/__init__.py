@@ -1,6 +1,12 @@
-"""Span metrics: entities out of tags, counts that add, scores out of counts."""
+"""Metrics: counts that add, scores out of counts, answers and thresholds."""
 
+from dicejax.metrics._answers import answer_f1
+from dicejax.metrics._answers import exact_match
+from dicejax.metrics._answers import normalize_answer
+from dicejax.metrics._answers import span_set_scores
+from dicejax.metrics._scores import class_scores
 from dicejax.metrics._scores import f_score
+from dicejax.metrics._scores import label_counts
 from dicejax.metrics._scores import precision
 from dicejax.metrics._scores import recall
 from dicejax.metrics._scores import span_counts
@@ -9,15 +15,25 @@ from dicejax.metrics._spans import Span
 from dicejax.metrics._spans import bio_tags
 from dicejax.metrics._spans import entity_spans
 from dicejax.metrics._spans import first_ill_formed
+from dicejax.metrics._thresholds import best_null_threshold
+from dicejax.metrics._thresholds import best_threshold
 
 __all__ = [
   'Span',
+  'answer_f1',
+  'best_null_threshold',
+  'best_threshold',
   'bio_tags',
+  'class_scores',
   'entity_spans',
+  'exact_match',
   'f_score',
   'first_ill_formed',
+  'label_counts',
+  'normalize_answer',
   'precision',
   'recall',
   'span_counts',
   'span_scores',
+  'span_set_scores',
 ]

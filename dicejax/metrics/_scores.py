@@ -105,42 +105,87 @@ def f_score(counts: Counts, beta: float = 1.0) -> jax.typing.ArrayLike:
   )
 
 
-def span_scores(
-  counts: Counts, types: Sequence[str]
-) -> dict[str, dict[str, float]]:
-  """Precision, recall, F1 and support: a row per type, `micro` and `macro`.
+def label_counts(
+  gold: jax.typing.ArrayLike, predicted: jax.typing.ArrayLike, num_labels: int
+) -> Counts:
+  """Counts of each class, where every example has one label.
 
-  `micro` scores the summed counts. `macro` is the mean of the rows of the types
-  that occur, true or predicted, as in seqeval; so a type that is nowhere does
-  not lower it.
+  Counts add: those of a corpus are the sum of its parts'.
 
   Args:
-    counts: `[types]` each, on the host.
-    types: names of the rows.
+    gold: int `[n]`, ids of the true labels.
+    predicted: int `[n]`, ids of the labels to be judged.
+    num_labels: how many classes there are; ids are 0 to `num_labels - 1`.
 
   Returns:
-    row → column → value; `support` is the number of true spans.
+    int64 `[num_labels]` each.
+
+  Raises:
+    ValueError: lengths that differ, or an id that is not one of a class.
 
   Example:
-    >>> counts = span_counts([Span('PER', 0, 2)], [Span('PER', 0, 2)], ['PER'])
-    >>> span_scores(counts, ['PER'])['micro']
-    {'precision': 1.0, 'recall': 1.0, 'f1': 1.0, 'support': 1}
+    >>> label_counts([0, 1, 1], [0, 1, 2], num_labels=3)
+    Counts(tp=array([1, 1, 0]), fp=array([0, 0, 1]), fn=array([0, 1, 0]))
   """
+  gold = _label_ids(gold, num_labels)
+  predicted = _label_ids(predicted, num_labels)
+  if gold.shape != predicted.shape:
+    raise ValueError(
+      f'{len(gold)} true labels, but {len(predicted)} predicted.'
+    )
+  tp = np.bincount(gold[gold == predicted], minlength=num_labels)
+  return Counts(
+    tp=tp,
+    fp=np.bincount(predicted, minlength=num_labels) - tp,
+    fn=np.bincount(gold, minlength=num_labels) - tp,
+  )
+
+
+def class_scores(
+  counts: Counts, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+  """Precision, recall, F1 and support: a row per class, `micro` and `macro`.
+
+  The classes are labels of examples or types of spans. `micro` scores the
+  summed counts; where every example has one label and one prediction, it is the
+  accuracy. `macro` is the mean of the rows of the classes that occur, true or
+  predicted, as in scikit-learn and seqeval; so a class that is nowhere does not
+  lower it.
+
+  Args:
+    counts: `[classes]` each, on the host.
+    names: of the rows, each once and none of them `micro` or `macro`.
+
+  Returns:
+    row → column → value; `support` is how many are true.
+
+  Raises:
+    ValueError: two rows of one name, or not as many names as classes.
+
+  Example:
+    >>> counts = label_counts([0, 1, 1], [0, 1, 0], num_labels=2)
+    >>> class_scores(counts, ['ham', 'spam'])['spam']
+    {'precision': 1.0, 'recall': 0.5, 'f1': 0.6666666666666666, 'support': 2}
+  """
+  _check_names(names)
   rows = {
-    type_: _row(Counts(tp, fp, fn))
-    for type_, tp, fp, fn in zip(
-      types, counts.tp, counts.fp, counts.fn, strict=True
+    name: _row(Counts(tp, fp, fn))
+    for name, tp, fp, fn in zip(
+      names, counts.tp, counts.fp, counts.fn, strict=True
     )
   }
   micro = _row(jax.tree.map(np.sum, counts))
   occurs = counts.tp + counts.fp + counts.fn > 0
-  present = [rows[t] for t, n in zip(types, occurs, strict=True) if n]
+  present = [rows[name] for name, n in zip(names, occurs, strict=True) if n]
   macro = {
     name: float(np.mean([row[name] for row in present])) if present else 0.0
     for name in ('precision', 'recall', 'f1')
   }
   macro['support'] = micro['support']
   return {**rows, 'micro': micro, 'macro': macro}
+
+
+span_scores = class_scores  # As it was called when it knew only spans.
 
 
 def _row(counts: Counts) -> dict[str, float]:
@@ -157,3 +202,18 @@ def _count_types(spans: set[Span], types: Sequence[str]) -> np.ndarray:
   if unknown := count.keys() - set(types):
     raise ValueError(f'Types {sorted(unknown)} are not among {list(types)}.')
   return np.array([count[type_] for type_ in types], np.int64)
+
+
+def _label_ids(ids: jax.typing.ArrayLike, num_labels: int) -> np.ndarray:
+  ids = np.asarray(ids)
+  if ids.ndim != 1 or (ids.size and ids.dtype.kind not in 'iu'):
+    raise ValueError(f'Expected ids of labels, not {ids.dtype}{ids.shape}.')
+  if (unknown := ids[(ids < 0) | (ids >= num_labels)]).size:
+    raise ValueError(f'Label {unknown[0]} is not among 0 to {num_labels - 1}.')
+  return ids.astype(np.int64)
+
+
+def _check_names(names: Sequence[str]) -> None:
+  rows = collections.Counter([*names, 'micro', 'macro'])
+  if twice := [name for name, n in rows.items() if n > 1]:
+    raise ValueError(f'Two rows of scores would be called {twice[0]!r}.')

@@ -1,8 +1,13 @@
-"""BERT encoders that load published checkpoints, and the heads on top."""
+"""BERT and RoBERTa, with published weights, and the heads on top."""
 
 from dicejax.models.bert import Bert
 from dicejax.models.bert import BertConfig
+from dicejax.models.heads import QuerySpanLogits
+from dicejax.models.heads import QuerySpanTagger
+from dicejax.models.heads import SpanExtractor
+from dicejax.models.heads import TextClassifier
 from dicejax.models.heads import TokenTagger
+from dicejax.models.pretrained import load_pooler
 from dicejax.models.pretrained import load_pretrained
 from dicejax.models.pretrained import resolve
 from dicejax.models.pretrained import save_pretrained
@@ -10,7 +15,12 @@ from dicejax.models.pretrained import save_pretrained
 __all__ = [
   'Bert',
   'BertConfig',
+  'QuerySpanLogits',
+  'QuerySpanTagger',
+  'SpanExtractor',
+  'TextClassifier',
   'TokenTagger',
+  'load_pooler',
   'load_pretrained',
   'resolve',
   'save_pretrained',

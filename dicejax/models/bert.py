@@ -1,4 +1,4 @@
-"""The BERT encoder: tokens in, hidden states out."""
+"""The encoder of BERT and RoBERTa: tokens in, hidden states out."""
 
 import dataclasses
 import functools
@@ -16,20 +16,33 @@ _ACTIVATIONS = {
   'gelu_pytorch_tanh': functools.partial(jax.nn.gelu, approximate=True),
   'relu': jax.nn.relu,
 }
+# Networks of one shape and several corpora. They differ from BERT in the row
+# of `positions` that is the first token's.
+_ROBERTA = ('roberta', 'xlm-roberta', 'camembert')
 
 
 @dataclasses.dataclass(frozen=True)
 class BertConfig:
   """The shape of an encoder, in Hugging Face's names; defaults: BERT base.
 
+  Attributes:
+    model_type: 'bert', 'roberta', 'xlm-roberta' or 'camembert'. The last three
+      are one network: positions are counted from `pad_token_id + 1`, as
+      fairseq does, so that many fewer tokens fit.
+    max_position_embeddings: the rows of that table; `max_length` tokens fit.
+
   Raises:
-    ValueError: the heads do not divide the hidden size, or the activation is
-      unknown.
+    ValueError: the heads do not divide the hidden size, the activation or the
+      model type is unknown, or RoBERTa has no `pad_token_id`.
 
   Example:
     >>> BertConfig(hidden_size=100)
     Traceback (most recent call last):
     ValueError: num_attention_heads=12 does not divide hidden_size=100.
+    >>> BertConfig(
+    ...     model_type='roberta', max_position_embeddings=514, pad_token_id=1
+    ... ).max_length
+    512
   """
 
   vocab_size: int = 30522
@@ -44,6 +57,7 @@ class BertConfig:
   layer_norm_eps: float = 1e-12
   pad_token_id: int | None = 0
   initializer_range: float = 0.02
+  model_type: str = 'bert'
 
   def __post_init__(self):
     if self.num_attention_heads < 1 or (
@@ -57,10 +71,29 @@ class BertConfig:
       raise ValueError(
         f'hidden_act={self.hidden_act!r} is not one of {list(_ACTIVATIONS)}.'
       )
+    if self.model_type not in (types := ['bert', *_ROBERTA]):
+      raise ValueError(f'model_type={self.model_type!r} is not one of {types}.')
+    if self.model_type != 'bert' and (
+      self.pad_token_id is None or self.pad_token_id < 0
+    ):
+      raise ValueError(
+        f'{self.model_type} counts positions from pad_token_id, which is'
+        f' {self.pad_token_id}.'
+      )
+
+  @property
+  def position_offset(self) -> int:
+    """The row of `positions` that is the first token's."""
+    return 0 if self.model_type == 'bert' else self.pad_token_id + 1
+
+  @property
+  def max_length(self) -> int:
+    """The most tokens that the encoder takes."""
+    return self.max_position_embeddings - self.position_offset
 
 
 class Bert(nn.Module):
-  """The encoder of BERT, without its pooler.
+  """The encoder of BERT and, by `config.model_type`, RoBERTa; no pooler.
 
   Dropout is applied to the embeddings and to the output of each sublayer; the
   attention probabilities have none, as `jax.nn.dot_product_attention` offers
@@ -82,6 +115,7 @@ class Bert(nn.Module):
 
   References:
     Devlin et al., `BERT <https://arxiv.org/abs/1810.04805>`_, 2019.
+    Liu et al., `RoBERTa <https://arxiv.org/abs/1907.11692>`_, 2019.
   """
 
   config: BertConfig
@@ -100,8 +134,9 @@ class Bert(nn.Module):
 
     Args:
       tokens: int `[batch, length]`, ids below `vocab_size`; one above gives
-        NaN.
+        NaN. Padding is on the right: the first column is the first position.
       segments: int `[batch, length]`, ids below `type_vocab_size`; None: 0.
+        Where there is one segment only (RoBERTa) they have no influence.
       mask: bool `[batch, length]`, False for padding, which no token attends
         to; None: all tokens are real.
       deterministic: without dropout; otherwise it draws from the rng
@@ -113,7 +148,7 @@ class Bert(nn.Module):
 
     Raises:
       AssertionError: ranks, shapes or types differ from the above.
-      ValueError: `length` is more than `max_position_embeddings`.
+      ValueError: `length` is more than `config.max_length`.
     """
     c = self.config
     if segments is None:
@@ -124,10 +159,9 @@ class Bert(nn.Module):
     chex.assert_equal_shape([tokens, segments, mask])
     chex.assert_type([tokens, segments, mask], [int, int, bool])
     length = tokens.shape[1]
-    if length > c.max_position_embeddings:
+    if length > c.max_length:
       raise ValueError(
-        f'{length} tokens are more than'
-        f' max_position_embeddings={c.max_position_embeddings}.'
+        f'{length} tokens are more than max_length={c.max_length}.'
       )
     # The tables are summed in float32: casting a whole table each step would
     # cost more than the few rows that are looked up.
@@ -138,7 +172,7 @@ class Bert(nn.Module):
     )
     x = embed(c.vocab_size, name='tokens')(tokens)
     x += embed(c.type_vocab_size, name='segments')(segments)
-    positions = jnp.arange(length)[None]
+    positions = c.position_offset + jnp.arange(length)[None]
     x += embed(c.max_position_embeddings, name='positions')(positions)
     x = _norm(c, self.dtype, 'norm')(x)
     x = nn.Dropout(c.hidden_dropout_prob)(x, deterministic)

@@ -1,4 +1,4 @@
-"""Published BERT weights in and out: Hugging Face directories <-> params."""
+"""Published weights in and out: Hugging Face directories <-> params."""
 
 import dataclasses
 import importlib
@@ -38,16 +38,22 @@ _LEAVES = {  # A kernel is a transposed weight; the others are equal.
   'norm': (('weight', 'scale'), ('bias', 'bias')),
   'dense': (('weight', 'kernel'), ('bias', 'bias')),
 }
+_POOLER = 'pooler.'
 # What a file may hold besides the encoder.
 _IGNORED = (
-  'pooler.',
+  _POOLER,
   'cls.',
+  'lm_head.',
   'classifier.',
   'qa_outputs.',
   'embeddings.position_ids',
 )
-# What transformers takes to be 1e-12 and 0 where old files leave it out.
-_OPTIONAL = ('layer_norm_eps', 'pad_token_id')
+_ARCHITECTURES = {  # The classes of transformers, by model type.
+  'bert': 'BertModel',
+  'roberta': 'RobertaModel',
+  'xlm-roberta': 'XLMRobertaModel',
+  'camembert': 'CamembertModel',
+}
 # Most of these are pickles, which run code when they are read.
 _OTHER_WEIGHTS = ('.bin', '.ckpt', '.h5', '.msgpack', '.pt', '.pth')
 _HUB_FILES = (
@@ -108,10 +114,11 @@ def resolve(directory_or_hub_name: str | os.PathLike) -> pathlib.Path:
 def load_pretrained(
   directory_or_hub_name: str | os.PathLike,
 ) -> tuple[BertConfig, dict[str, Any]]:
-  """Reads a BERT encoder from `config.json` and safetensors.
+  """Reads a BERT or RoBERTa encoder from `config.json` and safetensors.
 
   Weights of a pooler or of a head are left out; names may start with `bert.`
-  and end in the old `gamma` and `beta`. Pickled weights are never read.
+  or `roberta.` and end in the old `gamma` and `beta`. Pickled weights are
+  never read.
 
   Args:
     directory_or_hub_name: what `resolve` takes.
@@ -123,7 +130,7 @@ def load_pretrained(
   Raises:
     FileNotFoundError: there is no such directory, file or hub model.
     ImportError: `safetensors` or `huggingface_hub` is not installed.
-    ValueError: the config is not one of a BERT encoder, the weights are only
+    ValueError: the config is not one of such an encoder, the weights are only
       there as pickles, or they do not fit the config: one message names the
       file and every weight that is missing, surplus or wrongly shaped.
 
@@ -143,13 +150,49 @@ def load_pretrained(
   directory = resolve(directory_or_hub_name)
   config = _read_config(directory / 'config.json')
   file = _find_weights(directory)
-  weights = _read_weights(file)
-  _check(file, weights, config)
-  params = {
-    path: np.ascontiguousarray(_flip(path, weights[name]), np.float32)
-    for path, name in _names(config).items()
-  }
-  return config, traverse_util.unflatten_dict(params, sep='/')
+  weights = _read_weights(file, lambda name: not name.startswith(_IGNORED))
+  _check(file, weights, _shapes(config))
+  return config, _to_params(weights, _names(config))
+
+
+def load_pooler(
+  directory_or_hub_name: str | os.PathLike,
+) -> dict[str, np.ndarray] | None:
+  """Reads the pooler of a checkpoint, for a `TextClassifier`.
+
+  Args:
+    directory_or_hub_name: what `resolve` takes.
+
+  Returns:
+    `kernel` and `bias`, float32 numpy arrays `[hidden_size, hidden_size]` and
+    `[hidden_size]`: the `pooler` of the classifier's params. None where the
+    checkpoint has no pooler.
+
+  Raises:
+    FileNotFoundError, ImportError, ValueError: as `load_pretrained` does.
+
+  Example:
+    >>> import tempfile
+    >>> config = BertConfig(
+    ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
+    ...     num_attention_heads=2, intermediate_size=16)
+    >>> tokens = jnp.array([[1, 2, 3]])
+    >>> params = Bert(config).init(jax.random.key(0), tokens)['params']
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...   save_pretrained(directory, config, params)
+    ...   load_pooler(directory) is None
+    True
+  """
+  directory = resolve(directory_or_hub_name)
+  size = _read_config(directory / 'config.json').hidden_size
+  file = _find_weights(directory)
+  weights = _read_weights(file, lambda name: name.startswith(_POOLER))
+  if not weights:
+    return None
+  names = _expand([('pooler.dense', 'pooler', 'dense')])
+  shapes = {'pooler/kernel': (size, size), 'pooler/bias': (size,)}
+  _check(file, weights, {names[path]: shapes[path] for path in names})
+  return _to_params(weights, names)['pooler']
 
 
 def save_pretrained(
@@ -159,7 +202,7 @@ def save_pretrained(
 ) -> None:
   """Writes `config.json` and `model.safetensors`, as `load_pretrained` reads.
 
-  Hugging Face's `BertModel.from_pretrained` reads them, too; its pooler, which
+  Hugging Face's `AutoModel.from_pretrained` reads them, too; its pooler, which
   this encoder lacks, it fills at random.
 
   Args:
@@ -179,7 +222,7 @@ def save_pretrained(
   directory = pathlib.Path(directory)
   file = directory / 'model.safetensors'
   weights = _export(config, params)
-  _check(file, weights, config)
+  _check(file, weights, _shapes(config))
   for path in (directory / 'config.json', file):
     if path.exists():
       raise FileExistsError(f'{path} exists; choose another directory.')
@@ -190,8 +233,7 @@ def save_pretrained(
     metadata={'format': 'pt'},  # transformers asks for it.
   )
   values = {
-    'model_type': 'bert',
-    'architectures': ['BertModel'],
+    'architectures': [_ARCHITECTURES[config.model_type]],
     'attention_probs_dropout_prob': 0.0,  # Bert has none.
     **dataclasses.asdict(config),
   }
@@ -205,11 +247,24 @@ def _names(config):
     for i in range(config.num_hidden_layers)
     for name, path, kind in _LAYER
   )
+  return _expand(rows)
+
+
+def _expand(rows):
+  """Path in params -> name in the file, for every weight of the modules."""
   return {
     f'{path}/{ours}': f'{name}.{theirs}'
     for name, path, kind in rows
     for theirs, ours in _LEAVES[kind]
   }
+
+
+def _to_params(weights, names):
+  params = {
+    path: np.ascontiguousarray(_flip(path, weights[name]), np.float32)
+    for path, name in names.items()
+  }
+  return traverse_util.unflatten_dict(params, sep='/')
 
 
 def _flip(path, x):
@@ -225,21 +280,25 @@ def _export(config, params):
   }
 
 
-def _check(file, weights, config):
-  """Raises unless these are the weights of the network, all and no other."""
+def _shapes(config):
+  """Name in the file -> shape, for every weight of the encoder."""
 
   def init():
     tokens = jnp.zeros((1, 1), jnp.int32)
     variables = Bert(config).init(jax.random.key(0), tokens)
     return _export(config, variables['params'])
 
-  expected = jax.eval_shape(init)
-  problems = [f'missing: {n}' for n in expected if n not in weights]
+  return {name: x.shape for name, x in jax.eval_shape(init).items()}
+
+
+def _check(file, weights, shapes):
+  """Raises unless the weights have these shapes, all of them and no other."""
+  problems = [f'missing: {n}' for n in shapes if n not in weights]
   for name, x in weights.items():
-    if name not in expected:
+    if name not in shapes:
       problems.append(f'surplus: {name}')
-    elif x.shape != (shape := expected[name].shape):
-      problems.append(f'wrong shape: {name} is {x.shape}, not {shape}')
+    elif x.shape != shapes[name]:
+      problems.append(f'wrong shape: {name} is {x.shape}, not {shapes[name]}')
     elif not jnp.issubdtype(x.dtype, jnp.floating):
       problems.append(f'wrong type: {name} is {x.dtype}, not a float')
   if problems:
@@ -253,21 +312,28 @@ def _read_config(file):
     raise ValueError(f'{file} is not JSON: {error}') from error
   if not isinstance(values, dict):
     raise ValueError(f'{file} holds no config: {values!r}.')
-  for key, default, wanted in (
-    ('model_type', None, 'bert'),
-    ('position_embedding_type', 'absolute', 'absolute'),
-    ('is_decoder', False, False),
+  kind = values.get('model_type')
+  if kind not in _ARCHITECTURES:
+    raise ValueError(
+      f'{file}: model_type is {kind!r}, not one of {list(_ARCHITECTURES)}.'
+    )
+  for key, wanted in (
+    ('position_embedding_type', 'absolute'),
+    ('is_decoder', False),
   ):
-    if values.get(key, default) != wanted:
+    if values.get(key, wanted) != wanted:
       raise ValueError(
-        f'{file}: {key} is {values.get(key)!r}; only {wanted!r} is read.'
+        f'{file}: {key} is {values[key]!r}; only {wanted!r} is read.'
       )
+  # What transformers takes where old files leave it out.
+  defaults = {'layer_norm_eps': 1e-12, 'pad_token_id': int(kind != 'bert')}
+  values = defaults | values
   keys = [field.name for field in dataclasses.fields(BertConfig)]
-  missing = [k for k in keys if k not in values and k not in _OPTIONAL]
+  missing = [k for k in keys if k not in values]
   if missing:
     raise ValueError(f'{file} lacks {", ".join(missing)}.')
   try:
-    return BertConfig(**{k: values[k] for k in keys if k in values})
+    return BertConfig(**{k: values[k] for k in keys})
   except (TypeError, ValueError) as error:
     raise ValueError(f'{file}: {error}') from error
 
@@ -279,7 +345,7 @@ def _find_weights(directory):
       return directory / name
   advice = (
     'Pickled weights and other formats are not read. Convert them once:'
-    ' transformers.BertModel.from_pretrained(OLD)'
+    ' transformers.AutoModel.from_pretrained(OLD)'
     '.save_pretrained(NEW, safe_serialization=True).'
   )
   others = [p.name for p in directory.iterdir() if p.suffix in _OTHER_WEIGHTS]
@@ -288,8 +354,8 @@ def _find_weights(directory):
   raise FileNotFoundError(f'{directory} holds no model.safetensors. {advice}')
 
 
-def _read_weights(file):
-  """The weights of the encoder by their names of today, as stored."""
+def _read_weights(file, wanted):
+  """The weights by their names of today, if `wanted(name)`, as stored."""
   safetensors = _import('safetensors')
   files = [file]
   if file.suffix == '.json':
@@ -303,8 +369,8 @@ def _read_weights(file):
     try:
       with safetensors.safe_open(file, 'np') as stored:
         for key in stored.keys():
-          name = key.removeprefix('bert.')
-          if name.startswith(_IGNORED):
+          name = key.removeprefix('bert.').removeprefix('roberta.')
+          if not wanted(name):
             continue
           name = name.replace('.gamma', '.weight').replace('.beta', '.bias')
           if name in weights:

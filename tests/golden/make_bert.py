@@ -1,4 +1,4 @@
-"""Writes what PyTorch's BERT computes: inputs, hidden states, gradients.
+"""Writes what PyTorch computes: inputs, hidden states, gradients.
 
   python tests/golden/make_bert.py    # Needs torch and transformers.
 
@@ -43,17 +43,32 @@ SHAPES = {  # Every one differs from the others in every number.
     type_vocab_size=3,
     layer_norm_eps=1e-2,
   ),
+  'roberta_tiny': dict(
+    model_type='roberta',
+    vocab_size=15,
+    hidden_size=4,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=5,
+    max_position_embeddings=10,  # Two of them are never used.
+    type_vocab_size=1,
+    layer_norm_eps=1e-5,
+    pad_token_id=1,
+  ),
 }
 
 
-def write(directory, seed, **shape):
+def write(directory, seed, model_type='bert', pad_token_id=0, **shape):
   """One reference, computed in float64."""
   # pytest imports this file for its doctests, with or without PyTorch.
   import torch
   import transformers
 
   torch.manual_seed(seed)
-  model = transformers.BertModel(transformers.BertConfig(**shape)).eval()
+  config = transformers.AutoConfig.for_model(
+    model_type, pad_token_id=pad_token_id, **shape
+  )
+  model = transformers.AutoModel.from_config(config).eval()
   with torch.no_grad():
     for name, p in model.named_parameters():
       # Large and nowhere special, so that no mistake is small.
@@ -62,7 +77,8 @@ def write(directory, seed, **shape):
 
   length = shape['max_position_embeddings'] - 2
   mask = torch.arange(length) < torch.tensor([[length], [length - 3], [1]])
-  tokens = mask * torch.randint(1, shape['vocab_size'], mask.shape)
+  tokens = torch.randint(pad_token_id + 1, shape['vocab_size'], mask.shape)
+  tokens = tokens.where(mask, pad_token_id)
   segments = torch.randint(0, shape['type_vocab_size'], mask.shape)
   cotangent = torch.randn(*mask.shape, shape['hidden_size'])
   cotangent *= mask[..., None] / mask.sum()

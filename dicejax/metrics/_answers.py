@@ -1,0 +1,219 @@
+"""Scores of answers to questions: SQuAD's, and QuoRef's for several spans."""
+
+import collections
+import re
+import string
+from collections.abc import Sequence
+
+import numpy as np
+
+_ARTICLES = re.compile(r'\b(a|an|the)\b')
+_NO_PUNCTUATION = str.maketrans('', '', string.punctuation)
+
+
+def normalize_answer(text: str) -> str:
+  """An answer without case, ASCII punctuation, articles and extra white space.
+
+  Args:
+    text: of the answer, as it stands in the context.
+
+  Returns:
+    The text by which SQuAD compares answers; `''` for no answer.
+
+  Example:
+    >>> normalize_answer('The  Eiffel Tower, (Paris)')
+    'eiffel tower paris'
+
+  References:
+    Rajpurkar et al., `SQuAD <https://arxiv.org/abs/1606.05250>`_, 2016, and its
+    `evaluate-v1.1.py`.
+  """
+  text = text.lower().translate(_NO_PUNCTUATION)
+  return _fix_white_space(_ARTICLES.sub(' ', text))
+
+
+def exact_match(
+  prediction: str, golds: Sequence[str], *, unanswerable: bool = True
+) -> float:
+  """Whether an answer is, after normalisation, one of the true ones.
+
+  Args:
+    prediction: the answer to be judged; `''` says that there is none.
+    golds: the true answers, any of which will do. `[]` and `['']` mean that
+      there is none.
+    unanswerable: whether there are questions without an answer. True is the
+      rule of SQuAD 2.0: a true answer that normalises to nothing (such as
+      'The') is dropped, and a question without true answers has `''` as its
+      only one. False is the rule of v1.1: all of `golds` stay. On answers that
+      do not normalise to nothing the two agree.
+
+  Returns:
+    1 or 0.
+
+  Raises:
+    ValueError: no true answer, if not `unanswerable`.
+    TypeError: `golds` is one text.
+
+  Example:
+    >>> exact_match('the Eiffel Tower', ['Eiffel Tower', 'a tower'])
+    1.0
+    >>> exact_match('Paris', [])
+    0.0
+
+  References:
+    Rajpurkar et al., `Know what you don't know
+    <https://arxiv.org/abs/1806.03822>`_, 2018, and its `evaluate-v2.0.py`.
+  """
+  golds = _normalize_golds(golds, unanswerable)
+  return float(normalize_answer(prediction) in golds)
+
+
+def answer_f1(
+  prediction: str, golds: Sequence[str], *, unanswerable: bool = True
+) -> float:
+  """F1 of an answer's words, with the true answer that has most in common.
+
+  Args:
+    prediction: the answer to be judged; `''` says that there is none.
+    golds: the true answers, any of which will do. `[]` and `['']` mean that
+      there is none.
+    unanswerable: whether there are questions without an answer, as for
+      `exact_match`. Where one of two answers normalises to nothing, their F1 is
+      1 if both do (SQuAD 2.0); if False it is always 0 (v1.1).
+
+  Returns:
+    F1 of the bags of words, in [0, 1].
+
+  Raises:
+    ValueError: no true answer, if not `unanswerable`.
+    TypeError: `golds` is one text.
+
+  Example:
+    >>> answer_f1('the tall Eiffel Tower', ['Eiffel Tower'])
+    0.8
+    >>> answer_f1('', [])
+    1.0
+
+  References:
+    As for `exact_match`.
+  """
+  words = normalize_answer(prediction).split()
+  golds = _normalize_golds(golds, unanswerable)
+  if not words:
+    return float(unanswerable and '' in golds)
+  return max(_words_f1(words, gold.split()) for gold in golds)
+
+
+def span_set_scores(
+  predictions: Sequence[str], golds: Sequence[str]
+) -> tuple[float, float]:
+  """Exact match and F1 of an answer that consists of several spans.
+
+  The rules are those of QuoRef, which are those of DROP. Exact: as many spans,
+  and the same ones. F1: each span is paired with at most one of the other
+  side, so that the F1s of the pairs' sets of words sum to the most; the sum is
+  divided by the number of spans of the longer side and rounded to two digits.
+
+  Spans are normalised word by word, which differs from `normalize_answer`: a
+  hyphen parts words, and what `float` reads is a number that keeps its point
+  and its sign ('12' and '12.00' are the same). A true span with numbers has
+  nothing in common with a predicted one that has none of these numbers.
+
+  Args:
+    predictions: the spans to be judged, in any order.
+    golds: the true spans, in any order.
+
+  Returns:
+    Exact match (1 or 0) and F1 (in [0, 1]). Two empty lists are equal.
+
+  Raises:
+    TypeError: one text in place of a list.
+
+  Example:
+    >>> span_set_scores(['the Joker', 'Robin'], ['Joker'])
+    (0.0, 0.5)
+
+  References:
+    Dua et al., `DROP <https://arxiv.org/abs/1903.00161>`_, 2019.
+    Dasigi et al., `Quoref <https://arxiv.org/abs/1908.05803>`_, 2019, whose
+    `quoref_eval.py` calls DROP's.
+  """
+  from scipy import optimize  # A third of what importing dicejax would take.
+
+  predictions, golds = _normalize_spans(predictions), _normalize_spans(golds)
+  same_length = len(predictions) == len(golds)
+  exact = float(same_length and set(predictions) == set(golds))
+  if not (predictions and golds):
+    return exact, exact
+  f1 = np.array([[_bag_f1(p, g) for p in predictions] for g in golds])
+  rows, columns = optimize.linear_sum_assignment(f1, maximize=True)
+  paired = np.zeros(max(f1.shape))
+  paired[rows] = f1[rows, columns]
+  return exact, float(round(np.mean(paired), 2))
+
+
+def _normalize_golds(golds: Sequence[str], unanswerable: bool) -> list[str]:
+  _refuse_text(golds)
+  golds = [normalize_answer(gold) for gold in golds]
+  if unanswerable:
+    return [gold for gold in golds if gold] or ['']
+  if not golds:
+    raise ValueError('No true answer: expected one, or unanswerable=True.')
+  return golds
+
+
+def _words_f1(predicted: list[str], gold: list[str]) -> float:
+  common = collections.Counter(predicted) & collections.Counter(gold)
+  same = sum(common.values())
+  if not same:
+    return 0.0
+  # Not by counts in one division, which may differ from SQuAD's last digit.
+  precision, recall = same / len(predicted), same / len(gold)
+  return 2 * precision * recall / (precision + recall)
+
+
+def _bag_f1(predicted: str, gold: str) -> float:
+  predicted, gold = set(predicted.split()), set(gold.split())
+  numbers = {word for word in gold if _is_number(word)}
+  if numbers and not numbers & predicted:
+    return 0.0
+  same = len(predicted & gold)
+  precision = same / len(predicted) if predicted else 1.0
+  recall = same / len(gold) if gold else 1.0
+  if precision == recall == 0:
+    return 0.0
+  return 2 * precision * recall / (precision + recall)
+
+
+def _normalize_spans(spans: Sequence[str]) -> list[str]:
+  _refuse_text(spans)
+  return [
+    ' '.join(filter(None, map(_normalize_word, re.split('[ -]', span))))
+    for span in spans
+  ]
+
+
+def _normalize_word(word: str) -> str:
+  word = word.lower()
+  if not _is_number(word):
+    word = word.translate(_NO_PUNCTUATION)
+  if _is_number(word):
+    return str(float(word))
+  return _fix_white_space(_ARTICLES.sub(' ', word))
+
+
+def _is_number(word: str) -> bool:
+  try:
+    float(word)
+  except ValueError:
+    return False
+  return True
+
+
+def _fix_white_space(text: str) -> str:
+  return ' '.join(text.split())
+
+
+def _refuse_text(texts: Sequence[str]) -> None:
+  if isinstance(texts, str):  # Its letters would be taken for texts.
+    raise TypeError(f'Expected a list of texts, not one: {texts!r}.')
