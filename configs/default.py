@@ -13,20 +13,79 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
   create = config_dict.create
   return create(
     seed=0,  # Of initial weights, dropout, order of examples, synthetic data.
+    # 'tagging', 'query_spans', 'span_qa' or 'classification'; sections below.
     task='tagging',
     data=create(
-      format='conll',  # Or 'synthetic': sentences made up on the spot.
+      # 'conll', 'conllu', 'squad', 'mrc_ner', 'tsv', 'jsonl', 'trees', 'tfds',
+      # or 'synthetic': sentences made up on the spot.
+      format='conll',
       dir='',  # Where the files are.
       files=create(train='train.txt', dev='dev.txt', test='test.txt'),
-      columns=create(token=0, tag=-1),  # From 0; negative: from the end.
-      scheme='bio',  # 'iob1', 'bio', 'bioes'; 'conll' forgives ill-formed tags.
+      # Shares of the training file that are dev and test, where these have no
+      # file; questions on one article stay together.
+      held_out=create(dev=0.0, test=0.0),
+      take=create(train=0, dev=0, test=0),  # Only so many, at random; 0: all.
+      # {'label': 0.5}: half of the training texts with it; 2.0: each twice.
+      resample=create(),
       cache='~/.cache/dicejax',  # Parsed files, by their contents.
+      # Options of the formats.
+      conll=create(
+        token=0,  # Columns, from 0; negative: from the end.
+        tag=-1,
+        # 'iob1', 'bio', 'bioes'; 'conll' forgives ill-formed tags; 'token': a
+        # label for each word, no spans.
+        scheme='bio',
+      ),
+      conllu=create(
+        tag='upos',  # Or 'xpos'.
+        unit='word',  # 'character': words are spans of characters.
+      ),
+      # 'alternatives', or 'spans': several answers are parts of one.
+      squad=create(answers='alternatives'),
+      mrc_ner=create(),
+      # Columns by name or, without a header, by number from '0'.
+      tsv=create(
+        header=True,
+        text='sentence',
+        pair='',
+        label='label',
+        separator='\t',
+        skip_malformed=False,  # Rows with other columns; they are counted.
+      ),
+      jsonl=create(text='sentence', pair='', label='label'),
+      trees=create(
+        phrases=False,  # All phrases of the training trees, too.
+        binary=False,  # Two labels; what is neutral is left out.
+      ),
+      tfds=create(name=''),  # As in 'glue/mrpc'; needs a network once.
       synthetic=create(
         sentences=create(train=4000, dev=1000, test=1000),
         imbalance=50.0,  # Words outside entities for each word inside.
       ),
     ),
-    max_length=128,  # Sub-words a sentence, with [CLS] and [SEP].
+    tagging=create(
+      label_all=False,  # Every sub-word of a word learns, not just the first.
+    ),
+    query_spans=create(
+      queries='',  # A JSON file {type: query}; MRC-NER files have their own.
+      match=False,  # A third head, which joins starts and ends.
+      nested=False,  # Entities of one type may overlap; needs match.
+      start_weight=1.0,
+      end_weight=1.0,
+      match_weight=0.1,
+    ),
+    span_qa=create(
+      max_question=64,  # Sub-words; what is longer is cut.
+      stride=128,  # Sub-words from the beginning of a window to the next.
+      max_answer=30,  # Sub-words.
+      n_best=20,  # Candidates of an answer.
+      unanswerable=False,  # An answer may be none: SQuAD 2.0.
+      several=False,  # An answer may be several spans: QuoRef.
+    ),
+    classification=create(
+      positive='',  # The label whose F1 counts; '': the accuracy.
+    ),
+    max_length=128,  # Sub-words of an input, with [CLS] and [SEP].
     model=create(
       pretrained='',  # A directory or a hub name; '': from scratch.
       scratch=create(  # BertConfig of a model from scratch.
@@ -39,14 +98,15 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
       dropout=0.1,  # On embeddings and sublayers, and before the head.
       dtype='float32',  # Of the computation: 'bfloat16' on TPUs and new GPUs.
     ),
-    loss=losses.get_loss(loss),
+    loss=losses.get_loss(loss, background='O'),
     optimizer=create(  # AdamW, linear warm-up and decay.
       learning_rate=1e-4,  # At its highest.
       warmup=0.1,  # Share of all steps.
+      final=0.0,  # Of the learning rate, what is left at the end.
       weight_decay=0.01,  # Of matrices; biases and norms have none.
       clip_norm=1.0,  # Of the whole gradient.
     ),
-    batch_size=32,  # Sentences.
+    batch_size=32,  # Inputs.
     epochs=3,
     evaluations_per_epoch=1,  # On dev; the best of these is kept.
     checkpoint_every=200,  # Steps; the latest is kept, to resume from.

@@ -72,6 +72,13 @@ def test_padding():
   np.testing.assert_array_equal(batch['labels'][~batch['mask']], -1)
 
 
+def test_padding_of_single_values():
+  examples = [e | {'label': np.int32(i)} for i, e in enumerate(make(3))]
+  batch = pad(examples, FILL | {'label': -1}, batch_size=5, max_length=40)
+  np.testing.assert_array_equal(batch['label'], [0, 1, 2, -1, -1])
+  np.testing.assert_array_equal(batch['tokens'][2, :1], 3)
+
+
 @pytest.mark.parametrize(
   'length, max_length, padded', [(17, 512, 24), (17, 18, 18), (600, 600, 600)]
 )

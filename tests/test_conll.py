@@ -2,15 +2,14 @@
 
 import pytest
 
+from train.data import builder
 from train.data import conll
 from train.data.conll import Sentence
 
-_COLUMNS = {'token': 0, 'tag': -1}
 
-
-def _read(path, text, columns=_COLUMNS, scheme='bio'):
+def _read(path, text, **options):
   path.write_bytes(text if isinstance(text, bytes) else text.encode())
-  return list(conll.read_sentences(path, columns=columns, scheme=scheme))
+  return list(conll.read_sentences(path, **options))
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_tabs_let_tokens_hold_spaces(path):
 def test_columns_in_any_order(path):
   text = '1 O x Ada\n2 B-PER y Lovelace\n'
   for columns in ({'token': 3, 'tag': 1}, {'tag': -3, 'token': -1}):
-    sentence = _read(path, text, columns)[0]
+    sentence = _read(path, text, **columns)[0]
     assert sentence.tokens == ['Ada', 'Lovelace']
     assert sentence.tags == ['O', 'B-PER']
 
@@ -107,12 +106,7 @@ def test_malformed(path, text, message):
 def test_column_that_is_not_there(path, tag):
   message = f'{path}:1: expected the tag in column {tag} .*, found 2 columns'
   with pytest.raises(ValueError, match=message):
-    _read(path, 'a O\n', {'token': 0, 'tag': tag})
-
-
-def test_columns_that_are_not_known(path):
-  with pytest.raises(ValueError, match='Expected the columns token and tag'):
-    _read(path, 'a O\n', {'word': 0, 'tag': 1})
+    _read(path, 'a O\n', tag=tag)
 
 
 def test_unknown_scheme(path):
@@ -120,100 +114,26 @@ def test_unknown_scheme(path):
     _read(path, 'a O\n', scheme='IOB')
 
 
-@pytest.fixture
-def load(tmp_path):
-  def load(**texts):
-    files = {}
-    for split, text in texts.items():
-      files[split] = tmp_path / f'{split}.conll'
-      files[split].write_text(text)
-    return conll.load(
-      files, columns=_COLUMNS, scheme='bio', cache=tmp_path / 'cache'
-    )
-
-  return load
+def test_labels_of_words_are_as_they_are(path):
+  text = 'Ada NNP\n( -LRB-\nB-X I-Y\n\nO ,\n'
+  assert [(s.tokens, s.tags) for s in _read(path, text, scheme='token')] == [
+    (['Ada', '(', 'B-X'], ['NNP', '-LRB-', 'I-Y']),
+    (['O'], [',']),
+  ]
 
 
-def _tokens(source):
-  return [conll.decode(example).tokens for example in source]
+def test_labels_of_words_are_there(path):
+  message = f'{path}:2: expected a tag, found only white space'
+  with pytest.raises(ValueError, match=message):
+    _read(path, 'a\tX\nb\t\n', scheme='token')
 
 
-def test_load_is_what_is_read_in_order(load, path):
-  text = ''.join(f'{i}\u00e9 B-X\ny I-X\n\n' for i in range(30))
-  data = load(train=text, dev='x O\n')
-  assert list(data) == ['train', 'dev']
-  assert [conll.decode(example) for example in data['train']] == _read(
-    path, text
-  )
-  assert conll.decode(data['train'][7]) == Sentence(
-    ['7\u00e9', 'y'], ['B-X', 'I-X'], line=22
-  )
-  assert len(data['dev']) == 1
+def test_file_without_sentences(path):
+  with pytest.raises(ValueError, match=f'{path}: expected at least one sent'):
+    _read(path, '-DOCSTART- O\n\n')
 
 
-def test_load_parses_once(load, monkeypatch):
-  load(train='x O\n')
-  monkeypatch.setattr(conll, 'read_sentences', None)
-  assert _tokens(load(train='x O\n')['train']) == [['x']]
-
-
-def test_load_never_serves_a_file_that_changed(load):
-  for token in 'xyx':
-    assert _tokens(load(train=f'{token} O\n')['train']) == [[token]]
-
-
-def test_load_never_serves_other_columns(tmp_path):
-  path = tmp_path / 'train.conll'
-  path.write_text('x y O\n')
-  for column, token in enumerate('xy'):
-    columns = {'token': column, 'tag': 2}
-    data = conll.load(
-      {'train': path}, columns=columns, scheme='bio', cache=tmp_path / 'cache'
-    )
-    assert _tokens(data['train']) == [[token]]
-
-
-def test_load_never_serves_what_was_half_written(load, monkeypatch):
-  def killed(path, **kwargs):
-    yield Sentence(['x'], ['O'], 1)
-    raise KeyboardInterrupt
-
-  with monkeypatch.context() as patch:
-    patch.setattr(conll, 'read_sentences', killed)
-    with pytest.raises(KeyboardInterrupt):
-      load(train='x O\n\ny O\n')
-  assert _tokens(load(train='x O\n\ny O\n')['train']) == [['x'], ['y']]
-
-
-def test_load_beside_a_faster_process(load, monkeypatch):
-  read = conll.read_sentences
-
-  def slow_read(path, **kwargs):
-    monkeypatch.setattr(conll, 'read_sentences', read)
-    load(train='x O\n')  # The other process starts now and is done first.
-    yield from read(path, **kwargs)
-
-  monkeypatch.setattr(conll, 'read_sentences', slow_read)
-  assert _tokens(load(train='x O\n')['train']) == [['x']]
-
-
-def test_load_is_quiet(load, capfd, caplog):
-  load(train='x O\n')
-  assert capfd.readouterr() == ('', '')
-  assert not caplog.records
-
-
-def test_load_missing_file(tmp_path):
-  files = {'dev': tmp_path / 'none.conll'}
-  with pytest.raises(FileNotFoundError, match=r"none\.conll.*'dev'"):
-    conll.load(files, columns=_COLUMNS, scheme='bio', cache=tmp_path)
-
-
-def test_load_without_sentences(load):
-  with pytest.raises(ValueError, match=r'dev\.conll: expected at least one'):
-    load(train='x O\n', dev='-DOCSTART- O\n\n')
-
-
-def test_load_malformed_file(load):
-  with pytest.raises(ValueError, match=r"train\.conll:3: 'X' is no tag"):
-    load(train='x O\n\ny X\n')
+def test_format_keeps_sentences(path, tmp_path):
+  sentences = _read(path, 'Ad\u00e9 B-X\ny I-X\n\n. O\n')
+  data = builder.load(conll.Conll, {'dev': path}, {}, tmp_path / 'cache')
+  assert data == {'dev': sentences}

@@ -13,11 +13,7 @@ _DATA = pathlib.Path(os.environ.get('DICEJAX_DATA', ''))
 
 
 def _counts(path, scheme):
-  sentences = [
-    *conll.read_sentences(
-      _DATA / path, columns={'token': 0, 'tag': -1}, scheme=scheme
-    )
-  ]
+  sentences = [*conll.read_sentences(_DATA / path, scheme=scheme)]
   entities = collections.Counter(
     span.type
     for sentence in sentences

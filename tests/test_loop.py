@@ -50,7 +50,7 @@ def write_corpus(directory):
 def make_config(tmp_path, loss='cross_entropy'):
   write_corpus(tmp_path / 'corpus')
   config = default.get_config()
-  config.loss = presets.get_loss(loss)
+  config.loss = presets.get_loss(loss, background='O')
   config.data.dir = str(tmp_path / 'corpus')
   config.data.cache = str(tmp_path / 'cache')
   config.model.scratch.update(
@@ -135,7 +135,7 @@ def test_predict(trained, tmp_path):
   text = tmp_path / 'in.txt'
   text.write_text('We met Ann in Rome.\n\n  We met Gus Hal in Oslo .\n')
   args = f'--workdir={workdir}', f'--input={text}'
-  done = run_command('train.predict', *args, '--format=jsonl')
+  done = run_command('train.predict', *args)
   first, empty, last = map(json.loads, done.stdout.splitlines())
   assert first['text'] == 'We met Ann in Rome.'
   assert first['entities'] == [
@@ -145,10 +145,11 @@ def test_predict(trained, tmp_path):
   assert empty == {'text': '', 'entities': []}
   assert [e['text'] for e in last['entities']] == ['Gus Hal', 'Oslo']
   output = tmp_path / 'out.conll'
-  assert not run_command('train.predict', *args, f'--output={output}').stderr
+  args += ('--format=conll', f'--output={output}')
+  assert not run_command('train.predict', *args).stderr
   rows = output.read_text().split('\n')
   assert rows[:4] == ['We O', 'met O', 'Ann B-PER', 'in O']
-  again = run_command('train.predict', *args, f'--output={output}')
+  again = run_command('train.predict', *args)
   assert again.returncode and 'the file exists' in again.stderr
   assert output.read_text().split('\n') == rows
 
@@ -275,7 +276,7 @@ def test_comparison(tmp_path, capsys):
   runs = compare.prepare(config, tmp_path / 'both')
   outcomes = compare.compare(runs, tmp_path / 'both')
   table = capsys.readouterr().out.strip().splitlines()[-3:]
-  assert table[0].split('  ')[-3:] == ['test recall', 'test F1', 'minutes']
+  assert table[0].split('  ')[-3:] == ['test recall', 'test f1', 'minutes']
   for line, (name, outcome) in zip(table[1:], outcomes.items(), strict=True):
     f1 = outcome['scores']['test']['micro']['f1']
     assert line.startswith(name) and f'{100 * f1:.2f}' in line
@@ -320,10 +321,11 @@ def test_a_published_encoder_is_the_start(tmp_path, trained):
   'changes, text',
   [
     ({'data.dir': '/nowhere'}, '/nowhere/.*.txt: no such file'),
-    ({'data.columns.tag': 7}, '.txt:1: expected the tag in column 7'),
-    ({'data.scheme': 'bilou'}, "'bilou' is none of conll, iob1, bio, bioes"),
-    ({'data.scheme': 'bioes'}, ".txt:3: 'B-PER' starts an entity"),
-    ({'data.format': 'xml'}, "data.format is 'conll' or 'synthetic'"),
+    ({'data.conll.tag': 7}, '.txt:1: expected the tag in column 7'),
+    ({'data.conll.scheme': 'bilou'}, "'bilou' is none of conll, iob1, bio"),
+    ({'data.conll.scheme': 'bioes'}, ".txt:3: 'B-PER' starts an entity"),
+    ({'data.format': 'xml'}, "data.format is one of 'conll', .*, not 'xml'"),
+    ({'task': 'guess'}, "task: 'guess' is none of tagging"),
     ({'model.pretrained': '/nowhere'}, '/nowhere is not a directory'),
     ({'loss.name': 'hinge'}, "loss.name: 'hinge' is none of"),
   ],
@@ -354,3 +356,35 @@ def test_one_sentence_for_an_error(tmp_path):
     assert done.returncode == 1
     assert text in done.stderr and done.stderr.startswith('error: ')
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_sweep(tmp_path, capsys):
+  """Losses and seeds in one table; what is finished is not trained again."""
+  config = make_config(tmp_path)
+  config.epochs = 1
+  varied = {'one': config, 'two': config.copy_and_resolve_references()}
+  varied['two'].loss = presets.get_loss('dice')
+  workdir = tmp_path / 'sweep'
+  groups = compare.sweep(varied, [0, 3], workdir)
+  assert {p.name for p in workdir.iterdir()} == {
+    'one-0', 'one-3', 'two-0', 'two-3', 'report.html'
+  }  # fmt: skip
+  config_3 = json.loads((workdir / 'one-3' / 'config.json').read_text())
+  assert config_3['seed'] == 3
+  f1 = [o['scores']['test']['micro']['f1'] for o in groups['one']]
+  table = capsys.readouterr().out.strip().splitlines()[-2:]
+  mean, deviation = 100 * np.mean(f1), 100 * np.std(f1, ddof=1)
+  assert f'{mean:.2f} ± {deviation:.2f}' in table[0]
+  before = {p: p.read_bytes() for p in workdir.glob('*-*/**/*') if p.is_file()}
+  assert compare.sweep(varied, [0, 3], workdir) == groups
+  assert before == {p: p.read_bytes() for p in before}
+
+
+def test_sweep_command(tmp_path):
+  done = run_command('train.sweep', '--seeds=0,x', '--losses=focal')
+  assert done.returncode == 1
+  assert done.stderr == "error: --seeds: expected whole numbers, found 'x'.\n"
+  done = run_command(
+    'train.sweep', '--config=configs/ner/conll2003.py', '--losses=focl'
+  )
+  assert done.returncode == 1 and "'focl' is none of" in done.stderr

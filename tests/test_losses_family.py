@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from test_losses_contract import jit
 from test_losses_overlap import SETS
 from test_losses_overlap import check
 
@@ -76,7 +77,7 @@ CASES = {
 def by_axis(loss, logits, labels, axes=SETS, **options):
   """A function of numbers that is compiled once: values and gradients."""
 
-  @jax.jit
+  @jit
   def run(numbers):
     out = []
     for axis in axes:
@@ -175,9 +176,10 @@ def test_soft_counts(kind, square):
   log_p, log_not_p = oracle.binary_scores(logits, softmax)
   q, y = np.exp(log_p + 0.7 * log_not_p), oracle.one_hot(labels, logits)
   for axis in SETS:
-    counts = losses.soft_counts(
-      logits, labels, alpha=0.7, square=square, axis=axis, **options
+    count = functools.partial(
+      losses.soft_counts, alpha=0.7, square=square, axis=axis, **options
     )
+    counts = jit(count)(logits, labels)
     axes = (0, 1) if axis is None else axis
     tp, fp, fn = (q * y).sum(axes), q * (1 - y), (1 - q) * y
     np.testing.assert_allclose(counts.tp, tp, rtol=1e-6)
@@ -193,7 +195,7 @@ def test_soft_counts_add():
   """Over parts of a set and past what is left out; the losses follow."""
   logits, labels, _ = example('ids', shape=(4, 6))
   where = np.arange(6) < np.array([6, 3, 0, 4])[:, None]
-  count = functools.partial(losses.soft_counts, alpha=0.01, square=True)
+  count = jit(functools.partial(losses.soft_counts, alpha=0.01, square=True))
   whole = count(logits, labels, where=where)
   parts = count(logits[:1], labels[:1]) + count(logits[1, :3], labels[1, :3])
   poisoned = np.where(where[..., None], logits, np.nan)
@@ -237,26 +239,6 @@ def test_identities(kind, axis):
 
 
 UNIFIED = ['unified_focal', 'asymmetric_unified_focal']
-NAMES = [
-  *(formula.__name__ for formula in CASES),
-  *['generalised_dice', 'sigmoid_f1', 'focal_tversky', 'log_cosh_dice'],
-  *UNIFIED,
-]
-ALL = [
-  (name, kind)
-  for name in NAMES
-  for kind in ['ids', 'sigmoids']
-  if kind == 'sigmoids' or name != 'sigmoid_f1'
-  if kind != 'sigmoids' or name != 'generalised_dice'
-]
-
-
-def case(name, kind, shape=(2, 3)):
-  """A loss with its options, logits and labels."""
-  logits, labels, options = example(kind, shape)
-  if name in UNIFIED:
-    options.pop('class_weights', None)
-  return functools.partial(getattr(losses, name), **options), logits, labels
 
 
 def any_logits(classes):
@@ -272,7 +254,7 @@ def any_logits(classes):
 def value_and_gradient(name, classes, numbers):
   """Compiled for any three logits and labels."""
   loss = functools.partial(getattr(losses, name), axis=None, **dict(numbers))
-  return jax.jit(jax.value_and_grad(loss))
+  return jit(jax.value_and_grad(loss))
 
 
 def right_anywhere(data, name, reference, **numbers):

@@ -14,6 +14,7 @@ import oracle
 import pytest
 from jax.experimental import checkify
 from jax.test_util import check_grads
+from test_losses_contract import jit
 
 from dicejax import losses
 from dicejax.losses._softmax import one_vs_rest
@@ -38,9 +39,14 @@ def check(loss, reference, logits, labels, *, amplified=1.0, **kwargs):
 
   `amplified`: by how much the gradient enlarges the rounding of p.
   """
-  value = jax.jit(functools.partial(loss, **kwargs))(logits, labels)
+
+  @jit
+  def run(x):
+    value, pull = jax.vjp(lambda x: loss(x, labels, **kwargs), x)
+    return value, *pull(jnp.ones_like(value))
+
+  value, grad = run(logits)
   np.testing.assert_allclose(value, reference(logits), rtol=1e-6, atol=1e-7)
-  grad = jax.grad(lambda x: loss(x, labels, **kwargs).sum())(logits)
   want = oracle.gradient(lambda x: reference(x).sum(), logits)
   # An entry is a sum of terms as large as the largest: their rounding stays.
   rounding = 5e-7 * amplified * abs(want).max()
@@ -118,6 +124,14 @@ def test_tversky_matches_the_formula(softmax, axis, alpha, beta):
   )
 
 
+@functools.partial(jit, static_argnames='alpha')
+def value_and_pull(logits, labels, alpha):
+  value, pull = jax.vjp(
+    lambda x: losses.self_adjusting_dice(x, labels, alpha=alpha), logits
+  )
+  return value, *pull(jnp.ones_like(value))
+
+
 @hypothesis.given(
   st.data(), st.sampled_from([1, 2, 3, 9]), st.sampled_from([0.0, 0.01, 1.0])
 )
@@ -137,10 +151,7 @@ def test_any_logits(data, classes, alpha):
   labels = data.draw(
     hnp.arrays(np.int32, (3,), elements=st.integers(0, classes - 1))
   )
-  value, vjp = jax.vjp(
-    lambda x: losses.self_adjusting_dice(x, labels, alpha=alpha), logits
-  )
-  (grad,) = vjp(jnp.ones(3))
+  value, grad = value_and_pull(logits, labels, alpha)
   of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=True)
 
   def reference(x):
@@ -309,10 +320,12 @@ def test_almost_right_keeps_its_digits(square, logit):
 def test_no_smoothing():
   """Small counts do not underflow in the gradient."""
   for logits, labels in [([[50.0, 0, -20]], [0]), ([[-40.0]], [[1]])]:
-    grad = jax.grad(
-      lambda x, labels=labels: losses.dice(
-        x, jnp.array(labels), smooth=0.0
-      ).sum()
+    grad = jit(
+      jax.grad(
+        lambda x, labels=labels: losses.dice(
+          x, jnp.array(labels), smooth=0.0
+        ).sum()
+      )
     )(jnp.array(logits))
     assert jnp.isfinite(grad).all()
 
@@ -324,8 +337,8 @@ def test_hessian_in_a_tie():
     p, y = jax.nn.softmax(x), jnp.array([1.0, 0.0, 0.0])
     return jnp.mean(1 - (2 * p * y + 1) / (p + y + 1))
 
-  got = jax.hessian(lambda x: losses.dice(x, jnp.array(0)))(logits)
-  np.testing.assert_allclose(got, jax.hessian(naive)(logits), atol=1e-7)
+  got = jit(jax.hessian(lambda x: losses.dice(x, jnp.array(0))))(logits)
+  np.testing.assert_allclose(got, jit(jax.hessian(naive))(logits), atol=1e-7)
 
 
 def test_any_type_of_labels_and_numbers():
@@ -404,8 +417,8 @@ def test_transformations():
   loss = functools.partial(losses.self_adjusting_dice, alpha=0.3)
   by_sentence = jax.jit(lambda x: loss(x, labels, axis=1))
   check_grads(by_sentence, (logits,), 2, rtol=0.02)
-  by_row = jax.vmap(functools.partial(loss, axis=None))(logits, labels)
-  np.testing.assert_allclose(by_row, loss(logits, labels, axis=1), rtol=1e-6)
+  by_row = jit(jax.vmap(functools.partial(loss, axis=None)))(logits, labels)
+  np.testing.assert_allclose(by_row, by_sentence(logits), rtol=1e-6)
   _, scanned = jax.lax.scan(
     lambda carry, xy: (carry, loss(*xy, axis=None)), 0, (logits, labels)
   )
@@ -415,13 +428,13 @@ def test_transformations():
   checked = checkify.checkify(
     functools.partial(loss, axis=1), errors=checkify.all_checks
   )
-  error, value = jax.jit(checked)(logits, labels)
+  error, value = jit(checked)(logits, labels)
   error.throw()
   np.testing.assert_allclose(value, by_row, rtol=1e-6)
   checked = checkify.checkify(
     jax.grad(lambda x: loss(x, labels, axis=None)), errors=checkify.all_checks
   )
-  jax.jit(checked)(logits)[0].throw()
+  jit(checked)(logits)[0].throw()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from configs import losses as presets
 from dicejax import losses
 from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
-from train.objective import make_objective
+from train.objective import make_loss
 from train.optimizer import decays
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
@@ -46,7 +46,8 @@ def batch(rows=8, length=6, seed=0):
 
 
 def loss_config(preset, **changes):
-  return config_dict.ConfigDict(presets.get_loss(preset).to_dict() | changes)
+  loss = presets.get_loss(preset, background='O')
+  return config_dict.ConfigDict(loss.to_dict() | changes)
 
 
 def logits_for(b, seed=1):
@@ -57,16 +58,16 @@ def logits_for(b, seed=1):
 def test_elementwise_mean_is_over_real_elements():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
-  objective = make_objective(loss_config('cross_entropy'), LABELS)
+  loss = make_loss(loss_config('cross_entropy'), LABELS)
   want = losses.cross_entropy(logits[where], b['labels'][where]).mean()
-  got = objective(logits, b['labels'], where)
+  got = loss(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_sentence_sets_without_words_do_not_count():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
-  objective = make_objective(loss_config('dice', options={'axis': 1}), LABELS)
+  loss = make_loss(loss_config('dice', options={'axis': 1}), LABELS)
   want = np.mean(
     [
       losses.dice(x[w], y[w], axis=None)
@@ -74,7 +75,7 @@ def test_sentence_sets_without_words_do_not_count():
       if w.any()
     ]
   )
-  got = objective(logits, b['labels'], where)
+  got = loss(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -82,7 +83,7 @@ def test_a_set_plus_cross_entropy():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
   config = loss_config('tversky', cross_entropy=0.5)
-  got = make_objective(config, LABELS)(logits, b['labels'], where)
+  got = make_loss(config, LABELS)(logits, b['labels'], where)
   x, y = logits[where], b['labels'][where]
   want = losses.tversky(x, y, axis=None, class_weights=[0, 1, 1])
   want += 0.5 * losses.cross_entropy(x, y).mean()
@@ -92,24 +93,52 @@ def test_a_set_plus_cross_entropy():
 def test_sets_are_what_the_loss_says_by_default():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
-  objective = make_objective(loss_config('jaccard', options={}), LABELS)
+  loss = make_loss(loss_config('jaccard', options={}), LABELS)
   x, y = logits[where], b['labels'][where]
   want = losses.jaccard(x, y, class_weights=[0, 1, 1])
   want += losses.cross_entropy(x, y).mean()
-  np.testing.assert_allclose(
-    objective(logits, b['labels'], where), want, rtol=1e-6
-  )
+  np.testing.assert_allclose(loss(logits, b['labels'], where), want, rtol=1e-6)
 
 
 def test_nothing_labelled_is_no_loss():
   b = batch()
   nothing = np.full_like(b['labels'], -1)
-  for name in presets.PRESETS:
-    objective = make_objective(loss_config(name), LABELS)
-    loss, grad = jax.jit(jax.value_and_grad(objective))(
+  for name in presets.SOFTMAX:
+    loss = make_loss(loss_config(name), LABELS)
+    value, grad = jax.jit(jax.value_and_grad(loss))(
       logits_for(b), nothing, nothing >= 0
     )
-    assert loss == 0 and not grad.any()
+    assert value == 0 and not grad.any()
+
+
+def test_sigmoids_are_one_set():
+  """The batch's soft F1; without a word there is no loss."""
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(4, 6)).astype(np.float32)
+  labels = rng.integers(0, 2, (4, 6)).astype(np.float32)
+  where = rng.random((4, 6)) < 0.7
+  for name in presets.SIGMOID:
+    loss = make_loss(presets.get_loss(name, sigmoid=True))
+    value, grad = jax.jit(jax.value_and_grad(loss))(logits, labels, where)
+    np.testing.assert_allclose(
+      value, loss(logits[where], labels[where], where[where]), rtol=1e-5
+    )
+    assert not grad[~where].any() and grad[where].any()
+    assert loss(logits, labels, np.zeros_like(where)) == 0
+  value = make_loss(presets.get_loss('dice', sigmoid=True))(
+    logits, labels, where
+  )
+  p, y = 1 / (1 + np.exp(-logits[where].astype(float))), labels[where]
+  want = 1 - (2 * (p * y).sum() + 1) / ((p**2).sum() + (y**2).sum() + 1)
+  np.testing.assert_allclose(value, want, rtol=1e-6)
+
+
+def test_background():
+  """Sets leave it out, and losses of single elements do not."""
+  weights = presets.get_loss('tversky', background='O').class_weights
+  assert weights.to_dict() == {'O': 0.0}
+  assert not presets.get_loss('tversky').class_weights
+  assert not presets.get_loss('dice', background='O').class_weights
 
 
 @pytest.mark.parametrize(
@@ -123,11 +152,13 @@ def test_nothing_labelled_is_no_loss():
     ({'options': {'axis_name': 'x'}}, 'loss.options: .*x'),
     ({'options': {'axis': [0, 2]}}, 'loss.options: .*axis'),
     ({'class_weights': {'PER': 0.0}}, r"loss.class_weights: no label \['PER'"),
+    ({'activation': 'tanh'}, "loss.activation is 'softmax' or 'sigmoid', not"),
+    ({'name': 'ldam', 'activation': 'sigmoid'}, 'loss.options: '),
   ],
 )
 def test_bad_objectives(changes, text):
   with pytest.raises(ValueError, match=text):
-    make_objective(loss_config('dice', **changes), LABELS)
+    make_loss(loss_config('dice', **changes), LABELS)
 
 
 def test_learning_rate():
@@ -138,6 +169,9 @@ def test_learning_rate():
   np.testing.assert_allclose(
     got, [0, peak / 2, peak, peak / 2, 0], rtol=1e-6, atol=1e-12
   )
+  config.final = 0.25
+  got = learning_rate(config, 100)(100)
+  np.testing.assert_allclose(got, peak / 4, rtol=1e-6)
 
 
 def test_only_matrices_decay():
@@ -162,9 +196,12 @@ def make_step(loss, dropout=0.0, seed=0):
   model = TokenTagger(config, num_labels=3)
   optimizer = make_optimizer(default.get_config().optimizer, 10)
   params = model.init(jax.random.key(0), batch()['tokens'])['params']
-  step = make_train_step(
-    model, make_objective(loss_config(loss), LABELS), optimizer, seed
-  )
+  loss = make_loss(loss_config(loss), LABELS)
+
+  def objective(logits, batch):
+    return loss(logits, batch['labels'], batch['labels'] >= 0)
+
+  step = make_train_step(model, objective, optimizer, seed)
   return step, init_state(params, optimizer), model
 
 
@@ -215,7 +252,7 @@ def test_padding_changes_nothing():
   np.testing.assert_allclose(
     padded['grad_norm'], metrics['grad_norm'], rtol=1e-5
   )
-  predict = jax.jit(make_predict_step(model))
+  predict = jax.jit(make_predict_step(model, lambda x, _: x.argmax(-1)))
   real = b['mask']
   np.testing.assert_array_equal(
     predict(near.params, wider)[:8, :6][real], predict(near.params, b)[real]

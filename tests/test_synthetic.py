@@ -14,8 +14,7 @@ _SIZES = {'train': 1000, 'dev': 400}
 
 def _read(path):
   # In the strict scheme: an ill-formed sequence would raise.
-  columns = {'token': 0, 'tag': 1}
-  return [*conll.read_sentences(path, columns=columns, scheme='bio')]
+  return [*conll.read_sentences(path, scheme='bio')]
 
 
 @pytest.fixture(scope='module')

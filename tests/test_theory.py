@@ -1,4 +1,4 @@
-"""What docs/losses.md claims: each number computed, each block of code run."""
+"""What docs/losses.md claims but for the costs: numbers computed, code run."""
 
 import functools
 import pathlib

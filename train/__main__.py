@@ -29,14 +29,8 @@ def main():
   from train import report
 
   name = config_flags.get_config_filename(flags.FLAGS['config'])
-  file, _, loss = name.partition(':')
-  file = pathlib.Path(file)
-  if not file.is_file():
-    raise FileNotFoundError(f'{file}: no such config file.')
   config = _CONFIG.value
-  # runs/conll2003-focal for configs/ner/conll2003.py:focal.
-  default = f'runs/{file.stem}' + (f'-{loss}' if loss else '')
-  workdir = pathlib.Path(_WORKDIR.value or default)
+  workdir = pathlib.Path(_WORKDIR.value or cli.default_workdir(name))
   if config.runs:
     compare.compare(compare.prepare(config, workdir), workdir)
   else:

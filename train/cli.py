@@ -1,14 +1,17 @@
 """What the commands share: quiet logs, and errors in one sentence."""
 
 import contextlib
+import pathlib
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 from absl import app
 from absl import flags
 from absl import logging
 from ml_collections import config_flags
+from ml_collections.config_dict import ConfigDict
 
 
 def define_config(default: str) -> flags.FlagHolder:
@@ -17,6 +20,41 @@ def define_config(default: str) -> flags.FlagHolder:
     return config_flags.DEFINE_config_file(
       'config', default, 'The experiment, one of configs/.'
     )
+
+
+def load_config(name: str, overrides: Sequence[str]) -> ConfigDict:
+  """The config of another file or loss than the flag's, `FILE.py[:LOSS]`.
+
+  Args:
+    name: as `--config` takes it.
+    overrides: arguments `--config.KEY=VALUE`.
+  """
+  values = flags.FlagValues()
+  argv = ['', f'--config={name}', *overrides]
+  with _one_sentence():
+    config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
+    values(argv)
+    return values.config
+
+
+def default_workdir(name: str) -> str:
+  """Where the runs of a config go.
+
+  Args:
+    name: as `--config` takes it.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+
+  Example:
+    >>> default_workdir('configs/ner/conll2003.py:focal')
+    'runs/conll2003-focal'
+  """
+  file, _, argument = name.partition(':')
+  if not pathlib.Path(file).is_file():
+    raise FileNotFoundError(f'{file}: no such config file.')
+  parts = [pathlib.Path(file).stem, *argument.replace('/', ':').split(':')]
+  return f'runs/{"-".join(filter(None, parts))}'
 
 
 def run(main: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 from ml_collections import config_dict
 
@@ -57,3 +58,43 @@ def compare(runs: Mapping[str, loop.Run], workdir: pathlib.Path) -> dict:
   print('\n' + report.format_table(report.comparison_rows(outcomes)))
   report.write_comparison(workdir, outcomes)
   return outcomes
+
+
+def sweep(
+  varied: Mapping[str, config_dict.ConfigDict],
+  seeds: Sequence[int],
+  workdir: pathlib.Path,
+) -> dict[str, list[dict]]:
+  """Trains variations with each of several seeds; prints and writes a table.
+
+  Runs that are finished are not trained again.
+
+  Returns:
+    name → what `loop.train` returns, for each seed.
+  """
+  configs = {
+    (name, seed): _with_seed(config, seed)
+    for name, config in varied.items()
+    for seed in seeds
+  }
+  for config in configs.values():  # The first run may take hours.
+    loop.check_config(config)
+  groups = {name: [] for name in varied}
+  outcomes = {}
+  for (name, seed), config in configs.items():
+    folder = f'{name}-{seed}'
+    print(f'{folder}:', flush=True)
+    outcome = loop.train(loop.prepare(config, workdir / folder))
+    groups[name].append(outcome)
+    outcomes[folder] = outcome
+    print(report.format_table(report.comparison_rows({folder: outcome})))
+  rows = report.sweep_rows(groups)
+  print('\n' + report.format_table(rows))
+  report.write_comparison(workdir, outcomes, rows)
+  return groups
+
+
+def _with_seed(config, seed):
+  config = config.copy_and_resolve_references()
+  config.seed = seed
+  return config

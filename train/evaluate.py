@@ -1,7 +1,7 @@
 """Scores a run again: `python -m train.evaluate --workdir=DIR --split=test`.
 
-Or on other files, in the columns and the scheme of the run:
-`--files=a.txt,b.txt`. Nothing in the workdir changes.
+Or on other files of the same format and options: `--files=a.txt,b.txt`. Nothing
+in the workdir changes.
 """
 
 import json
@@ -14,37 +14,31 @@ from train import cli
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'A run.', required=True)
 _SPLIT = flags.DEFINE_string('split', 'test', 'A split of its data.')
-_FILES = flags.DEFINE_list('files', None, 'CoNLL files to score instead.')
+_FILES = flags.DEFINE_list('files', None, 'Files to score instead.')
 _JSON = flags.DEFINE_bool('json', False, 'Scores as JSON in place of a table.')
 
 
 def main():
   from train import inference
   from train import report
-  from train.data import conll
-  from train.tasks import tagging
+  from train.data import splits
 
   workdir = pathlib.Path(_WORKDIR.value)
   run = inference.load_run(workdir)
-  data = run.config.data
   if _FILES.value:
-    sentences = [
-      sentence
-      for path in _FILES.value
-      for sentence in conll.read_sentences(
-        path, columns=data.columns.to_dict(), scheme=data.scheme
-      )
-    ]
+    examples = splits.read_files(run.config, _FILES.value)
   else:
-    splits = tagging.read_splits(run.config, workdir)
-    if _SPLIT.value not in splits:
+    found = splits.read_splits(run.config, workdir)
+    if _SPLIT.value not in found:
       raise ValueError(
-        f'--split={_SPLIT.value} is none of {", ".join(sorted(splits))}.'
+        f'--split={_SPLIT.value} is none of {", ".join(sorted(found))}.'
       )
-    sentences = splits[_SPLIT.value]
-  if message := run.task.describe_cut(sentences):
-    print(message, file=sys.stderr)
-  scores = tagging.score(sentences, run.predict(sentences))
+    examples = found[_SPLIT.value]
+  features = run.task.features(examples)
+  said = splits.count_notes(examples) + run.task.describe(examples, features)
+  print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
+  predictions = run.predict(examples, features)
+  scores = run.task.score(examples, predictions, run.tuned)
   if _JSON.value:
     print(json.dumps(scores, indent=2))
   else:

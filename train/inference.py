@@ -1,8 +1,11 @@
-"""Tags from a model: in a run's evaluations, and from a run that is over."""
+"""Predictions: in a run's evaluations, and from a run that is over."""
 
 import dataclasses
+import functools
+import operator
 import pathlib
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,39 +14,39 @@ from ml_collections import config_dict
 
 from dicejax.models import BertConfig
 from train import checkpoint
+from train import tasks
 from train import workdir as files
 from train.data.batches import batches_in_order
 from train.data.tokenizer import load_tokenizer
 from train.parallel import make_shardings
 from train.step import make_predict_step
-from train.tasks.tagging import Sentences
-from train.tasks.tagging import Tagging
+from train.tasks.task import Features
+from train.tasks.task import Task
 
-Predictor = Callable[[Any, Sentences], list[list[str]]]
+Predictor = Callable[[Any, Sequence, Features], list]
 
 
-def make_predictor(task: Tagging, model, batch_size: int) -> Predictor:
-  """`(params, sentences) -> tags` of every word, in the order given."""
+def make_predictor(task: Task, model, config) -> Predictor:
+  """`(params, examples, features) -> predictions`, one for each example."""
   # The run may have had other devices.
-  batch_size += -batch_size % jax.device_count()
+  batch_size = config.batch_size + -config.batch_size % jax.device_count()
   replicated, by_example = make_shardings(batch_size)
   step = jax.jit(
-    make_predict_step(model), in_shardings=(replicated, by_example)
+    make_predict_step(model, task.answer), in_shardings=(replicated, by_example)
   )
 
-  def predict(params, sentences):
-    examples = task.examples(sentences)
-    tags = [[]] * len(sentences)
+  def predict(params, examples, features):
+    answers: list = [None] * len(features)
     pending = []
     for indices, batch in batches_in_order(
-      examples, task.fill, batch_size=batch_size, max_length=task.max_length
+      features, task.fill, batch_size=batch_size, max_length=config.max_length
     ):
       # Fetched only below: the host prepares a batch while one is computed.
       pending.append((indices, step(params, batch)))
-    for indices, labels in jax.device_get(pending):
-      for i, row in zip(indices, labels, strict=False):
-        tags[i] = task.decode(examples[i], row, len(sentences[i].tokens))
-    return tags
+    for indices, answer in jax.device_get(pending):
+      for row, i in enumerate(indices):
+        answers[i] = jax.tree.map(operator.itemgetter(row), answer)
+    return task.decode(examples, features, answers)
 
   return predict
 
@@ -55,14 +58,16 @@ class TrainedRun:
   Attributes:
     config: of the run.
     step: of the parameters.
-    predict: `sentences -> tags` of every word.
     task: with the run's tokenizer and labels.
+    tuned: its thresholds, from dev.
+    predict: `(examples, features) -> predictions`.
   """
 
   config: config_dict.ConfigDict
   step: int
-  predict: Callable[[Sentences], list[list[str]]]
-  task: Tagging
+  task: Task
+  tuned: dict[str, float]
+  predict: Callable[[Sequence, Features], list]
 
 
 def load_run(workdir: pathlib.Path) -> TrainedRun:
@@ -89,9 +94,7 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   if step is None:
     raise FileNotFoundError(f'{directory} has no checkpoint with a score yet.')
   meta = checkpoint.read_meta(manager, step)
-  task = Tagging(
-    load_tokenizer(workdir), tuple(meta['labels']), config.max_length
-  )
+  task = tasks.make_task(config, load_tokenizer(workdir), meta['labels'])
   model = task.model(BertConfig(**meta['encoder']), config.model.dtype)
   replicated, _ = make_shardings(jax.device_count())
   tokens = jnp.zeros((1, 1), jnp.int32)
@@ -99,5 +102,5 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   like = jax.tree.map(lambda x: x.update(sharding=replicated), shapes)
   params = checkpoint.restore_params(manager, step, like)
   manager.close()
-  predict = make_predictor(task, model, config.batch_size)
-  return TrainedRun(config, step, lambda s: predict(params, s), task)
+  predict = functools.partial(make_predictor(task, model, config), params)
+  return TrainedRun(config, step, task, meta['tuned'], predict)

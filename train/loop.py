@@ -15,16 +15,19 @@ import jax.numpy as jnp
 from ml_collections import config_dict
 
 from dicejax.models import BertConfig
+from dicejax.models import load_pooler
 from dicejax.models import load_pretrained
 from dicejax.models import resolve
 from train import checkpoint
 from train import inference
 from train import report
+from train import tasks
 from train import workdir as files
 from train.data.batches import TrainingBatches
+from train.data.splits import count_notes
+from train.data.splits import read_splits
 from train.data.synthetic import train_wordpiece
 from train.data.tokenizer import load_tokenizer
-from train.objective import make_objective
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
 from train.parallel import make_shardings
@@ -32,7 +35,9 @@ from train.progress import Progress
 from train.step import TrainState
 from train.step import init_state
 from train.step import make_train_step
-from train.tasks import tagging
+from train.tasks.task import Features
+from train.tasks.task import Scores
+from train.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,19 +47,21 @@ class Run:
   Attributes:
     config: of the experiment.
     workdir: where all of it goes.
-    sentences: by split.
-    task: features and decoding.
+    examples: by split.
+    features: of the examples, by split.
+    task: features, decoding and scores.
     meta: what a checkpoint needs besides the parameters.
     batches: of the training split.
     step: `(state, batch) -> state, metrics`, compiled where it is needed.
-    predict: `(params, sentences) -> tags`.
+    predict: `(params, examples, features) -> predictions`.
     init: makes the state before the first step.
   """
 
   config: config_dict.ConfigDict
   workdir: pathlib.Path
-  sentences: dict[str, tagging.Sentences]
-  task: tagging.Tagging
+  examples: dict[str, list]
+  features: dict[str, Features]
+  task: Task
   meta: dict[str, Any]
   batches: TrainingBatches
   step: Callable
@@ -73,16 +80,19 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
   check_config(config)
   files.check_config(workdir, config)
   workdir.mkdir(parents=True, exist_ok=True)
-  sentences = tagging.read_splits(config, workdir)
-  files.check_data(workdir, sentences)
-  tokenizer, encoder, weights = _encoder(config, workdir, sentences['train'])
-  labels = tagging.get_labels(sentences['train'])
-  task = tagging.Tagging(tokenizer, labels, config.max_length)
-  for split in sentences:
-    if message := task.describe_cut(sentences[split]):
-      print(f'{split}: {message}')
+  examples = read_splits(config, workdir)
+  files.check_data(workdir, examples)
+  labels = tasks.get_labels(config, examples['train'])
+  tokenizer, encoder, weights = _encoder(config, workdir, examples['train'])
+  task = tasks.make_task(config, tokenizer, labels)
+  features = {}
+  for split in examples:
+    features[split] = task.features(examples[split])
+    said = task.describe(examples[split], features[split])
+    for sentence in count_notes(examples[split]) + said:
+      print(f'{split}: {sentence}')
   batches = TrainingBatches(
-    task.examples(sentences['train']),
+    features['train'],
     task.fill,
     batch_size=config.batch_size,
     max_length=config.max_length,
@@ -91,21 +101,22 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
   )
   model = task.model(encoder, config.model.dtype)
   optimizer = make_optimizer(config.optimizer, len(batches))
-  objective = make_objective(config.loss, labels)
+  objective = task.objective(config.loss)
   replicated, by_example = make_shardings(config.batch_size)
 
   def init():
     params = _init(model, config.seed)
-    if weights is not None:
-      params['encoder'] = weights
+    # A head may do without the pooler.
+    params |= {name: weights[name] for name in weights if name in params}
     return jax.device_put(init_state(params, optimizer), replicated)
 
   run = Run(
     config=config,
     workdir=workdir,
-    sentences=sentences,
+    examples=examples,
+    features=features,
     task=task,
-    meta={'labels': labels, 'encoder': dataclasses.asdict(encoder)},
+    meta={'labels': task.labels, 'encoder': dataclasses.asdict(encoder)},
     batches=batches,
     step=jax.jit(
       make_train_step(model, objective, optimizer, config.seed),
@@ -113,7 +124,7 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
       out_shardings=replicated,
       donate_argnums=0,
     ),
-    predict=inference.make_predictor(task, model, config.batch_size),
+    predict=inference.make_predictor(task, model, config),
     init=init,
   )
   files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
@@ -124,8 +135,9 @@ def train(run: Run) -> dict:
   """Trains to the end, evaluates the best checkpoint, writes the report.
 
   Returns:
-    What is in results.json: `scores` by split, `best_step`, and `seconds` of
-    training and evaluating, without those that a kill made useless.
+    What is in results.json: `scores` by split, the row and column of their
+    `headline`, the row `beside` it, `best_step`, and `seconds` of training and
+    evaluating, without those that a kill made useless.
   """
   results = run.workdir / files.RESULTS
   if results.is_file():
@@ -138,16 +150,23 @@ def train(run: Run) -> dict:
     manager.wait_until_finished()
   best = manager.best_step()
   params = checkpoint.restore_params(manager, best, like)
+  tuned = checkpoint.read_meta(manager, best)['tuned']
   manager.close()
+  directory = run.workdir / files.PREDICTIONS
+  directory.mkdir(exist_ok=True)
   scores = {}
-  for split in [split for split in run.sentences if split != 'train']:
-    sentences = run.sentences[split]
-    tags = run.predict(params, sentences)
-    scores[split] = tagging.score(sentences, tags)
-    report.write_predictions(
-      run.workdir / files.PREDICTIONS / f'{split}.conll', sentences, tags
-    )
-  outcome = {'best_step': best, 'seconds': seconds, 'scores': scores}
+  for split in [split for split in run.examples if split != 'train']:
+    examples = run.examples[split]
+    predictions = run.predict(params, examples, run.features[split])
+    scores[split] = run.task.score(examples, predictions, tuned)
+    run.task.write(directory / split, examples, predictions, tuned)
+  outcome = {
+    'best_step': best,
+    'seconds': seconds,
+    'headline': list(run.task.headline),
+    'beside': run.task.beside,
+    'scores': scores,
+  }
   report.write_report(run.workdir, run.config.to_dict(), outcome)
   files.write_whole(results, json.dumps(outcome, indent=2))
   return outcome
@@ -183,15 +202,15 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
       if save or step % config.log_every == 0:
         # First: where the loss is not finite, nothing is saved.
         progress.log(step, learning_rate=float(rate(step - 1)))
-      score = None
+      tuned, score = {}, None
       with progress.paused():
         if evaluate:
-          dev = run.sentences['dev']
-          scores = tagging.score(dev, run.predict(state.params, dev))
-          progress.log_scores(step, scores)
-          score = tagging.headline(scores)
+          tuned, scores = _evaluate(run, state.params)
+          progress.log_scores(step, scores, run.task.headline)
+          score = report.headline(scores, run.task.headline)
         if save:
-          meta = run.meta | {'seconds': time.monotonic() - began}
+          seconds = time.monotonic() - began
+          meta = run.meta | {'seconds': seconds, 'tuned': tuned}
           checkpoint.save(manager, state, meta, score)
       if stop:
         raise KeyboardInterrupt(
@@ -200,6 +219,14 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
   return time.monotonic() - began, jax.tree.map(
     checkpoint.abstract, state.params
   )
+
+
+def _evaluate(run: Run, params) -> tuple[dict[str, float], Scores]:
+  """Thresholds tuned on dev, and the scores there."""
+  dev, features = run.examples['dev'], run.features['dev']
+  predictions = run.predict(params, dev, features)
+  tuned = run.task.tune(dev, predictions)
+  return tuned, run.task.score(dev, predictions, tuned)
 
 
 @contextlib.contextmanager
@@ -224,12 +251,15 @@ def _init(model, seed):
   return jax.jit(model.init)(jax.random.key(seed), tokens)['params']
 
 
-def _encoder(config, workdir, sentences):
-  """Tokenizer, config and weights (None: from scratch) of the encoder."""
+def _encoder(config, workdir, examples):
+  """Tokenizer, config and published weights, if any, of the encoder."""
   begun = (workdir / files.CONFIG).is_file()
   if config.model.pretrained:
     source = resolve(config.model.pretrained)
-    encoder, weights = load_pretrained(source)
+    encoder, params = load_pretrained(source)
+    weights = {'encoder': params}
+    if pooler := load_pooler(source):
+      weights['pooler'] = pooler
     tokenizer = load_tokenizer(workdir if begun else source)
     if tokenizer.get_vocab_size() > encoder.vocab_size:
       raise ValueError(
@@ -242,14 +272,14 @@ def _encoder(config, workdir, sentences):
     tokenizer = (
       load_tokenizer(workdir)
       if begun
-      else train_wordpiece((s.tokens for s in sentences), size)
+      else train_wordpiece(map(_words, examples), size)
     )
     encoder = BertConfig(vocab_size=tokenizer.get_vocab_size(), **shape)
-    weights = None
-  if config.max_length > encoder.max_position_embeddings:
+    weights = {}
+  if config.max_length > encoder.max_length:
     raise ValueError(
       f'max_length={config.max_length} is more than the encoder has positions '
-      f'for: {encoder.max_position_embeddings}.'
+      f'for: {encoder.max_length}.'
     )
   if not begun:
     files.write_whole(workdir / files.TOKENIZER, tokenizer.to_str(pretty=True))
@@ -257,6 +287,14 @@ def _encoder(config, workdir, sentences):
     encoder, hidden_dropout_prob=config.model.dropout
   )
   return tokenizer, encoder, weights
+
+
+def _words(example) -> list[str]:
+  """What an example says, wherever its kind has it."""
+  words = list(getattr(example, 'tokens', []))
+  for name in ('text', 'pair', 'question', 'context', 'query'):
+    words += (getattr(example, name, None) or '').split()
+  return words
 
 
 def check_config(config: config_dict.ConfigDict) -> None:
@@ -274,15 +312,10 @@ def check_config(config: config_dict.ConfigDict) -> None:
     raise ValueError(f'max_length is at least 3, not {config.max_length}.')
   if config.seed < 0:
     raise ValueError(f'seed is at least 0, not {config.seed}.')
-  if config.task != 'tagging':
-    raise ValueError(f"task is 'tagging', not {config.task!r}.")
   if config.model.dtype not in ('float32', 'bfloat16'):
     raise ValueError(
       f"model.dtype is 'float32' or 'bfloat16', not {config.model.dtype!r}."
     )
-  data = config.data
-  if data.format == 'conll' and not (data.files.train and data.files.dev):
-    raise ValueError('data.files: train and dev are needed.')
   if not 0 <= config.model.dropout < 1:
     raise ValueError(
       f'model.dropout is at least 0 and below 1, not {config.model.dropout}.'
@@ -292,7 +325,8 @@ def check_config(config: config_dict.ConfigDict) -> None:
       raise ValueError(
         f'optimizer.{key} is at least 0, not {config.optimizer[key]}.'
       )
-  if not 0 <= config.optimizer.warmup <= 1:
-    raise ValueError(
-      f'optimizer.warmup is between 0 and 1, not {config.optimizer.warmup}.'
-    )
+  for key in ('warmup', 'final'):
+    if not 0 <= config.optimizer[key] <= 1:
+      raise ValueError(
+        f'optimizer.{key} is between 0 and 1, not {config.optimizer[key]}.'
+      )

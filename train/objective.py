@@ -25,14 +25,14 @@ _LOSSES = {
 }
 
 
-def make_objective(
-  config, labels: Sequence[str]
+def make_loss(
+  config, labels: Sequence[str] = ()
 ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-  """The objective that the part `loss` of a config describes.
+  """The loss that the part `loss` of a config describes.
 
   Args:
-    config: name, options, class_weights, cross_entropy.
-    labels: names of the classes, in order.
+    config: name, options, class_weights, cross_entropy, activation.
+    labels: names of the classes, in order, where they have names.
 
   Returns:
     `(logits, labels, where) -> scalar`, for arrays as the losses take them:
@@ -42,6 +42,10 @@ def make_objective(
   Raises:
     ValueError: an unknown loss, option or label.
   """
+  if config.activation not in ('softmax', 'sigmoid'):
+    raise ValueError(
+      f"loss.activation is 'softmax' or 'sigmoid', not {config.activation!r}."
+    )
   if config.name not in _LOSSES:
     known = ', '.join(_LOSSES)
     raise ValueError(f'loss.name: {config.name!r} is none of {known}.')
@@ -56,20 +60,20 @@ def make_objective(
   if config.class_weights:
     weights = [config.class_weights.get(label, 1.0) for label in labels]
     options['class_weights'] = np.array(weights, np.float32)
-  loss = _LOSSES[config.name]
-  axis = inspect.signature(loss).parameters.get('axis')
+  function = _LOSSES[config.name]
+  axis = inspect.signature(function).parameters.get('axis')
   axis = options.get('axis', axis.default) if axis else ()
-  _try(loss, options, len(labels))
+  _try(function, options, config.activation, len(labels) or 2)
 
-  def objective(logits, labels, where):
-    values = loss(logits, labels, where=where, **options)
+  def loss(logits, labels, where):
+    values = function(logits, labels, where=where, **options)
     total = _mean(values, where, axis)
     if config.cross_entropy:
       other = losses.cross_entropy(logits, labels, where=where)
       total += config.cross_entropy * _mean(other, where, ())
     return total
 
-  return objective
+  return loss
 
 
 def _mean(values, where, axis):
@@ -79,13 +83,17 @@ def _mean(values, where, axis):
   return values.sum() / jnp.maximum(where.any(axis).sum(), 1)
 
 
-def _try(loss, options, num_labels):
+def _try(function, options, activation, num_labels):
   """Raises now, for options that the loss would refuse in the first step."""
-  logits = jax.ShapeDtypeStruct((1, 1, num_labels), jnp.float32)
-  labels = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+  where = jax.ShapeDtypeStruct((1, 1), bool)
+  if activation == 'softmax':
+    logits = jax.ShapeDtypeStruct((1, 1, num_labels), jnp.float32)
+    labels = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+  else:
+    logits = labels = jax.ShapeDtypeStruct((1, 1), jnp.float32)
   try:
     jax.eval_shape(
-      lambda x, y: loss(x, y, where=y >= 0, **options), logits, labels
+      lambda x, y, w: function(x, y, where=w, **options), logits, labels, where
     )
   except (TypeError, ValueError, AssertionError, NameError) as error:
     raise ValueError(f'loss.options: {error}') from error

@@ -5,12 +5,16 @@ import optax
 
 
 def learning_rate(config, num_steps: int) -> optax.Schedule:
-  """Linear from 0 to `config.learning_rate` and, at `num_steps`, back to 0."""
+  """Linear from 0 to `config.learning_rate`, then to a share of it."""
   warmup = round(config.warmup * num_steps)
   return optax.join_schedules(
     [
       optax.linear_schedule(0.0, config.learning_rate, warmup),
-      optax.linear_schedule(config.learning_rate, 0.0, num_steps - warmup),
+      optax.linear_schedule(
+        config.learning_rate,
+        config.final * config.learning_rate,
+        num_steps - warmup,
+      ),
     ],
     [warmup],
   )

@@ -6,11 +6,13 @@ import math
 import pathlib
 import time
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 import tqdm
 
+from train.report import format_score
 from train.workdir import METRICS
 
 
@@ -75,14 +77,15 @@ class Progress:
       )
     self._clear()
 
-  def log_scores(self, step: int, scores: dict) -> None:
-    """Records an evaluation on dev, and shows its micro scores."""
+  def log_scores(self, step: int, scores: dict, place: Sequence[str]) -> None:
+    """Records an evaluation on dev, and shows the row of its headline."""
     self._record(step, dev=scores)
-    micro = scores['micro']
-    self._bar.write(
-      f'step {step}/{self._total}: dev precision {micro["precision"]:.2%}, '
-      f'recall {micro["recall"]:.2%}, F1 {micro["f1"]:.2%}'
+    row = place[0]
+    shown = ', '.join(
+      f'{column} {format_score(column, value)}'
+      for column, value in scores[row].items()
     )
+    self._bar.write(f'step {step}/{self._total}: dev {row}: {shown}')
 
   @contextlib.contextmanager
   def paused(self) -> Iterator[None]:

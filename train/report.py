@@ -7,9 +7,9 @@ import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib import figure
 
-from train.tasks.tagging import Sentences
 from train.workdir import METRICS
 from train.workdir import REPORT
 from train.workdir import write_whole
@@ -36,23 +36,6 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def write_predictions(
-  path: pathlib.Path, sentences: Sentences, tags: Sequence[Sequence[str]]
-) -> None:
-  """Writes word, gold tag and predicted tag, as the CoNLL script reads them."""
-  path.parent.mkdir(exist_ok=True)
-  path.write_text(
-    '\n'.join(
-      ''.join(
-        f'{row[0]} {row[1]} {row[2]}\n'
-        for row in zip(sentence.tokens, sentence.tags, predicted, strict=True)
-      )
-      for sentence, predicted in zip(sentences, tags, strict=True)
-    ),
-    encoding='utf-8',
-  )
-
-
 def format_table(rows: Sequence[Sequence[str]]) -> str:
   """Plain text; the first row is the heading, the first column the name."""
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -65,30 +48,95 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
   )
 
 
+def headline(scores: Scores, place: Sequence[str]) -> float:
+  """The score in a row and column."""
+  row, column = place
+  return scores[row][column]
+
+
+def format_score(column: str, value: float) -> str:
+  """Counts as they are, thresholds in four digits, shares in percent."""
+  if isinstance(value, int):
+    return str(value)
+  return f'{value:.4f}' if column == 'threshold' else f'{100 * value:.2f}'
+
+
 def score_rows(scores: Scores) -> list[list[str]]:
-  """Precision, recall and F1 in percent, for each type, micro and macro."""
-  rows = [['', 'precision', 'recall', 'F1', 'entities']]
+  """A table of all scores; a row may lack some of the columns."""
+  columns = list(dict.fromkeys(c for row in scores.values() for c in row))
+  rows = [['', *columns]]
   for name, row in scores.items():
-    percent = [f'{100 * row[key]:.2f}' for key in ('precision', 'recall', 'f1')]
-    rows.append([name, *percent, str(row['support'])])
+    cells = [format_score(c, row[c]) if c in row else '' for c in columns]
+    rows.append([name, *cells])
   return rows
 
 
 def comparison_rows(outcomes: Mapping[str, Mapping]) -> list[list[str]]:
-  """Micro scores of runs side by side: on dev, and on test where it is."""
-  heading = 'dev F1, test precision, test recall, test F1, minutes'
-  rows = [['', *heading.split(', ')]]
+  """Runs side by side: the headline on dev; on test its row, and beside it."""
+  columns = _columns(outcomes.values())
+  rows = [['', *columns, 'minutes']]
   for name, outcome in outcomes.items():
-    dev, test = (
-      outcome['scores'].get(split, {}).get('micro') for split in ('dev', 'test')
-    )
-    cells = [dev['f1']]
-    cells += [
-      test[key] if test else None for key in ('precision', 'recall', 'f1')
-    ]
-    percent = ['' if cell is None else f'{100 * cell:.2f}' for cell in cells]
-    rows.append([name, *percent, f'{outcome["seconds"] / 60:.1f}'])
+    values = _values(outcome)
+    cells = [_cell(c, values[c]) if c in values else '' for c in columns]
+    rows.append([name, *cells, f'{outcome["seconds"] / 60:.1f}'])
   return rows
+
+
+def sweep_rows(groups: Mapping[str, Sequence[Mapping]]) -> list[list[str]]:
+  """A row a group of runs: means ± deviations, differences to the first group.
+
+  Deviations are those of a sample (n - 1); a single run has none. The
+  difference is that of the headline, on test if there is one.
+  """
+  outcomes = [outcome for group in groups.values() for outcome in group]
+  columns = _columns(outcomes)
+  _, column = outcomes[0]['headline']
+  place = next(c for c in (f'test {column}', f'dev {column}') if c in columns)
+  rows = [['', *columns, f'Δ {column}', 'runs']]
+  means = []
+  for name, group in groups.items():
+    values = {
+      c: [_values(outcome)[c] for outcome in group if c in _values(outcome)]
+      for c in columns
+    }
+    means.append(np.mean(values[place]))
+    difference = f'{100 * (means[-1] - means[0]):+.2f}' if means[1:] else ''
+    cells = [_mean_and_deviation(c, values[c]) for c in columns]
+    rows.append([name, *cells, difference, str(len(group))])
+  return rows
+
+
+def _values(outcome) -> dict[str, float]:
+  """What comparisons show of a run, by the heading of a column."""
+  row, column = outcome['headline']
+  beside, scores = outcome['beside'], outcome['scores']
+  values = {f'dev {column}': scores['dev'][row][column]}
+  test = scores.get('test', {})
+  for name, value in test.get(row, {}).items():
+    if not isinstance(value, int):
+      values[f'test {name}'] = value
+  if beside in test:
+    values[f'{beside}: {column}'] = test[beside][column]
+  return values
+
+
+def _columns(outcomes) -> list[str]:
+  return list(
+    dict.fromkeys(c for outcome in outcomes for c in _values(outcome))
+  )
+
+
+def _cell(heading, value) -> str:
+  return format_score(heading.rpartition(' ')[2], value)
+
+
+def _mean_and_deviation(heading, values) -> str:
+  if not values:
+    return ''
+  mean = _cell(heading, float(np.mean(values)))
+  if len(values) == 1:
+    return mean
+  return f'{mean} ± {_cell(heading, float(np.std(values, ddof=1)))}'
 
 
 def write_report(workdir: pathlib.Path, config: Mapping, outcome: Mapping):
@@ -102,17 +150,24 @@ def write_report(workdir: pathlib.Path, config: Mapping, outcome: Mapping):
     parts += [f'<h2>{split}</h2>', _html_table(score_rows(scores))]
   parts += [
     '<h2>Training</h2>',
-    _curves({config['loss']['name']: history}),
+    _curves({config['loss']['name']: history}, outcome['headline']),
     '<h2>Settings</h2>',
     f'<pre>{html.escape(json.dumps(config, indent=2))}</pre>',
   ]
   _write_page(workdir / REPORT, str(workdir), parts)
 
 
-def write_comparison(workdir: pathlib.Path, outcomes: Mapping[str, Mapping]):
+def write_comparison(
+  workdir: pathlib.Path,
+  outcomes: Mapping[str, Mapping],
+  summary: Sequence[Sequence[str]] = (),
+):
   """Writes report.html of several runs in folders of one workdir."""
   histories = {name: read_history(workdir / name) for name in outcomes}
-  parts = [_html_table(comparison_rows(outcomes)), _curves(histories), '<ul>']
+  place = next(iter(outcomes.values()))['headline']
+  curves = _curves(histories, place)
+  tables = ([summary] if summary else []) + [comparison_rows(outcomes)]
+  parts = [*map(_html_table, tables), curves, '<ul>']
   parts += [
     f'<li><a href="{name}/report.html">{html.escape(name)}</a></li>'
     for name in outcomes
@@ -137,8 +192,8 @@ def read_history(workdir: pathlib.Path) -> dict[int, dict]:
   return history
 
 
-def _curves(histories) -> str:
-  """An SVG: loss and dev F1 against the step, a line a run."""
+def _curves(histories, place) -> str:
+  """An SVG: loss and headline on dev against the step, a line a run."""
   canvas = figure.Figure(figsize=(9, 3.2), layout='constrained')
   left, right = canvas.subplots(1, 2)
   for name, history in histories.items():
@@ -147,7 +202,7 @@ def _curves(histories) -> str:
       (
         right,
         {
-          s: 100 * r['dev']['micro']['f1']
+          s: 100 * headline(r['dev'], place)
           for s, r in history.items()
           if 'dev' in r
         },
@@ -155,7 +210,7 @@ def _curves(histories) -> str:
     ):
       axes.plot(values.keys(), values.values(), marker='.', label=name)
   left.set(title='training loss', xlabel='step', yscale='symlog')
-  right.set(title='dev micro F1, percent', xlabel='step')
+  right.set(title=f'dev {" ".join(place)}, percent', xlabel='step')
   for axes in (left, right):
     axes.spines[['top', 'right']].set_visible(False)
   right.legend(frameon=False)

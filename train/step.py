@@ -32,27 +32,23 @@ def make_train_step(
   """One update of the parameters.
 
   Args:
-    model: called with `batch['tokens']` and `mask=batch['mask']`.
-    objective: `(logits, labels, where) -> scalar`.
+    model: called with a batch's `tokens`, `segments` if it has them, `mask`.
+    objective: `(outputs, batch) -> scalar`.
     optimizer: of the gradients.
     seed: of dropout, together with the step: nothing random is stored.
 
   Returns:
-    `(state, batch) -> state, metrics`; labels below 0 do not count.
+    `(state, batch) -> state, metrics`.
   """
 
   def train_step(state, batch):
     key = jax.random.fold_in(jax.random.key(seed), state.step)
 
     def loss_of(params):
-      logits = model.apply(
-        {'params': params},
-        batch['tokens'],
-        mask=batch['mask'],
-        deterministic=False,
-        rngs={'dropout': key},
+      outputs = _apply(
+        model, params, batch, deterministic=False, rngs={'dropout': key}
       )
-      return objective(logits, batch['labels'], batch['labels'] >= 0)
+      return objective(outputs, batch)
 
     loss, grads = jax.value_and_grad(loss_of)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -63,13 +59,30 @@ def make_train_step(
   return train_step
 
 
-def make_predict_step(model: nn.Module) -> Callable[[Any, dict], jax.Array]:
-  """`(params, batch) -> int [batch, length]`, the most likely labels."""
+def make_predict_step(
+  model: nn.Module, answer: Callable[[Any, dict], Any]
+) -> Callable[[Any, dict], Any]:
+  """What decoding needs of a batch.
+
+  Args:
+    model: as of `make_train_step`.
+    answer: `(outputs, batch) -> arrays [batch, ...]`.
+
+  Returns:
+    `(params, batch) -> arrays [batch, ...]`.
+  """
 
   def predict_step(params, batch):
-    logits = model.apply(
-      {'params': params}, batch['tokens'], mask=batch['mask']
-    )
-    return jnp.argmax(logits, axis=-1)
+    return answer(_apply(model, params, batch), batch)
 
   return predict_step
+
+
+def _apply(model, params, batch, **kwargs):
+  return model.apply(
+    {'params': params},
+    batch['tokens'],
+    batch.get('segments'),
+    batch['mask'],
+    **kwargs,
+  )

@@ -26,7 +26,7 @@ from configs import default
 def get_config(loss: str = 'self_adjusting_dice'):
   c = default.get_config(loss)
   c.data.files = dict(train='eng.train', dev='eng.testa', test='eng.testb')
-  c.data.columns = dict(token=0, tag=3)
-  c.data.scheme = 'conll'  # IOB1, which the distributed files break twice.
+  c.data.conll.tag = 3
+  c.data.conll.scheme = 'conll'  # IOB1, which the files break twice.
   c.model.pretrained = 'sentence-transformers/all-MiniLM-L6-v2'
   return c

@@ -106,29 +106,33 @@ def pad(
   """Stacks sequences, padded to the next bucket, and adds their `mask`.
 
   Args:
-    examples: 1-D arrays of one length each, by name.
+    examples: by name, 1-D arrays of the length of `tokens` and 0-D ones.
     fill: the value of padding, by name; names which arrays are taken.
     batch_size: rows; those beyond the examples are padding.
     max_length: of the examples, and so of what they are padded to.
 
   Returns:
-    int32 `[batch_size, length]` by name, and bool `mask`, False on padding.
+    By name, int32 `[batch_size, length]`, or `[batch_size]` of 0-D arrays, and
+    bool `mask [batch_size, length]`, False on padding.
   """
   lengths = [_length(example) for example in examples]
   longest = max(lengths)
   length = next((b for b in _BUCKETS if b >= longest), longest)
   length = min(length, max_length)
   batch = {
-    name: np.full((batch_size, length), value, np.int32)
+    name: np.full(
+      (batch_size, length)[: 1 + np.ndim(examples[0][name])], value, np.int32
+    )
     for name, value in fill.items()
   }
   batch['mask'] = np.zeros((batch_size, length), bool)
   for row, (example, n) in enumerate(zip(examples, lengths, strict=True)):
     for name in fill:
-      batch[name][row, :n] = example[name]
+      cells = (row, slice(n))[: batch[name].ndim]
+      batch[name][cells] = example[name]
     batch['mask'][row, :n] = True
   return batch
 
 
 def _length(example):
-  return len(next(iter(example.values())))
+  return len(example['tokens'])

@@ -1,34 +1,27 @@
-"""Sentences with entity tags from CoNLL column files.
+"""Sentences with a tag on each word, from CoNLL column files.
 
 A row holds a word and its tag among other columns, a blank line ends a
 sentence. Rows are split at tabs where they have one (a token may then hold
 spaces), else at spaces. Lines with `-DOCSTART-` only separate.
 """
 
-import contextlib
-import dataclasses
 import functools
-import hashlib
-import io
 import itertools
-import json
-import os
-import pathlib
 from collections.abc import Iterator
 from collections.abc import Mapping
-from collections.abc import Sequence
 from typing import Any
+from typing import ClassVar
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from dicejax import metrics
+from train.data import builder
 
 
 class Sentence(NamedTuple):
-  """A sentence: its words, their BIO tags and its first line in the file."""
+  """Words, their tags (BIO, or labels of words), the first line in the file."""
 
   tokens: list[str]
   tags: list[str]
@@ -36,7 +29,7 @@ class Sentence(NamedTuple):
 
 
 def read_sentences(
-  path: str | os.PathLike, *, columns: Mapping[str, int], scheme: str
+  path: builder.Path, *, token: int = 0, tag: int = -1, scheme: str = 'bio'
 ) -> Iterator[Sentence]:
   """Reads the sentences of a UTF-8 column file, in order.
 
@@ -46,22 +39,24 @@ def read_sentences(
 
   Args:
     path: the file.
-    columns: where `'token'` and `'tag'` are, from 0 or, negative, from the end.
+    token: column of the word, from 0 or, negative, from the end.
+    tag: column of its tag, likewise.
     scheme: `'iob1'`, `'bio'` or `'bioes'`, which the file must keep to, or
       `'conll'`, which reads any of them, and ill-formed tags as the CoNLL
-      evaluation script does (CoNLL-2003 breaks IOB1 in two places).
+      evaluation script does (CoNLL-2003 breaks IOB1 in two places). `'token'`:
+      tags are labels of words, such as parts of speech, whatever they look
+      like.
 
   Yields:
-    Sentences, tagged in BIO whatever the scheme.
+    Sentences, tagged in BIO whatever the scheme; with `'token'` as they are.
 
   Raises:
     ValueError: at the first malformed row, beginning `path:line:`; or the file
       has no sentence.
   """
-  if set(columns) != {'token', 'tag'}:
-    raise ValueError(f'Expected the columns token and tag, got {columns}.')
-  empty = True
-  for is_boundary, block in itertools.groupby(_lines(path), _is_boundary):
+  columns, empty = {'token': token, 'tag': tag}, True
+  lines = builder.read_lines(path)
+  for is_boundary, block in itertools.groupby(lines, _is_boundary):
     if not is_boundary:
       empty = False
       yield _sentence(path, list(block), columns, scheme)
@@ -69,118 +64,26 @@ def read_sentences(
     raise ValueError(f'{path}: expected at least one sentence.')
 
 
-def decode(example: Mapping[str, Any]) -> Sentence:
-  """The sentence of an example as TFDS returns it (text as bytes)."""
-  return Sentence(
-    tokens=[token.decode() for token in example['tokens']],
-    tags=[tag.decode() for tag in example['tags']],
-    line=int(example['line']),
-  )
+class Conll(builder.Files):
+  """CoNLL column files; the options are those of `read_sentences`."""
 
+  FEATURES: ClassVar = {
+    'tokens': tfds.features.Sequence(tfds.features.Text()),
+    'tags': tfds.features.Sequence(tfds.features.Text()),
+    'line': tfds.features.Scalar(np.int64),
+  }
 
-@dataclasses.dataclass(eq=False, kw_only=True)
-class ConllConfig(tfds.core.BuilderConfig):
-  """Files of a data set by split, and how to read them (`read_sentences`)."""
+  @staticmethod
+  def read(path: builder.Path, **options) -> Iterator[Sentence]:
+    return read_sentences(path, **options)
 
-  files: Mapping[str, pathlib.Path]
-  columns: Mapping[str, int]
-  scheme: str
-
-
-class Conll(tfds.core.GeneratorBasedBuilder):
-  """CoNLL column files as a TFDS data set, in the order of the files."""
-
-  VERSION = tfds.core.Version('1.0.0')  # Of what is stored: part of its path.
-
-  def _info(self) -> tfds.core.DatasetInfo:
-    return tfds.core.DatasetInfo(
-      builder=self,
-      features=tfds.features.FeaturesDict(
-        {
-          'tokens': tfds.features.Sequence(tfds.features.Text()),
-          'tags': tfds.features.Sequence(tfds.features.Text()),
-          'line': tfds.features.Scalar(np.int64),
-        }
-      ),
-      disable_shuffling=True,
+  @staticmethod
+  def decode(example: Mapping[str, Any]) -> Sentence:
+    return Sentence(
+      tokens=[token.decode() for token in example['tokens']],
+      tags=[tag.decode() for tag in example['tags']],
+      line=int(example['line']),
     )
-
-  def _split_generators(self, dl_manager):
-    del dl_manager  # The files are here.
-    return {
-      split: self._generate_examples(path)
-      for split, path in self.builder_config.files.items()
-    }
-
-  def _generate_examples(self, path):
-    sentences = read_sentences(
-      path,
-      columns=self.builder_config.columns,
-      scheme=self.builder_config.scheme,
-    )
-    for key, sentence in enumerate(sentences):
-      yield key, sentence._asdict()
-
-
-def load(
-  files: Mapping[str, str | os.PathLike],
-  *,
-  columns: Mapping[str, int],
-  scheme: str,
-  cache: str | os.PathLike,
-) -> dict[str, Sequence[Mapping[str, Any]]]:
-  """Random-access examples by split, parsed on the first call only.
-
-  What is stored under `cache` belongs to the contents of the files, the columns
-  and the scheme: a file that changes is parsed anew.
-
-  Args:
-    files: split → path.
-    columns: as for `read_sentences`.
-    scheme: as for `read_sentences`.
-    cache: directory for the parsed files; made if need be. Processes may share
-      it.
-
-  Returns:
-    split → examples in the order of the file; `decode` makes sentences of them.
-
-  Raises:
-    FileNotFoundError: a file that is not there.
-    ValueError: a malformed file or one without sentences.
-  """
-  files = {split: pathlib.Path(path) for split, path in files.items()}
-  for split, path in files.items():
-    if not path.is_file():
-      raise FileNotFoundError(f'{path}: no such file, for the split {split!r}.')
-  config = ConllConfig(
-    name=_fingerprint(files, columns, scheme),
-    files=files,
-    columns=columns,
-    scheme=scheme,
-  )
-  with _quiet():
-    builder = Conll(config=config, data_dir=cache)
-    if not builder.is_prepared():
-      try:
-        builder.download_and_prepare(file_format='array_record')
-      except OSError:
-        # TFDS renames a finished directory into place, which fails where
-        # another process was faster.
-        builder = Conll(config=config, data_dir=cache)
-        if not builder.is_prepared():
-          raise
-    return {split: builder.as_data_source(split) for split in files}
-
-
-def _lines(path) -> Iterator[tuple[int, str]]:
-  try:
-    text = pathlib.Path(path).read_bytes().decode('utf-8-sig')
-  except UnicodeDecodeError as error:
-    line = error.object.count(b'\n', 0, error.start) + 1
-    raise ValueError(f'{path}:{line}: expected UTF-8: {error}.') from None
-  # Not `splitlines`: a token may hold, say, a line separator of Unicode.
-  for number, line in enumerate(text.split('\n'), start=1):
-    yield number, line.rstrip('\r')
 
 
 def _is_boundary(numbered_line: tuple[int, str]) -> bool:
@@ -201,6 +104,8 @@ def _sentence(path, block, columns, scheme) -> Sentence:
       raise ValueError(f'{path}:{number}: {error}') from None
   tokens, tags = map(list, zip(*words, strict=True))
   first = number - len(words) + 1
+  if scheme == 'token':
+    return Sentence(tokens, tags, first)
   ill_formed = metrics.first_ill_formed(tags, scheme)
   if ill_formed is not None:
     raise ValueError(
@@ -245,26 +150,7 @@ def _word(fields, width, columns, scheme) -> tuple[str, str]:
 
 @functools.cache  # A corpus has few tags.
 def _check_tag(tag: str, scheme: str) -> None:
-  metrics.entity_spans([tag], scheme)  # Raises where it is none.
-
-
-def _fingerprint(files, columns, scheme) -> str:
-  digests = {
-    split: hashlib.sha256(path.read_bytes()).hexdigest()
-    for split, path in files.items()
-  }
-  key = json.dumps([digests, dict(columns), scheme], sort_keys=True)
-  return hashlib.sha256(key.encode()).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-  """Keeps TFDS from printing, logging and drawing bars."""
-  tfds.disable_progress_bar()
-  verbosity = logging.get_verbosity()
-  logging.set_verbosity(logging.ERROR)
-  try:
-    with contextlib.redirect_stdout(io.StringIO()):
-      yield
-  finally:
-    logging.set_verbosity(verbosity)
+  if scheme != 'token':
+    metrics.entity_spans([tag], scheme)  # Raises where it is none.
+  elif not tag.strip():
+    raise ValueError('expected a tag, found only white space.')

@@ -32,6 +32,12 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
   return tokenizer
 
 
+def padding_id(tokenizer: tokenizers.Tokenizer) -> int:
+  """What BERT or RoBERTa pads with; any id would do, as padding is masked."""
+  ids = map(tokenizer.token_to_id, ('[PAD]', '<pad>'))
+  return next((i for i in ids if i is not None), 0)
+
+
 def _read(path):
   if path.suffix == '.json':
     return tokenizers.Tokenizer.from_file(str(path))

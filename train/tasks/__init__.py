@@ -1,1 +1,40 @@
 """Tasks: features, head, decoding and metric of a kind of experiment."""
+
+from collections.abc import Sequence
+
+from train.tasks import classification
+from train.tasks import query_spans
+from train.tasks import span_qa
+from train.tasks import tagging
+from train.tasks.task import Task
+
+_TASKS = {
+  'tagging': (tagging.Tagging, tagging.get_labels),
+  'query_spans': (query_spans.QuerySpans, query_spans.get_labels),
+  'span_qa': (span_qa.SpanQa, span_qa.get_labels),
+  'classification': (classification.Classification, classification.get_labels),
+}
+
+
+def make_task(config, tokenizer, labels: Sequence[str]) -> Task:
+  """The task that `config.task` names.
+
+  Raises:
+    ValueError: no such task, or settings that do not fit it.
+  """
+  return _entry(config)[0](config, tokenizer, labels)
+
+
+def get_labels(config, examples: Sequence) -> tuple[str, ...]:
+  """Names of the classes of a training split.
+
+  Raises:
+    ValueError: no such task, or examples that do not fit it.
+  """
+  return _entry(config)[1](config, examples)
+
+
+def _entry(config):
+  if config.task not in _TASKS:
+    raise ValueError(f'task: {config.task!r} is none of {", ".join(_TASKS)}.')
+  return _TASKS[config.task]

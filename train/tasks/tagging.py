@@ -1,11 +1,9 @@
 """Tagging: a label for each word, read off its first sub-word."""
 
-import dataclasses
-import pathlib
-from collections.abc import Iterable
-from collections.abc import Mapping
 from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import tokenizers
 
@@ -13,163 +11,189 @@ from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
 from dicejax.tversky import Counts
-from train.data import conll
-from train.data import synthetic
-from train.workdir import CONFIG
-from train.workdir import CORPUS
+from train.data.conll import Sentence
+from train.data.tokenizer import padding_id
+from train.objective import make_loss
 
-Sentences = list[conll.Sentence]
+# The tag of a word without a prediction where tags are no spans.
+_NO_TAG = '_'
 
 
-@dataclasses.dataclass(frozen=True)
 class Tagging:
   """The task for one tokenizer and one set of labels.
 
+  Labels `O`, `B-X` and `I-X` spell entities, which are scored; any others are
+  of single words (parts of speech), and each word is scored.
+
+  Words beyond `config.max_length` sub-words have no prediction: what they hold
+  is missed.
+
   Attributes:
-    tokenizer: of sub-words.
-    labels: tags in the order of the logits.
-    max_length: sub-words a sentence, special ones included. Words beyond it
-      have no prediction: they are tagged `O`, and what they hold is missed.
+    spans: whether labels spell entities.
   """
 
-  tokenizer: tokenizers.Tokenizer
-  labels: tuple[str, ...]
-  max_length: int
+  headline = 'micro', 'f1'
+  beside = ''
 
-  @property
-  def fill(self) -> Mapping[str, int]:
-    """What padding is filled with; a label below 0 does not count."""
-    return {'tokens': self.tokenizer.token_to_id('[PAD]') or 0, 'labels': -1}
+  def __init__(
+    self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
+  ):
+    self.labels = tuple(labels)
+    self.fill = {'tokens': padding_id(tokenizer), 'labels': -1}
+    self._tokenizer = tokenizer
+    self._max_length = config.max_length
+    self._label_all = config.tagging.label_all
+    self.spans = _are_spans(self.labels)
+    self._no_tag = 'O' if self.spans else _NO_TAG
 
-  def model(self, config: BertConfig, dtype: str) -> TokenTagger:
-    return TokenTagger(config, len(self.labels), dtype)
+  def model(self, encoder: BertConfig, dtype: str) -> TokenTagger:
+    return TokenTagger(encoder, len(self.labels), dtype)
 
-  def examples(self, sentences: Sentences) -> list[dict[str, np.ndarray]]:
+  def objective(self, loss):
+    loss = make_loss(loss, self.labels)
+    return lambda logits, batch: loss(
+      logits, batch['labels'], batch['labels'] >= 0
+    )
+
+  def answer(self, logits: jax.Array, batch: dict) -> jax.Array:
+    """The most likely labels, int `[batch, length]`."""
+    return jnp.argmax(logits, axis=-1)
+
+  def features(
+    self, examples: Sequence[Sentence]
+  ) -> list[dict[str, np.ndarray]]:
     """Features of sentences.
 
     Args:
-      sentences: with tags that may be empty or not among the labels: then
+      examples: with tags that may be empty or not among the labels: then
         there is no label to learn from.
 
     Returns:
       For each sentence, int32 `[sub-words]`: `tokens`; `words`, the word that
-      a first sub-word begins, else -1; `labels`, of first sub-words, else -1.
+      a first sub-word begins, else -1; `labels`, or -1.
     """
     # Each time: another task may share the tokenizer.
-    self.tokenizer.enable_truncation(self.max_length)
-    encodings = self.tokenizer.encode_batch(
-      [sentence.tokens for sentence in sentences], is_pretokenized=True
+    self._tokenizer.enable_truncation(self._max_length)
+    encodings = self._tokenizer.encode_batch(
+      [sentence.tokens for sentence in examples], is_pretokenized=True
     )
+    return [
+      {
+        'tokens': np.array(encoding.ids, np.int32),
+        'words': np.array(_first_sub_words(encoding.word_ids), np.int32),
+        'labels': np.array(
+          self._sub_word_labels(encoding.word_ids, sentence.tags), np.int32
+        ),
+      }
+      for sentence, encoding in zip(examples, encodings, strict=True)
+    ]
+
+  def _sub_word_labels(self, word_ids, tags):
     ids = {label: i for i, label in enumerate(self.labels)}
-    examples = []
-    for sentence, encoding in zip(sentences, encodings, strict=True):
-      words = _first_sub_words(encoding.word_ids)
-      tags = [ids.get(tag, -1) for tag in sentence.tags]
-      labels = [tags[w] if w >= 0 and tags else -1 for w in words]
-      examples.append(
-        {
-          'tokens': np.array(encoding.ids, np.int32),
-          'words': np.array(words, np.int32),
-          'labels': np.array(labels, np.int32),
-        }
+    before, labels = None, []
+    for word in word_ids:
+      tag = tags[word] if tags and word is not None else None
+      if word == before:
+        # An entity begins but once.
+        again = tag and tag.replace('B-', 'I-', 1) if tag in ids else None
+        tag = again if self._label_all and again in ids else None
+      labels.append(ids.get(tag, -1))
+      before = word
+    return labels
+
+  def describe(self, examples, features) -> list[str]:
+    words = sum(len(sentence.tokens) for sentence in examples)
+    seen = sum((f['words'] >= 0).sum() for f in features)
+    known = {*self.labels, 'O'}
+    unknown = sum(tag not in known for s in examples for tag in s.tags)
+    said = []
+    if seen < words:
+      said.append(
+        f'{words - seen} of {words} words have no sub-word, or none within '
+        f'max_length={self._max_length}: they are tagged {self._no_tag}.'
       )
-    return examples
+    if unknown:
+      said.append(
+        f'{unknown} of {words} words have a tag that is not in the training '
+        'split: it is never predicted, and counts as missed.'
+      )
+    return said
 
-  def describe_cut(self, sentences: Sentences) -> str:
-    """Says how many words have no prediction; empty if all have one."""
-    words = sum(len(sentence.tokens) for sentence in sentences)
-    seen = sum((e['words'] >= 0).sum() for e in self.examples(sentences))
-    if seen == words:
-      return ''
-    return (
-      f'{words - seen} of {words} words have no sub-word, or none within '
-      f'max_length={self.max_length}: they are tagged O.'
-    )
+  def decode(self, examples, features, answers) -> list[list[str]]:
+    """Tags of each sentence's words."""
+    return [
+      self._decode(sentence, feature['words'], answer)
+      for sentence, feature, answer in zip(
+        examples, features, answers, strict=True
+      )
+    ]
 
-  def decode(self, example, predicted: np.ndarray, num_words: int) -> list[str]:
-    """Tags of a sentence's words, from labels `[length]` of its sub-words."""
-    tags = ['O'] * num_words
-    for label, word in zip(predicted, example['words'], strict=False):
+  def _decode(self, sentence, words, answer):
+    tags = [self._no_tag] * len(sentence.tokens)
+    for label, word in zip(answer, words, strict=False):
       if word >= 0:
         tags[word] = self.labels[label]
     return tags
 
+  def tune(self, examples, predictions) -> dict[str, float]:
+    return {}
 
-def score(
-  sentences: Sentences, predictions: Iterable[Sequence[str]]
-) -> dict[str, dict[str, float]]:
-  """Entity scores of predicted tags, by the rules of the CoNLL script.
+  def score(self, examples, predictions, tuned):
+    """Scores of entities by the rules of the CoNLL script, or of words.
 
-  Returns:
-    A row for each type that occurs, true or predicted, `micro` and `macro`.
+    Returns:
+      A row for each type that occurs, true or predicted, `micro` and `macro`.
+    """
+    spell = metrics.entity_spans if self.spans else _words_as_spans
+    gold = [spell(sentence.tags) for sentence in examples]
+    found = [spell(tags) for tags in predictions]
+    types = sorted({span.type for spans in gold + found for span in spans})
+    none = np.zeros(len(types), np.int64)
+    counts = sum(
+      (
+        metrics.span_counts(*spans, types)
+        for spans in zip(gold, found, strict=True)
+      ),
+      start=Counts(none, none, none),
+    )
+    return metrics.span_scores(counts, types)
+
+  def write(self, path, examples, predictions, tuned) -> None:
+    """Writes word, gold tag and predicted tag, as the CoNLL script reads."""
+    path.with_suffix('.conll').write_text(
+      '\n'.join(
+        ''.join(
+          f'{row[0]} {row[1]} {row[2]}\n'
+          for row in zip(sentence.tokens, sentence.tags, tags, strict=True)
+        )
+        for sentence, tags in zip(examples, predictions, strict=True)
+      ),
+      encoding='utf-8',
+    )
+
+
+def get_labels(config, examples: Sequence[Sentence]) -> tuple[str, ...]:
+  """`O`, then B and I of every type, also where a type never goes on.
+
+  Of tags that are no spans, the tags.
   """
-  gold = [metrics.entity_spans(sentence.tags) for sentence in sentences]
-  found = [metrics.entity_spans(tags) for tags in predictions]
-  types = sorted({span.type for spans in gold + found for span in spans})
-  none = np.zeros(len(types), np.int64)
-  counts = sum(
-    (
-      metrics.span_counts(*spans, types)
-      for spans in zip(gold, found, strict=True)
-    ),
-    start=Counts(none, none, none),
-  )
-  return metrics.span_scores(counts, types)
-
-
-def headline(scores: Mapping[str, Mapping[str, float]]) -> float:
-  """The number that the best checkpoint has the most of: micro F1."""
-  return scores['micro']['f1']
-
-
-def get_labels(sentences: Sentences) -> tuple[str, ...]:
-  """`O`, then B and I of every type, also where a type never goes on."""
-  types = {tag[2:] for s in sentences for tag in s.tags if tag != 'O'}
+  tags = {tag for sentence in examples for tag in sentence.tags}
+  if not _are_spans(tags):
+    return tuple(sorted(tags))
+  types = {tag[2:] for tag in tags if tag != 'O'}
   if not types:
-    raise ValueError('The training split has no entity: is data.columns right?')
+    raise ValueError('The training split has no entity: is the column right?')
   return ('O', *(f'{prefix}-{t}' for t in sorted(types) for prefix in 'BI'))
 
 
-def read_splits(config, workdir: pathlib.Path) -> dict[str, Sentences]:
-  """The sentences of the splits that a config names.
+def _are_spans(tags) -> bool:
+  return all(tag == 'O' or tag[:2] in ('B-', 'I-') for tag in tags)
 
-  A synthetic corpus is written to the workdir, unless a run is there.
 
-  Raises:
-    FileNotFoundError: a file that is not there.
-    ValueError: a malformed file, an empty split, an unknown format.
-  """
-  data = config.data
-  if data.format == 'synthetic':
-    sizes, corpus = data.synthetic.sentences.to_dict(), workdir / CORPUS
-    if (workdir / CONFIG).is_file():
-      files = {split: corpus / f'{split}.conll' for split in sizes}
-    else:
-      files = synthetic.write_corpus(
-        corpus,
-        seed=config.seed,
-        sizes=sizes,
-        imbalance=data.synthetic.imbalance,
-      )
-    columns, scheme = {'token': 0, 'tag': 1}, 'bio'
-  elif data.format == 'conll':
-    directory = pathlib.Path(data.dir).expanduser()
-    files = {s: directory / name for s, name in data.files.items() if name}
-    columns, scheme = data.columns.to_dict(), data.scheme
-  else:
-    raise ValueError(
-      f"data.format is 'conll' or 'synthetic', not {data.format!r}."
-    )
-  sources = conll.load(
-    files,
-    columns=columns,
-    scheme=scheme,
-    cache=pathlib.Path(data.cache).expanduser(),
-  )
-  return {
-    split: [conll.decode(example) for example in source]
-    for split, source in sources.items()
-  }
+def _words_as_spans(tags):
+  return [
+    metrics.Span(tag, i, i + 1) for i, tag in enumerate(tags) if tag != _NO_TAG
+  ]
 
 
 def _first_sub_words(word_ids: Sequence[int | None]) -> list[int]:

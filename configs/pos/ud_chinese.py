@@ -1,0 +1,29 @@
+"""Words and parts of speech of UD 1.4 Chinese, as spans of characters.
+
+  python -m train --config=configs/pos/ud_chinese.py:self_adjusting_dice \
+    --config.data.dir=DIR
+
+DIR holds zh-ud-{train,dev,test}.conllu of Universal Dependencies 1.4
+(https://universaldependencies.org). A word counts as found if its first and
+last character and its tag are right: joint F1 of segmentation and tagging.
+
+Li et al., 2020, table 3 (F1): BERT tagger 94.79, + focal 96.81, + dice 96.94,
++ self-adjusting Dice 96.98.
+"""
+
+from configs import default
+
+
+def get_config(loss: str = 'self_adjusting_dice'):
+  c = default.get_config(loss)
+  c.data.format = 'conllu'
+  c.data.files = dict(
+    train='zh-ud-train.conllu',
+    dev='zh-ud-dev.conllu',
+    test='zh-ud-test.conllu',
+  )
+  c.data.conllu.unit = 'character'
+  c.model.pretrained = 'google-bert/bert-base-chinese'
+  c.model.scratch.vocab_size = 12_000  # Each character has two entries.
+  c.optimizer.learning_rate = 3e-5
+  return c

@@ -1,0 +1,146 @@
+"""Each task from files to predictions, as its users run it, on toy data."""
+
+import json
+import random
+
+import pytest
+from test_loop import run_command
+
+from configs import default
+from configs import losses as presets
+from train import inference
+from train import loop
+
+PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
+PLACES = 'Rome Oslo Bern Kyiv Lima Baku Doha Male'.split()
+
+
+def make_config(tmp_path, **changes):
+  config = default.get_config()
+  config.data.dir = str(tmp_path)
+  config.data.cache = str(tmp_path / 'cache')
+  config.data.files = dict(train='data', dev='', test='')
+  config.data.held_out = dict(dev=0.2, test=0.2)
+  config.model.scratch.update(
+    hidden_size=32, num_hidden_layers=1, intermediate_size=64
+  )
+  config.optimizer.learning_rate = 1e-2
+  config.update(batch_size=8, epochs=4, max_length=32)
+  config.update(changes)
+  return config
+
+
+def write_texts(tmp_path):
+  rng = random.Random(0)
+  rows = ['label\tsentence\tother']
+  for _ in range(160):
+    spam = rng.random() < 0.3
+    text = f'We met {rng.choice(PEOPLE)} in {rng.choice(PLACES)}'
+    other = 'win a prize' if spam else 'see you'
+    rows.append(f'{"spam" if spam else "ham"}\t{text}\t{other}')
+  (tmp_path / 'data').write_text('\n'.join(rows))
+
+
+def write_questions(tmp_path):
+  rng = random.Random(0)
+  articles = []
+  for i in range(50):
+    person, place = rng.choice(PEOPLE), rng.choice(PLACES)
+    context = f'We met {person} in {place} .'
+    answer = {'text': person, 'answer_start': context.index(person)}
+    qas = [{'id': str(i), 'question': 'who', 'answers': [answer]}]
+    articles.append(
+      {'title': str(i), 'paragraphs': [{'context': context, 'qas': qas}]}
+    )
+  (tmp_path / 'data').write_text(json.dumps({'data': articles}))
+
+
+def write_sentences(tmp_path):
+  rng = random.Random(0)
+  sentences = []
+  for _ in range(60):
+    rows = [('We', 'O'), ('met', 'O'), (rng.choice(PEOPLE), 'B-PER')]
+    rows += [('in', 'O'), (rng.choice(PLACES), 'B-LOC'), ('.', 'O')]
+    sentences.append(''.join(f'{word} {tag}\n' for word, tag in rows))
+  (tmp_path / 'data').write_text('\n'.join(sentences))
+  (tmp_path / 'queries.json').write_text(
+    json.dumps({'PER': 'who', 'LOC': 'where'})
+  )
+
+
+CASES = {
+  'classification': (
+    write_texts,
+    {
+      'data.format': 'tsv',
+      'data.tsv.pair': 'other',
+      'classification.positive': 'spam',
+    },
+  ),
+  'span_qa': (
+    write_questions,
+    {'data.format': 'squad', 'span_qa.max_question': 8},
+  ),
+  'query_spans': (write_sentences, {}),
+}
+
+
+@pytest.mark.parametrize('task', CASES)
+def test_from_files_to_predictions(task, tmp_path):
+  write, changes = CASES[task]
+  write(tmp_path)
+  config = make_config(tmp_path, task=task)
+  config.update_from_flattened_dict(changes)
+  config.loss = presets.get_loss('dice', sigmoid=True)
+  config.loss.cross_entropy = 1.0
+  if task == 'query_spans':
+    config.query_spans.queries = str(tmp_path / 'queries.json')
+  workdir = tmp_path / 'run'
+  outcome = loop.train(loop.prepare(config, workdir))
+  row, column = outcome['headline']
+  assert outcome['scores']['test'][row][column] > 0.9, outcome['scores']
+  run = inference.load_run(workdir)
+  prepared = loop.prepare(config, workdir)
+  examples = prepared.examples['test']
+  predictions = run.predict(examples, run.task.features(examples))
+  again = run.task.score(examples, predictions, run.tuned)
+  assert again == outcome['scores']['test']
+  assert list((workdir / 'predictions').glob('test.*'))
+  check_predict(task, tmp_path, workdir)
+
+
+def check_predict(task, tmp_path, workdir):
+  path = tmp_path / 'input'
+  path.write_text(
+    {
+      'classification': 'We met Ann in Rome\twin a prize\nWe met\tsee you',
+      'query_spans': 'We met Ann in Rome.\n',
+      'span_qa': json.dumps(
+        {
+          'data': [
+            {
+              'paragraphs': [
+                {
+                  'context': 'We met Ann in Rome .',
+                  'qas': [{'id': 'a', 'question': 'who'}],
+                }
+              ]
+            }
+          ]
+        }
+      ),
+    }[task]
+  )
+  done = run_command('train.predict', f'--workdir={workdir}', f'--input={path}')
+  rows = [json.loads(line) for line in done.stdout.splitlines()]
+  if task == 'classification':
+    assert [row['label'] for row in rows] == ['spam', 'ham'], done.stderr
+    assert sum(rows[0]['probabilities'].values()) == pytest.approx(1)
+  elif task == 'span_qa':
+    assert rows == [{'id': 'a', 'question': 'who', 'answers': ['Ann']}]
+  else:
+    (row,) = rows
+    assert [(e['type'], e['text']) for e in row['entities']] == [
+      ('LOC', 'Rome'),
+      ('PER', 'Ann'),
+    ]

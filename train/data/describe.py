@@ -1,0 +1,201 @@
+"""What is in a data set: counts, lengths, imbalance, and what is amiss."""
+
+import collections
+import re
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+
+from dicejax import metrics
+from train.data.conll import Sentence
+from train.data.mrc_ner import Query
+from train.data.squad import Question
+from train.data.texts import Text
+
+# What is between spaces; of Chinese and Japanese each character, as BERT does.
+_EAST_ASIAN = r'\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef'
+_TOKEN = re.compile(rf'[{_EAST_ASIAN}]|[^\s{_EAST_ASIAN}]+')
+
+
+class _Facts(NamedTuple):
+  """Of one example; `content` is equal where examples are."""
+
+  length: int
+  labels: Sequence[str]
+  negative: int
+  positive: int
+  content: tuple
+
+
+def describe(
+  splits: Mapping[str, Sequence[NamedTuple]], *, positive: str = ''
+) -> dict[str, dict[str, Any]]:
+  """Describes the splits of a data set.
+
+  Tokens of sentences are as the file has them. Of texts and contexts they are
+  what is between spaces, and each Chinese or Japanese character.
+
+  `negative` and `positive` are the counts of Li et al., 2020, table 1 (CoNLL
+  2003, training split: 170K and 34K, 4.98 to 1):
+
+  - of sentences with entities: tokens outside and inside of them;
+  - of queries: likewise, of all queries;
+  - of questions: starts and ends of answers (the first alternative's) are
+    positive, all other words of the context, once a question, negative. So come
+    175K for SQuAD 1.1; the 188K for SQuAD 2.0 we cannot say the rule of;
+  - of texts: examples with other labels, and with the label `positive`.
+
+  Args:
+    splits: split → examples.
+    positive: a label of texts; `''`: none is positive.
+
+  Returns:
+    split → `examples`, `tokens`; `length` in tokens (`median`, `p95`,
+    `longest`); `labels` → count, of entities where tags are BIO; `negative`,
+    `positive` and their `ratio`, None where nothing is positive; `notes` →
+    count; `repeated`: this or an earlier split → examples that it has, too;
+    `new_labels`, which the training split does not have.
+  """
+  spans = all(
+    _is_bio(example) for examples in splits.values() for example in examples
+  )
+  facts = {
+    split: [_facts(example, spans, positive) for example in examples]
+    for split, examples in splits.items()
+  }
+  report = {}
+  for split, examples in splits.items():
+    report[split] = _describe_split(facts[split]) | {
+      'notes': _count_notes(examples),
+      'repeated': _repeated(facts, split),
+    }
+  known = report.get('train', {}).get('labels')
+  for of_split in report.values():
+    labels = of_split['labels']
+    of_split['new_labels'] = [
+      label for label in labels if known is not None and label not in known
+    ]
+  return report
+
+
+def table_rows(
+  report: Mapping[str, Mapping[str, Any]],
+) -> list[list[str]]:
+  """Rows of a table of `describe`'s report: a column for each split."""
+  labels = sorted({label for r in report.values() for label in r['labels']})
+  rows = [
+    ('examples', lambda r: f'{r["examples"]:,}'),
+    ('tokens', lambda r: f'{r["tokens"]:,}'),
+    ('median length', lambda r: f'{r["length"]["median"]:g}'),
+    ('95th percentile', lambda r: f'{r["length"]["p95"]:.0f}'),
+    ('longest', lambda r: f'{r["length"]["longest"]:,}'),
+    *((label, _count_of(label)) for label in labels),
+  ]
+  if any(r['ratio'] for r in report.values()):
+    rows += [
+      ('negative', lambda r: f'{r["negative"]:,}'),
+      ('positive', lambda r: f'{r["positive"]:,}'),
+      ('ratio', lambda r: f'{r["ratio"]:.2f}' if r['ratio'] else ''),
+    ]
+  return [
+    ['', *report],
+    *([name, *map(value, report.values())] for name, value in rows),
+  ]
+
+
+def remarks(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
+  """What of a report is amiss, or was changed by a rule, a line each."""
+  lines = []
+  for split, r in report.items():
+    notes = r['notes'].items()
+    lines += [f'{split}: {count} × {note}' for note, count in notes]
+    for other, count in r['repeated'].items():
+      place = 'more than once' if other == split else f'also in {other}'
+      lines.append(f'{split}: {count} × example {place}')
+    if r['new_labels']:
+      names = ', '.join(r['new_labels'])
+      lines.append(f'{split}: labels that train does not have: {names}')
+  return lines
+
+
+def _facts(example, spans, positive) -> _Facts:
+  match example:
+    case Sentence(tokens, tags):
+      labels, inside = tags, 0
+      if spans:
+        labels = [span.type for span in metrics.entity_spans(tags)]
+        inside = len(tags) - tags.count('O')
+      outside = len(tokens) - inside
+      return _Facts(len(tokens), labels, outside, inside, tuple(tokens))
+    case Query(_, type, _, tokens, places):
+      inside = len({i for start, end in places for i in range(start, end)})
+      outside = len(tokens) - inside
+      content = (type, *tokens)
+      return _Facts(len(tokens), [type] * len(places), outside, inside, content)
+    case Question(_, _, question, context, answers):
+      length = _count_tokens(context)
+      inside = 2 * len(answers[0]) if answers else 0
+      label = 'answered' if answers else 'unanswerable'
+      labels = [label, 'of several spans'] if inside > 2 else [label]
+      content = (question, context)
+      return _Facts(length, labels, length - inside, inside, content)
+    case Text(text, pair, label):
+      length = _count_tokens(text) + _count_tokens(pair or '')
+      is_positive = int(label == positive)
+      content = (text, pair)
+      return _Facts(length, [label], 1 - is_positive, is_positive, content)
+  raise TypeError(f'No facts are known of {type(example).__name__}.')
+
+
+def _describe_split(facts) -> dict[str, Any]:
+  lengths = [fact.length for fact in facts]
+  labels = collections.Counter(label for fact in facts for label in fact.labels)
+  positive = sum(fact.positive for fact in facts)
+  negative = sum(fact.negative for fact in facts)
+  return {
+    'examples': len(facts),
+    'tokens': sum(lengths),
+    'length': {
+      'median': float(np.median(lengths)),
+      'p95': float(np.percentile(lengths, 95)),
+      'longest': max(lengths),
+    },
+    'labels': dict(sorted(labels.items())),
+    'negative': negative,
+    'positive': positive,
+    'ratio': negative / positive if positive else None,
+  }
+
+
+def _count_notes(examples) -> dict[str, int]:
+  notes = (n for example in examples for n in getattr(example, 'notes', ()))
+  return dict(collections.Counter(notes).most_common())
+
+
+def _repeated(facts, split) -> dict[str, int]:
+  """Examples of a split that an earlier one has; repetitions within it."""
+  contents = [fact.content for fact in facts[split]]
+  repeated = {split: len(contents) - len(set(contents))}
+  for other in facts:
+    if other == split:
+      break
+    theirs = {fact.content for fact in facts[other]}
+    repeated[other] = sum(content in theirs for content in contents)
+  return {other: count for other, count in repeated.items() if count}
+
+
+def _is_bio(example) -> bool:
+  return not isinstance(example, Sentence) or all(
+    tag == 'O' or tag[:2] in ('B-', 'I-') for tag in example.tags
+  )
+
+
+def _count_tokens(text) -> int:
+  return len(_TOKEN.findall(text))
+
+
+def _count_of(label):
+  return lambda r: f'{r["labels"].get(label, 0):,}'

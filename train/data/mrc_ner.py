@@ -1,0 +1,260 @@
+"""Queries for entities from MRC-NER files: a sentence and a type each.
+
+A file is one JSON list of items:
+
+  {"qas_id": "7.2", "query": "Companies, parties, ...", "entity_label": "ORG",
+   "context": "the words joined by spaces", "start_position": [0],
+   "end_position": [1], "span_position": ["0;1"], "impossible": false}
+
+Positions are of words, from 0, the last one in the span; Chinese files have a
+space between any two characters. Numbers may be strings; `span_position` and
+`impossible` may be missing.
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import ClassVar
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from train.data import builder
+
+_IMPOSSIBLE = "impossible contradicts an item's spans: these count"
+_REPEATED = 'a span given twice counts once'
+_SPACES = 'white space other than one space between words'
+
+
+class Query(NamedTuple):
+  """A sentence and the entities of one type in it.
+
+  Attributes:
+    id: of the file's.
+    type: of the entities.
+    query: what the type is, in words.
+    tokens: words of the sentence; characters for Chinese.
+    spans: first word, and the word after the last, in order; may overlap.
+    notes: rules that changed something.
+  """
+
+  id: str
+  type: str
+  query: str
+  tokens: list[str]
+  spans: list[tuple[int, int]]
+  notes: list[str]
+
+
+def read_queries(path: builder.Path) -> Iterator[Query]:
+  """Reads the items of a UTF-8 JSON file, in order.
+
+  Words are what white space separates, as in the published reader. Without
+  `span_position`, starts and ends are paired in order, if the spans then do not
+  overlap: they could be paired otherwise.
+
+  Yields:
+    Queries, those without an entity among them.
+
+  Raises:
+    ValueError: `path:line:` of what is not JSON; or the first malformed item,
+      `path: item 12 ('3.ORG'):`, counted from 0.
+  """
+  seen = set()
+  for number, item in enumerate(_items(path)):
+    name = item.get('qas_id', '') if isinstance(item, dict) else ''
+    try:
+      query = _query(item)
+      if query.id in seen:
+        raise ValueError('expected another qas_id than that of an item before.')
+    except ValueError as error:
+      raise ValueError(f'{path}: item {number} ({name!r}): {error}') from None
+    seen.add(query.id)
+    yield query
+
+
+class MrcNer(builder.Files):
+  """MRC-NER files; there are no options."""
+
+  FEATURES: ClassVar = {
+    'id': tfds.features.Text(),
+    'type': tfds.features.Text(),
+    'query': tfds.features.Text(),
+    'context': tfds.features.Text(),
+    'starts': tfds.features.Sequence(tfds.features.Scalar(np.int64)),
+    'ends': tfds.features.Sequence(tfds.features.Scalar(np.int64)),
+    'notes': tfds.features.Sequence(tfds.features.Text()),
+  }
+
+  @staticmethod
+  def read(path: builder.Path) -> Iterator[Query]:
+    return read_queries(path)
+
+  @staticmethod
+  def encode(example: Query) -> Mapping[str, Any]:
+    return {
+      'id': example.id,
+      'type': example.type,
+      'query': example.query,
+      'context': ' '.join(example.tokens),
+      'starts': [start for start, _ in example.spans],
+      'ends': [end for _, end in example.spans],
+      'notes': example.notes,
+    }
+
+  @staticmethod
+  def decode(example: Mapping[str, Any]) -> Query:
+    starts, ends = map(int, example['starts']), map(int, example['ends'])
+    words = example['context'].decode().split()
+    return Query(
+      id=example['id'].decode(),
+      type=sys.intern(example['type'].decode()),
+      query=sys.intern(example['query'].decode()),
+      # A sentence comes back with each type: its words are kept once.
+      tokens=[sys.intern(word) for word in words],
+      spans=list(zip(starts, ends, strict=True)),
+      notes=[note.decode() for note in example['notes']],
+    )
+
+
+def _items(path) -> list:
+  text = '\n'.join(line for _, line in builder.read_lines(path))
+  try:
+    items = json.loads(text)
+  except json.JSONDecodeError as error:
+    raise ValueError(
+      f'{path}:{error.lineno}: expected JSON: {error}.'
+    ) from None
+  if not isinstance(items, list) or not items:
+    raise ValueError(f'{path}:1: expected a list of items, with one at least.')
+  return items
+
+
+def _query(item) -> Query:
+  if not isinstance(item, dict):
+    raise ValueError(f'expected an object, found {item!r}.')
+  context, notes = _text(item, 'context'), []
+  tokens = context.split()
+  if ' '.join(tokens) != context:
+    notes.append(_SPACES)
+  spans = _spans(item)
+  for start, last in spans:
+    if not 0 <= start <= last < len(tokens):
+      raise ValueError(
+        f'expected spans within words 0 to {len(tokens) - 1}, the first word '
+        f'not after the last, found {start} to {last}.'
+      )
+  unique = sorted({(start, last + 1) for start, last in spans})
+  if len(unique) < len(spans):
+    notes.append(_REPEATED)
+  if str(item.get('impossible', not spans)).lower() != str(not spans).lower():
+    notes.append(_IMPOSSIBLE)
+  return Query(
+    id=_text(item, 'qas_id'),
+    type=_text(item, 'entity_label'),
+    query=_text(item, 'query'),
+    tokens=tokens,
+    spans=unique,
+    notes=notes,
+  )
+
+
+def _text(item, key) -> str:
+  if key not in item:
+    raise ValueError(f'expected the key {key!r}, found {sorted(item)}.')
+  value = item[key]
+  if key == 'qas_id' and isinstance(value, int):
+    value = str(value)
+  if not isinstance(value, str) or not value.strip():
+    raise ValueError(f'expected a text as {key!r}, found {value!r}.')
+  return value
+
+
+def _spans(item) -> list[tuple[int, int]]:
+  """Pairs of first and last words, as they are given or can be paired."""
+  starts, ends = (
+    _numbers(item, 'start_position'),
+    _numbers(item, 'end_position'),
+  )
+  if item.get('span_position') is None:
+    return _pair(starts, ends)
+  spans = [_pair_of(text) for text in _list(item, 'span_position')]
+  for side, given, name in zip(
+    zip(*spans, strict=True) if spans else ((), ()),
+    (starts, ends),
+    ('start_position', 'end_position'),
+    strict=True,
+  ):
+    if set(side) != set(given):
+      raise ValueError(
+        f'expected {name} to be those of span_position, found {given} and '
+        f'{item["span_position"]}.'
+      )
+  return spans
+
+
+def _pair(starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
+  if len(starts) != len(ends):
+    raise ValueError(
+      f'expected as many start_position as end_position, found {len(starts)} '
+      f'and {len(ends)}.'
+    )
+  spans = list(zip(sorted(starts), sorted(ends), strict=True))
+  for (_, last), (start, _) in zip(spans, spans[1:], strict=False):
+    if start <= last:
+      raise ValueError(
+        f'expected span_position, as spans overlap: starts {starts} and ends '
+        f'{ends} can be paired in several ways.'
+      )
+  return spans
+
+
+def _pair_of(text) -> tuple[int, int]:
+  parts = text.split(';') if isinstance(text, str) else []
+  if len(parts) != 2:
+    raise ValueError(f"expected span_position as in '0;1', found {text!r}.")
+  return _number(parts[0], 'span_position'), _number(parts[1], 'span_position')
+
+
+def _numbers(item, key) -> list[int]:
+  return [_number(value, key) for value in _list(item, key)]
+
+
+def _list(item, key) -> list:
+  if key not in item:
+    raise ValueError(f'expected the key {key!r}, found {sorted(item)}.')
+  if not isinstance(item[key], list):
+    raise ValueError(f'expected a list as {key!r}, found {item[key]!r}.')
+  return item[key]
+
+
+def _number(value, key) -> int:
+  if isinstance(value, str) and value.strip().isdecimal():
+    return int(value)
+  if isinstance(value, bool) or not isinstance(value, int):
+    raise ValueError(f'expected numbers of words in {key!r}, found {value!r}.')
+  return value
+
+
+def read_wordings(path: builder.Path) -> dict[str, str]:
+  """Queries by type from a JSON object, for data with tags.
+
+  Raises:
+    FileNotFoundError: no such file.
+    ValueError: it does not hold a text for each type.
+  """
+  try:
+    queries = json.loads(pathlib.Path(path).read_text(encoding='utf-8-sig'))
+  except ValueError as error:
+    raise ValueError(f'{path}: expected JSON: {error}.') from None
+  if not isinstance(queries, dict) or not queries:
+    raise ValueError(f"{path}: expected an object, as in {{'ORG': 'bodies'}}.")
+  for type_, query in queries.items():
+    if not isinstance(query, str) or not query.strip():
+      raise ValueError(f'{path}: expected a query for {type_!r}: {query!r}.')
+  return queries

@@ -1,0 +1,273 @@
+"""Questions on paragraphs from files in SQuAD's JSON, v1.1 and v2.0.
+
+  {"data": [{"title": ..., "paragraphs": [{"context": ..., "qas": [
+    {"id": ..., "question": ..., "is_impossible": false,
+     "answers": [{"text": ..., "answer_start": ...}]}]}]}]}
+
+Other keys are not read: of v2.0, the `plausible_answers` of questions that have
+none. An article without title is called by its place in the file; a question
+without `answers`, as in a file to be answered, has none.
+
+Rules for what is not as it should be, each of which leaves a note:
+- An answer that is not at its offset is where its text is nearest to there.
+- So is one that is in the context but for case and white space; its text is
+  then the context's.
+- An answer that is nowhere in the context, or whose offset is below 0 (CMRC),
+  has no place (-1): it counts in scores, and is not learnt from.
+- Empty answers, answers of questions with `is_impossible`, and a span that an
+  answer has twice are left out.
+"""
+
+import json
+import re
+import reprlib
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import tensorflow_datasets as tfds
+
+from train.data import builder
+
+
+class Answer(NamedTuple):
+  """A span of a context: its text and its first character there, or -1."""
+
+  text: str
+  start: int
+
+
+class Question(NamedTuple):
+  """A question on a context.
+
+  Attributes:
+    id: unique in the file.
+    title: of the article.
+    question: its text.
+    context: the text that may hold the answer.
+    answers: the alternatives, any of which will do, each a list of the spans
+      that together are the answer; [] if there is none.
+    notes: the rules that changed something.
+  """
+
+  id: str
+  title: str
+  question: str
+  context: str
+  answers: list[list[Answer]]
+  notes: list[str]
+
+
+def read_questions(
+  path: builder.Path, *, answers: str = 'alternatives'
+) -> Iterator[Question]:
+  """Reads the questions of a UTF-8 file, in order.
+
+  Args:
+    path: the file.
+    answers: `'alternatives'`: any answer of a question will do (SQuAD).
+      `'spans'`: they are the answer together (QuoRef).
+
+  Yields:
+    Questions.
+
+  Raises:
+    ValueError: what is not JSON, beginning `path:line:`; the first thing that
+      is missing or of another type, or an id that was there before, as in
+      `path: data[3].paragraphs[0].qas[2]: expected ...`.
+  """
+  if answers not in ('alternatives', 'spans'):
+    raise ValueError(f"answers is 'alternatives' or 'spans', not {answers!r}.")
+  text = '\n'.join(line for _, line in builder.read_lines(path))
+  places = {}
+  try:
+    for place, question in _questions(json.loads(text), answers):
+      if question.id in places:
+        raise ValueError(
+          f'{place}: expected an id of its own, found {question.id!r} again, '
+          f'the id of {places[question.id]}.'
+        )
+      places[question.id] = place
+      yield question
+  except json.JSONDecodeError as error:
+    raise ValueError(
+      f'{path}:{error.lineno}: expected JSON: {error.msg}.'
+    ) from None
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from None
+
+
+class Squad(builder.Files):
+  """SQuAD files; the options are those of `read_questions`."""
+
+  FEATURES = {
+    'id': tfds.features.Text(),
+    'title': tfds.features.Text(),
+    'question': tfds.features.Text(),
+    'context': tfds.features.Text(),
+    'answers': tfds.features.Text(),  # JSON.
+    'notes': tfds.features.Sequence(tfds.features.Text()),
+  }
+  read = staticmethod(read_questions)
+
+  @staticmethod
+  def encode(example):
+    return example._asdict() | {'answers': json.dumps(example.answers)}
+
+  @staticmethod
+  def decode(example):
+    return Question(
+      id=example['id'].decode(),
+      title=example['title'].decode(),
+      question=example['question'].decode(),
+      # One copy for all the questions on it.
+      context=sys.intern(example['context'].decode()),
+      answers=[
+        [Answer(*span) for span in spans]
+        for spans in json.loads(example['answers'])
+      ],
+      notes=[note.decode() for note in example['notes']],
+    )
+
+
+def _questions(data, answers: str) -> Iterator[tuple[str, Question]]:
+  for article_place, article in _items(data, 'the file', 'data'):
+    title = _get(article, article_place, 'title', str, default=article_place)
+    for place, paragraph in _items(article, article_place, 'paragraphs'):
+      context = _get(paragraph, place, 'context', str)
+      if not context.strip():
+        raise ValueError(
+          f'{place}: expected a context, found only white space.'
+        )
+      for qa_place, qa in _items(paragraph, place, 'qas'):
+        yield qa_place, _question(qa, qa_place, title, context, answers)
+
+
+def _question(qa, place, title, context, answers) -> Question:
+  name = _get(qa, place, 'id', str)
+  if not name:
+    raise ValueError(f'{place}: expected an id, found an empty one.')
+  notes = []
+  spans = [
+    _answer(answer, answer_place, context, notes)
+    for answer_place, answer in _items(qa, place, 'answers', default=[])
+  ]
+  spans = [span for span in spans if span is not None]
+  impossible = _get(qa, place, 'is_impossible', bool, default=False)
+  if impossible and spans:
+    spans = []
+    notes.append('answers of an impossible question left out')
+  if 'is_impossible' in qa and not impossible and not spans:
+    notes.append('no answer, though not marked as impossible')
+  alternatives = [[span] for span in spans]
+  if answers == 'spans' and spans:
+    alternatives = [_parts(spans, notes)]
+  question = _get(qa, place, 'question', str)
+  if not question.strip():
+    notes.append('question of only white space')
+  return Question(name, title, question, context, alternatives, notes)
+
+
+def _answer(answer, place, context: str, notes: list[str]) -> Answer | None:
+  text = _get(answer, place, 'text', str)
+  start = _get(answer, place, 'answer_start', int)
+  if not text.strip():
+    notes.append('empty answer left out')
+    return None
+  if start < 0:
+    notes.append('answer without a place (its offset is below 0)')
+    return Answer(text, -1)
+  if context.startswith(text, start):
+    return Answer(text, start)
+  found = _nearest(text, context, start)
+  if found is not None:
+    notes.append('answer moved to the nearest place of its text')
+    return found
+  found = _nearest_but_for_case(text, context, start)
+  if found is not None:
+    notes.append('answer found but for case or white space')
+    return found
+  notes.append('answer not in the context')
+  return Answer(text, -1)
+
+
+def _nearest(text, context, start) -> Answer | None:
+  before = context.rfind(text, 0, start + len(text))
+  after = context.find(text, start)
+  places = [place for place in (before, after) if place >= 0]
+  if not places:
+    return None
+  return Answer(text, min(places, key=lambda place: abs(place - start)))
+
+
+def _nearest_but_for_case(text, context, start) -> Answer | None:
+  pattern = r'\s+'.join(re.escape(word) for word in text.split())
+  matches = list(re.finditer(pattern, context, re.IGNORECASE))
+  if not matches:
+    return None
+  match = min(matches, key=lambda match: abs(match.start() - start))
+  return Answer(match.group(), match.start())
+
+
+def _parts(spans: list[Answer], notes: list[str]) -> list[Answer]:
+  """The spans of one answer, each once."""
+  parts = list(dict.fromkeys(spans))
+  if len(parts) < len(spans):
+    notes.append('a span that an answer has twice left out')
+  placed = sorted(
+    (part.start, part.start + len(part.text))
+    for part in parts
+    if part.start >= 0
+  )
+  if any(
+    end > start
+    for (_, end), (start, _) in zip(placed[:-1], placed[1:], strict=True)
+  ):
+    notes.append('spans of one answer overlap')
+  return parts
+
+
+_KINDS = {
+  str: 'a text',
+  list: 'a list',
+  int: 'a whole number',
+  bool: 'true or false',
+}
+
+
+def _items(item, place: str, key: str, default=None) -> Iterator[tuple]:
+  """Places and elements of the list `item[key]`."""
+  prefix = '' if place == 'the file' else f'{place}.'
+  for i, value in enumerate(_get(item, place, key, list, default)):
+    yield f'{prefix}{key}[{i}]', value
+
+
+def _get(item, place: str, key: str, kind: type, default=None):
+  """`item[key]`, if it is of that kind; the default where there is none."""
+  if not isinstance(item, dict):
+    raise ValueError(
+      f'{place}: expected an object with {key!r}, found {reprlib.repr(item)}.'
+    )
+  if key not in item and default is not None:
+    return default
+  value = item.get(key)
+  # Not isinstance: true is an int.
+  if type(value) is not kind:
+    found = reprlib.repr(value) if key in item else 'none'
+    raise ValueError(
+      f'{place}: expected {_KINDS[kind]} {key!r}, found {found}.'
+    )
+  if kind is str and not _is_unicode(value):
+    raise ValueError(
+      f'{place}: expected Unicode in {key!r}, found half a character (a lone '
+      'surrogate).'
+    )
+  return value
+
+
+def _is_unicode(text: str) -> bool:
+  try:
+    text.encode()
+  except UnicodeEncodeError:
+    return False
+  return True

@@ -1,0 +1,526 @@
+"""Entities as answers to queries, one a type: BERT-MRC.
+
+The input is [CLS] query [SEP] sentence [SEP]. Each word of the sentence may be
+the first and may be the last of an entity, independently; a third head may say
+which first belongs to which last.
+
+References:
+  Li et al., `A Unified MRC Framework for Named Entity Recognition
+  <https://arxiv.org/abs/1910.11476>`_, 2020.
+"""
+
+import itertools
+import json
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tokenizers
+
+from dicejax import metrics
+from dicejax.models import BertConfig
+from dicejax.models import QuerySpanTagger
+from train.data import mrc_ner
+from train.data.conll import Sentence
+from train.data.mrc_ner import Query
+from train.data.tokenizer import padding_id
+from train.objective import make_loss
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+class Found(NamedTuple):
+  """What a query finds: probabilities above the lowest of `THRESHOLDS`.
+
+  Attributes:
+    type: of the entities.
+    start: of words to be the first of one.
+    end: of words to be the last of one.
+    match: of (first, last) to belong together; None without the match head.
+  """
+
+  type: str
+  start: dict[int, float]
+  end: dict[int, float]
+  match: dict[tuple[int, int], float] | None
+
+
+class _Frame(NamedTuple):
+  """A query with special tokens: what stands before and after a sentence.
+
+  Attributes:
+    before: int32 `[3, n]`, sub-words, segments and words, which are -1.
+    after: likewise.
+    segment: of the sentence.
+  """
+
+  before: np.ndarray
+  after: np.ndarray
+  segment: int
+
+
+class QuerySpans:
+  """The task for one tokenizer and one set of entity types.
+
+  Examples are `Query`, asked with their own wording, or `Sentence`, asked for
+  each of the labels with the wording of `query_spans.queries`.
+
+  A word stands at its first sub-word, both as the first and as the last of an
+  entity. All else (other sub-words, the query, padding) does not count. Nothing
+  is found at words that `max_length` cuts off: their entities are missed.
+  """
+
+  headline = 'micro', 'f1'
+  beside = 'micro, threshold 0.5'
+
+  def __init__(
+    self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
+  ):
+    self._settings = settings = config.query_spans
+    if settings.nested and not settings.match:
+      raise ValueError('query_spans.nested needs query_spans.match.')
+    self._queries = {}
+    if settings.queries:
+      self._queries = mrc_ner.read_wordings(settings.queries)
+      if missing := sorted(set(labels) - self._queries.keys()):
+        raise ValueError(
+          f'{settings.queries}: expected a query for {missing}, too.'
+        )
+    self.labels = tuple(labels)
+    self.fill = {
+      'tokens': padding_id(tokenizer),
+      'segments': 0,
+      'words': -1,
+      'starts': -1,
+      'ends': -1,
+    }
+    if settings.match:
+      self.fill |= {'pair_start': -1, 'pair_end': -1}
+    self._tokenizer = tokenizer
+    self._max_length = config.max_length
+
+  def model(self, encoder: BertConfig, dtype: str) -> QuerySpanTagger:
+    return QuerySpanTagger(encoder, self._settings.match, dtype)
+
+  def objective(self, loss):
+    """The weighted sum of the losses of the heads, each over the batch.
+
+    Of the pairs, those count whose first word is a start or whose last is an
+    end, true or predicted: others are never asked for. (The published code
+    draws others at random besides, half of all.)
+    """
+    if loss.activation != 'sigmoid':
+      raise ValueError(
+        "query_spans needs loss.activation='sigmoid', which the presets of "
+        f'get_loss(..., sigmoid=True) have, not {loss.activation!r}.'
+      )
+    loss, weights = make_loss(loss), self._settings
+
+    def objective(logits, batch):
+      starts, ends = batch['starts'], batch['ends']
+      total = weights.start_weight * loss(logits.start, starts, starts >= 0)
+      total += weights.end_weight * loss(logits.end, ends, ends >= 0)
+      if weights.match:
+        candidates = (starts >= 0)[:, :, None] & (ends >= 0)[:, None]
+        candidates &= ((starts > 0) | (logits.start > 0))[:, :, None] | (
+          (ends > 0) | (logits.end > 0)
+        )[:, None]
+        total += weights.match_weight * loss(
+          logits.match, _gold_pairs(batch), _upper(candidates)
+        )
+      return total
+
+    return objective
+
+  def answer(self, logits, batch) -> dict[str, jax.Array]:
+    """Probabilities; of pairs, the most likely `length` that may be spans.
+
+    Returns:
+      `start` and `end`, float `[batch, length]`. With the match head also
+      `pair`, int `[batch, length]`, row * length + column, and `match`, its
+      probability, 0 where there is no more pair.
+    """
+    start, end = jax.nn.sigmoid(logits.start), jax.nn.sigmoid(logits.end)
+    if logits.match is None:
+      return {'start': start, 'end': end}
+    lowest, word = THRESHOLDS[0], batch['words'] >= 0
+    first, last = word & (start > lowest), word & (end > lowest)
+    pairs = _upper(first[:, :, None] & last[:, None])
+    match = jnp.where(pairs, jax.nn.sigmoid(logits.match), 0.0)
+    score = match * start[:, :, None] * end[:, None]
+    flat = (len(score), -1)
+    _, pair = jax.lax.top_k(score.reshape(flat), score.shape[1])
+    match = jnp.take_along_axis(match.reshape(flat), pair, axis=1)
+    return {'start': start, 'end': end, 'pair': pair, 'match': match}
+
+  def features(
+    self, examples: Sequence[Query | Sentence]
+  ) -> list[dict[str, np.ndarray]]:
+    """Features of a row for each query of each example, in this order.
+
+    Returns:
+      int32 `[sub-words]` each: `tokens`, `segments`; `words`, the word that a
+      first sub-word begins, else -1; `starts` and `ends`, 1 or 0 at words, else
+      -1, also at the first word of an entity whose last one is cut off. For
+      the match head `pair_start` and `pair_end`, which end with -1s: where the
+      entities start and end.
+
+    Raises:
+      ValueError: a query that is too long; entities of one type that overlap,
+        unless they are `nested`; no queries for sentences.
+    """
+    self._tokenizer.no_truncation()  # Another task may share the tokenizer.
+    contexts, frames = self._contexts(examples), {}
+    features = []
+    for example in examples:
+      context = contexts[tuple(example.tokens)]
+      for type_, query, spans in self._rows(example):
+        if query not in frames:
+          frames[query] = self._frame(type_, query)
+        try:
+          if not self._settings.nested:
+            _check_flat(spans)
+          features.append(self._feature(frames[query], context, spans))
+        except ValueError as error:
+          raise ValueError(f'{_name(example)}, {type_}: {error}') from None
+    return features
+
+  def _rows(self, example) -> Iterator[tuple[str, str, list[tuple[int, int]]]]:
+    """Type, query and true spans of each row of an example."""
+    if isinstance(example, Query):
+      yield example.type, example.query, example.spans
+      return
+    if not self._queries:
+      raise ValueError(
+        'query_spans.queries: expected a file of queries for data with tags.'
+      )
+    gold = _gold(example)
+    for type_ in self.labels:
+      spans = [(s.start, s.end) for s in gold if s.type == type_]
+      yield type_, self._queries[type_], spans
+
+  def _contexts(self, examples) -> dict[tuple[str, ...], np.ndarray]:
+    """Sub-words, 0 and words of each sentence, however often it is asked."""
+    sentences = list({tuple(example.tokens): None for example in examples})
+    encodings = self._tokenizer.encode_batch(
+      sentences, is_pretokenized=True, add_special_tokens=False
+    )
+    return {
+      sentence: np.array(
+        [e.ids, [0] * len(e.ids), _first_sub_words(e.word_ids)], np.int32
+      )
+      for sentence, e in zip(sentences, encodings, strict=True)
+    }
+
+  def _frame(self, type_, query) -> _Frame:
+    encoding = self._tokenizer.encode(query, add_special_tokens=False)
+    n = len(encoding.ids)
+    if not n:
+      raise ValueError(f'The query of {type_!r} has no sub-word: {query!r}.')
+    # The sentence's place is where the tokenizer puts a second text.
+    pair = self._tokenizer.post_process(encoding, encoding)
+    if len(pair.ids) - n >= self._max_length:
+      raise ValueError(
+        f'The query of {type_!r} has {n} sub-words: within '
+        f'max_length={self._max_length} no sentence has room beside it.'
+      )
+    place = pair.sequence_ids.index(1)
+    rows = np.array([pair.ids, pair.type_ids, [-1] * len(pair.ids)], np.int32)
+    return _Frame(rows[:, :place], rows[:, place + n :], pair.type_ids[place])
+
+  def _feature(self, frame, context, spans) -> dict[str, np.ndarray]:
+    room = self._max_length - frame.before.shape[1] - frame.after.shape[1]
+    kept = context[:, :room].copy()
+    kept[1] = frame.segment
+    tokens, segments, words = np.concatenate(
+      [frame.before, kept, frame.after], axis=1
+    )
+    feature = {'tokens': tokens, 'segments': segments, 'words': words}
+    return feature | self._labels(words, _positions(words, spans))
+
+  def _labels(self, words, pairs) -> dict[str, np.ndarray]:
+    starts = np.where(words >= 0, 0, -1).astype(np.int32)
+    ends = starts.copy() if pairs else starts  # Most rows have no entity.
+    whole = [pair for pair in pairs if None not in pair]
+    # First what is cut: a word may be the start of another span, too.
+    for start, end in [pair for pair in pairs if None in pair] + whole:
+      if start is not None:
+        starts[start] = -1 if end is None else 1
+      if end is not None:
+        ends[end] = -1 if start is None else 1
+    labels = {'starts': starts, 'ends': ends}
+    if self._settings.match:
+      if len(whole) > len(words):
+        raise ValueError(
+          f'expected at most {len(words)} spans, as many as sub-words, found '
+          f'{len(whole)}.'
+        )
+      both = np.full((2, len(words)), -1, np.int32)
+      both[:, : len(whole)] = np.array(whole, np.int32).reshape(-1, 2).T
+      labels |= {'pair_start': both[0], 'pair_end': both[1]}
+    return labels
+
+  def describe(self, examples, features) -> list[str]:
+    rows = [(e, spans) for e in examples for *_, spans in self._rows(e)]
+    words = sum(len(example.tokens) for example, _ in rows)
+    unseen = words - sum(int((f['words'] >= 0).sum()) for f in features)
+    spans = sum(len(spans) for _, spans in rows)
+    name, least = ('pair_start', 0) if self._settings.match else ('starts', 1)
+    cut = spans - sum(int((f[name] >= least).sum()) for f in features)
+    unknown = [
+      span.type
+      for example in examples
+      if isinstance(example, Sentence)
+      for span in _gold(example)
+      if span.type not in self.labels
+    ]
+    said = {
+      f'{len(features)} inputs: each of {len(examples)} sentences with '
+      f'{len(self.labels)} queries.': len(features) > len(examples),
+      f'{unseen} of {words} words (of all inputs) have no sub-word, or none '
+      f'within max_length={self._max_length}: nothing is found there.': unseen,
+      f'{cut} of {spans} spans begin or end at such words: they count as '
+      'missed.': cut,
+      f'{len(unknown)} spans are of types that the training split lacks, '
+      f'{sorted(set(unknown))}: they count as missed.': unknown,
+    }
+    return [sentence for sentence, is_so in said.items() if is_so]
+
+  def decode(self, examples, features, answers) -> list[list[Found]]:
+    """What the queries of each example find, those that find nothing left out.
+
+    Which spans these are depends on a threshold: see `find_spans`.
+    """
+    predictions = [[] for _ in examples]
+    rows = (
+      (prediction, type_)
+      for example, prediction in zip(examples, predictions, strict=True)
+      for type_, *_ in self._rows(example)
+    )
+    for (prediction, type_), feature, answer in zip(
+      rows, features, answers, strict=True
+    ):
+      found = _found(type_, feature['words'], answer)
+      if found.start:
+        prediction.append(found)
+    return predictions
+
+  def tune(self, examples, predictions) -> dict[str, float]:
+    """The threshold of all probabilities with the best micro F1."""
+    f1 = {
+      threshold: self._score(examples, predictions, threshold)['micro']['f1']
+      for threshold in THRESHOLDS
+    }
+    best = max(THRESHOLDS, key=lambda t: (f1[t], -abs(t - 0.5)))
+    return {'threshold': best}
+
+  def score(self, examples, predictions, tuned):
+    """Scores of spans in words, summed over the queries.
+
+    Returns:
+      A row for each type that occurs, true or predicted, `micro` and `macro`;
+      with a tuned threshold also `micro, threshold 0.5`, as published.
+    """
+    published = self._score(examples, predictions, 0.5)
+    if 'threshold' not in tuned:
+      return published
+    scores = self._score(examples, predictions, tuned['threshold'])
+    scores['micro'] |= tuned
+    return {**scores, 'micro, threshold 0.5': published['micro']}
+
+  def _score(self, examples, predictions, threshold):
+    gold = _number_through(examples, map(_gold, examples))
+    found = _number_through(
+      examples, (self.spans(p, {'threshold': threshold}) for p in predictions)
+    )
+    types = sorted({span.type for span in gold | found})
+    return metrics.span_scores(metrics.span_counts(gold, found, types), types)
+
+  def spans(
+    self, prediction: Sequence[Found], tuned: Mapping[str, float]
+  ) -> list[metrics.Span]:
+    """The entities of an example, in words."""
+    threshold = tuned.get('threshold', 0.5)
+    return [
+      metrics.Span(found.type, start, end)
+      for found in prediction
+      for start, end in find_spans(
+        found, threshold, nested=self._settings.nested
+      )
+    ]
+
+  def write(self, path, examples, predictions, tuned) -> None:
+    """Writes a JSON object a line: words, true and predicted spans."""
+    with path.with_suffix('.jsonl').open('w', encoding='utf-8') as file:
+      for example, prediction in zip(examples, predictions, strict=True):
+        row = {
+          'tokens': example.tokens,
+          'gold': _gold(example),
+          'predicted': self.spans(prediction, tuned),
+        }
+        if isinstance(example, Query):
+          row = {'id': example.id, **row}
+        file.write(json.dumps(row, ensure_ascii=False) + '\n')
+
+
+def get_labels(config, examples: Sequence[Query | Sentence]) -> tuple[str, ...]:
+  """The types of entities that are asked for or tagged, in order."""
+  for example in examples:
+    if not isinstance(example, Query | Sentence):
+      raise ValueError(
+        'The task query_spans takes words with tags or MRC-NER files, not '
+        f'data.format={config.data.format!r}.'
+      )
+  own = any(isinstance(example, Query) for example in examples)
+  if own and config.query_spans.queries:
+    raise ValueError(
+      'query_spans.queries is for data with tags: MRC-NER files have their own.'
+    )
+  types = {span.type for example in examples for span in _gold(example)}
+  if not types:
+    raise ValueError('The training split has no entity: is the column right?')
+  types |= {e.type for e in examples if isinstance(e, Query)}
+  return tuple(sorted(types))
+
+
+def find_spans(
+  found: Found, threshold: float, *, nested: bool = False
+) -> list[tuple[int, int]]:
+  """Spans of the words that are above a threshold.
+
+  Without the match head as the published code has it: see `pair_nearest`. With
+  it, a start and an end after it, or at it, that match; of those that overlap,
+  unless `nested`, the one with the highest product of the three probabilities.
+
+  Returns:
+    First word, and the word after the last, in order.
+  """
+  starts = {word: p for word, p in found.start.items() if p > threshold}
+  ends = {word: p for word, p in found.end.items() if p > threshold}
+  if found.match is None:
+    return pair_nearest(starts, ends)
+  scores = {
+    (start, end + 1): p * starts[start] * ends[end]
+    for (start, end), p in found.match.items()
+    if p > threshold and start in starts and end in ends and start <= end
+  }
+  if nested:
+    return sorted(scores)
+  spans = []
+  for span in sorted(scores, key=lambda span: (-scores[span], span)):
+    if all(span[1] <= start or end <= span[0] for start, end in spans):
+      spans.append(span)
+  return sorted(spans)
+
+
+def pair_nearest(
+  starts: Collection[int], ends: Collection[int]
+) -> list[tuple[int, int]]:
+  """Pairs each start with its nearest end, which may be at the same word.
+
+  A start without an end after it is a span of one word, an end without a start
+  is nothing, a start within a span is none, and a start at the end of one cuts
+  it short: the published code, which writes and reads tags B, M, E, S, does so.
+
+  Returns:
+    First word, and the word after the last, in order.
+
+  Example:
+    >>> pair_nearest([2, 3, 7], [5])
+    [(2, 6), (7, 8)]
+    >>> pair_nearest([2, 5], [5])
+    [(2, 5), (5, 6)]
+  """
+  spans, after = [], 0
+  for start in sorted(starts):
+    if start >= after:
+      end = min((end for end in ends if end >= start), default=start)
+      after = end if end in starts and end > start else end + 1
+      spans.append((start, after))
+  return spans
+
+
+def _found(type_, words, answer) -> Found:
+  """A row's answer, in words."""
+
+  def likely(probabilities):
+    p = probabilities[: len(words)]
+    where = np.flatnonzero((words >= 0) & (p > THRESHOLDS[0]))
+    return dict(zip(words[where].tolist(), p[where].tolist(), strict=True))
+
+  match = None
+  if 'pair' in answer:
+    kept = answer['match'] > THRESHOLDS[0]
+    start, end = np.divmod(answer['pair'][kept], len(answer['start']))
+    pairs = zip(words[start].tolist(), words[end].tolist(), strict=True)
+    match = dict(zip(pairs, answer['match'][kept].tolist(), strict=True))
+  return Found(type_, likely(answer['start']), likely(answer['end']), match)
+
+
+def _first_sub_words(words: Sequence[int]) -> list[int]:
+  return [
+    -1 if word == before else word
+    for before, word in zip([None, *words], words, strict=False)
+  ]
+
+
+def _positions(words, spans) -> list[tuple[int | None, int | None]]:
+  """Where the first and the last words of spans are; None: cut off."""
+  if not spans:
+    return []
+  place = {word: i for i, word in enumerate(words.tolist()) if word >= 0}
+  return [(place.get(start), place.get(end - 1)) for start, end in spans]
+
+
+def _check_flat(spans) -> None:
+  for one, other in itertools.pairwise(sorted(spans)):
+    if other[0] < one[1]:
+      raise ValueError(
+        f'spans {one} and {other} overlap, which takes query_spans.nested and '
+        'query_spans.match.'
+      )
+
+
+def _name(example) -> str:
+  if isinstance(example, Query):
+    return f'item {example.id!r}'
+  return f'sentence at line {example.line}'
+
+
+def _gold(example) -> list[metrics.Span]:
+  if isinstance(example, Query):
+    return [metrics.Span(example.type, *span) for span in example.spans]
+  return metrics.entity_spans(example.tags, 'bio')
+
+
+def _number_through(examples, spans) -> set[metrics.Span]:
+  """Spans of a corpus, whose words are numbered on from example to example."""
+  lengths = itertools.accumulate((len(e.tokens) for e in examples), initial=0)
+  return {
+    metrics.Span(span.type, first + span.start, first + span.end)
+    for first, found in zip(lengths, spans, strict=False)
+    for span in found
+  }
+
+
+def _upper(pairs: jax.Array) -> jax.Array:
+  """Those of `[batch, row, column]` whose column is not before their row."""
+  return pairs & jnp.triu(jnp.ones(pairs.shape[1:], bool))[None]
+
+
+def _gold_pairs(batch) -> jax.Array:
+  """The pairs of a batch as bool `[batch, length, length]`."""
+  length = batch['tokens'].shape[1]
+
+  def scatter(start, end):
+    # -1 would be the last position: what is out of range is dropped.
+    start = jnp.where(start < 0, length, start)
+    pairs = jnp.zeros((length, length), bool)
+    return pairs.at[start, end].set(True, mode='drop')
+
+  return jax.vmap(scatter)(batch['pair_start'], batch['pair_end'])

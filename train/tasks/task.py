@@ -1,0 +1,78 @@
+"""What a task is to the program."""
+
+import pathlib
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import Protocol
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from dicejax.models import BertConfig
+
+Features = list[dict[str, np.ndarray]]
+Scores = dict[str, dict[str, float]]
+
+
+class Task(Protocol):
+  """What the program needs of a task, made for one tokenizer and label set.
+
+  Attributes:
+    labels: names of the classes; empty for a task without.
+    headline: row and column of the scores: the best checkpoint has the most.
+    beside: row that says the same at another threshold; '' where there is none.
+    fill: which of the features a batch has, and what they are padded with.
+  """
+
+  labels: tuple[str, ...]
+  headline: tuple[str, str]
+  beside: str
+  fill: Mapping[str, int]
+
+  def model(self, encoder: BertConfig, dtype: str) -> nn.Module:
+    """An encoder and the task's head, called as `Bert` is."""
+
+  def objective(self, loss: Any) -> Callable[[Any, dict], jax.Array]:
+    """`(outputs, batch) -> scalar` from the part `loss` of a config."""
+
+  def answer(self, outputs: Any, batch: dict) -> Any:
+    """What decoding needs of the outputs, arrays `[batch, ...]`."""
+
+  def features(self, examples: Sequence) -> Features:
+    """Inputs of the model, in order; an example may have several.
+
+    Returns:
+      By name, int32: 1-D arrays of the length of `tokens`, and 0-D ones. What
+      is not in `fill` is for decoding.
+    """
+
+  def describe(self, examples: Sequence, features: Features) -> list[str]:
+    """Sentences that say what of the examples the features lack."""
+
+  def decode(
+    self, examples: Sequence, features: Features, answers: Sequence
+  ) -> list:
+    """A prediction for each example, from an answer for each feature."""
+
+  def tune(self, examples: Sequence, predictions: Sequence) -> dict[str, float]:
+    """Thresholds that suit the examples best; none where there are none."""
+
+  def score(
+    self,
+    examples: Sequence,
+    predictions: Sequence,
+    tuned: Mapping[str, float],
+  ) -> Scores:
+    """Row → column → value; shares are in [0, 1]."""
+
+  def write(
+    self,
+    path: pathlib.Path,
+    examples: Sequence,
+    predictions: Sequence,
+    tuned: Mapping[str, float],
+  ) -> None:
+    """Writes the predictions of a split, to `path` with a suffix."""

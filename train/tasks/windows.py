@@ -1,0 +1,210 @@
+"""Windows of a context with a question, and where its answers lie in them."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+import tokenizers
+
+from train.data.squad import Answer
+from train.data.squad import Question
+from train.tasks.task import Features
+
+_CHUNK = 1000  # Questions that are encoded at a time, for the sake of memory.
+
+Feature = Mapping[str, np.ndarray]
+
+
+def make_windows(
+  tokenizer: tokenizers.Tokenizer,
+  questions: Sequence[Question],
+  *,
+  max_length: int,
+  max_question: int,
+  stride: int,
+  unanswerable: bool,
+) -> Features:
+  """Windows `[CLS] question [SEP] piece of context [SEP]`.
+
+  Args:
+    tokenizer: of BERT or RoBERTa; it truncates nothing afterwards.
+    questions: with or without answers.
+    max_length: sub-words of a window.
+    max_question: sub-words of a question; the rest is cut off.
+    stride: sub-words from the beginning of a piece to that of the next, which
+      overlap, or to its end, where it has fewer.
+    unanswerable: a question without an answer is learnt: as [CLS].
+
+  Returns:
+    For each window, int32 `[sub-words]`: `tokens`; `segments`; `allowed`, 1 on
+    [CLS] and the piece; `starts` and `ends`, 1 where an answer is that lies in
+    the window whole, else on [CLS]; all 0 if the question is not learnt. And
+    for decoding: `example`, the question; `first`, the first sub-word of the
+    piece; `offsets` `[sub-words of the piece, 2]`, their characters; `spans`
+    `[answers, 3]`, which of `learnt_spans`, first and last sub-word; `cut`, 1
+    where the question is.
+  """
+  tokenizer.no_truncation()  # Another task may share the tokenizer.
+  features = []
+  for start in range(0, len(questions), _CHUNK):
+    chunk = questions[start : start + _CHUNK]
+    contexts = _encode(tokenizer, dict.fromkeys(q.context for q in chunk))
+    offsets = {
+      context: np.array(encoding.offsets, np.int32).reshape(-1, 2)
+      for context, encoding in contexts.items()
+    }
+    asked = _encode(tokenizer, dict.fromkeys(q.question for q in chunk))
+    for i, question in enumerate(chunk, start=start):
+      short = _cut(tokenizer, question.question, asked, max_question)
+      ids = {
+        'example': np.int32(i),
+        'cut': np.int32(short is not asked[question.question]),
+      }
+      whole = tokenizer.post_process(short, contexts[question.context])
+      for window in _windows(
+        question,
+        whole,
+        offsets[question.context],
+        max_length=max_length,
+        stride=stride,
+        unanswerable=unanswerable,
+      ):
+        features.append(window | ids)
+  return features
+
+
+def learnt_spans(question: Question) -> list[Answer]:
+  """The answer that is learnt: the first alternative that has a place.
+
+  Returns:
+    Its spans that have one; [] if there is no such alternative.
+  """
+  for spans in question.answers:
+    placed = [span for span in spans if span.start >= 0]
+    if placed:
+      return placed
+  return []
+
+
+def read_span(context: str, feature: Feature, first: int, last: int) -> Answer:
+  """What is written from one sub-word of a window to another, inclusive."""
+  start = int(feature['offsets'][first - feature['first'], 0])
+  text = context[start : int(feature['offsets'][last - feature['first'], 1])]
+  start += len(text) - len(text.lstrip())
+  return Answer(text.strip(), start)
+
+
+def count_losses(
+  questions: Sequence[Question], features: Features, *, max_answer: int
+) -> dict[str, int]:
+  """What the windows of questions lack.
+
+  Returns:
+    Of answers that are learnt: `lost`, whole in no window; `long`, longer than
+    `max_answer` sub-words; `wide`, of which a window reads more, up to the
+    borders of sub-words. Of questions: `cut`; `no_place`, whose answers are not
+    in the context; `no_answer`.
+  """
+  found = [
+    {} for _ in questions
+  ]  # A window of each answer, where there is one.
+  for feature in features:
+    for span, first, last in feature['spans']:
+      found[feature['example']][span] = feature, first, last
+  answers = [learnt_spans(question) for question in questions]
+  lost = sum(map(len, answers)) - sum(map(len, found))
+  wide = long = 0
+  for question, spans, places in zip(questions, answers, found, strict=True):
+    for span, (feature, first, last) in places.items():
+      read = read_span(question.context, feature, first, last)
+      wide += read.text != spans[span].text.strip()
+      long += int(last - first >= max_answer)
+  return {
+    'cut': len({int(f['example']) for f in features if f['cut']}),
+    'lost': lost,
+    'long': long,
+    'wide': wide,
+    'no_place': sum(
+      bool(question.answers) and not spans
+      for question, spans in zip(questions, answers, strict=True)
+    ),
+    'no_answer': sum(not question.answers for question in questions),
+  }
+
+
+def _encode(tokenizer, texts) -> dict[str, tokenizers.Encoding]:
+  encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+  return dict(zip(texts, encodings, strict=True))
+
+
+def _cut(tokenizer, text, encodings, limit) -> tokenizers.Encoding:
+  """The encoding of a text, or of as much of its beginning as is allowed."""
+  encoding = encodings[text]
+  if len(encoding) <= limit:
+    return encoding
+  # Not `Encoding.truncate`, which keeps the rest for windows of its own. A
+  # beginning may have other sub-words, and more: then it is cut further.
+  for n in range(limit, 0, -1):
+    short = tokenizer.encode(
+      text[: encoding.offsets[n - 1][1]], add_special_tokens=False
+    )
+    if len(short) <= limit:
+      return short
+  return tokenizer.encode('', add_special_tokens=False)
+
+
+def _windows(
+  question, whole, offsets, *, max_length, stride, unanswerable
+) -> Iterator[dict[str, np.ndarray]]:
+  """Windows of a question with the whole of its context."""
+  # Not by the tokenizer's own truncation: in windows after the first, that
+  # gives the context the segment of the question.
+  tokens = np.array(whole.ids, np.int32)
+  segments = np.array(whole.type_ids, np.int32)
+  size, answer = len(offsets), learnt_spans(question)
+  spans = _sub_words(answer, offsets)
+  is_learnt = bool(answer) or (unanswerable and not question.answers)
+  first = whole.sequence_ids.index(1) if size else len(tokens)
+  room = max_length - (len(tokens) - size)
+  for begin in _begins(size, room, stride):
+    end = min(begin + room, size)
+    kept = np.ones(len(tokens), bool)
+    kept[first : first + begin] = kept[first + end : first + size] = False
+    inside = spans[(spans[:, 1] >= begin) & (spans[:, 2] < end)]
+    inside = inside + np.int32([0, first - begin, first - begin])
+    allowed, starts, ends = np.zeros((3, kept.sum()), np.int32)
+    allowed[0] = allowed[first : first + end - begin] = 1
+    if is_learnt:
+      starts[inside[:, 1] if len(inside) else 0] = 1
+      ends[inside[:, 2] if len(inside) else 0] = 1
+    yield {
+      'tokens': tokens[kept],
+      'segments': segments[kept],
+      'allowed': allowed,
+      'starts': starts,
+      'ends': ends,
+      'first': np.int32(first),
+      'offsets': offsets[begin:end],
+      'spans': inside,
+    }
+
+
+def _begins(size: int, room: int, stride: int) -> list[int]:
+  """Where windows with that room begin in a text of that size."""
+  step = min(stride, room)  # No sub-word is left out between them.
+  return [i * step for i in range(1 + max(0, -(-(size - room) // step)))]
+
+
+def _sub_words(spans: Sequence[Answer], offsets: np.ndarray) -> np.ndarray:
+  """Sub-words of spans, `[spans with any, 3]`: which span, first, last."""
+  rows = []
+  for i, span in enumerate(spans):
+    text = span.text.lstrip()
+    start = span.start + len(span.text) - len(text)
+    # Sub-words are in order, and so are their beginnings and ends.
+    first = np.searchsorted(offsets[:, 1], start, side='right')
+    last = np.searchsorted(offsets[:, 0], start + len(text.rstrip())) - 1
+    if first <= last:
+      rows.append((i, first, last))
+  return np.array(rows, np.int32).reshape(-1, 3)
