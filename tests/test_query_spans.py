@@ -21,11 +21,11 @@ from train.data.conll import Sentence
 from train.data.mrc_ner import Query
 from train.data.tokenizer import load_tokenizer
 from train.objective import make_loss
-from train.tasks.query_spans import Found
+from train.tasks.query_decoding import Found
+from train.tasks.query_decoding import find_spans
+from train.tasks.query_decoding import pair_nearest
 from train.tasks.query_spans import QuerySpans
-from train.tasks.query_spans import find_spans
 from train.tasks.query_spans import get_labels
-from train.tasks.query_spans import pair_nearest
 
 VOCABULARY = (
   '[PAD] [UNK] [CLS] [SEP] find places people ann lee ##son saw new york ##er .'
