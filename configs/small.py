@@ -15,7 +15,7 @@ import importlib
 from ml_collections import config_dict
 
 _MINILM = 'sentence-transformers/all-MiniLM-L6-v2'
-_SCRATCH = dict(pretrained='')
+_SCRATCH = dict(model=dict(pretrained=''), optimizer=dict(learning_rate=1e-3))
 # What differs from the file.
 CHANGES = {
   'ner/wnut17': {},
@@ -23,9 +23,9 @@ CHANGES = {
     data=dict(take=dict(train=1000, dev=300, test=600)), epochs=2
   ),
   'ner/msra': dict(
-    data=dict(take=dict(train=4000, dev=500, test=1000)), model=_SCRATCH
+    data=dict(take=dict(train=4000, dev=500, test=1000)), **_SCRATCH
   ),
-  'pos/ud_chinese': dict(model=_SCRATCH),
+  'pos/ud_chinese': _SCRATCH,
   'paraphrase/mrpc': dict(epochs=2),
   # One headless file: the part of the GLUE training split that was at hand.
   'paraphrase/qqp': dict(
@@ -39,9 +39,7 @@ CHANGES = {
   ),
   'text/sms_spam': dict(epochs=2),
   'text/sst2': dict(data=dict(take=dict(train=20_000)), epochs=1),
-  'text/tnews': dict(
-    data=dict(take=dict(train=8000, dev=2000)), model=_SCRATCH
-  ),
+  'text/tnews': dict(data=dict(take=dict(train=8000, dev=2000)), **_SCRATCH),
   # Split by article: the training file was not at hand.
   'mrc/squad1': dict(
     data=dict(

@@ -1,7 +1,8 @@
-"""Tversky losses of a softmax with class ids, their gradient by hand.
+"""Tversky losses of elements with class ids, their derivatives by hand.
 
-What `_counts.py` does for anything, in fewer passes over the logits: of an
-element one class has true positives, and all others one false positive.
+What `_counts.py` does for any labels, in fewer passes over the logits: of an
+element one class has true positives, and all others one false positive. Masks,
+sets, devices and the ratio of a set are there; here are elements.
 """
 
 import functools
@@ -13,36 +14,63 @@ import jax.numpy as jnp
 from dicejax.losses._inputs import is_class
 from dicejax.losses._softmax import split_top
 from dicejax.tversky import Counts
-from dicejax.tversky import tversky_distance
 
 
-class Prices(NamedTuple):
-  """Of a false positive and a false negative, and what smooths the ratio."""
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def element_counts(square, logits, labels, alpha, recoil):
+  """What each element adds to the soft counts of each class.
 
-  alpha: jax.typing.ArrayLike
-  beta: jax.typing.ArrayLike
-  smooth: jax.typing.ArrayLike
+  Args:
+    square: bool, whether misses count squared, for a half each.
+    logits: float `[..., classes]`, two classes or more.
+    labels: int `[...]`.
+    alpha: exponent of the decay of easy examples; None for no decay.
+    recoil: alpha, or None to take the decay for a constant.
+
+  Returns:
+    Counts `[..., classes]`. Only the logits have a gradient.
+  """
+  q, not_q, wrong = _scores(split_top(logits), labels, alpha)
+  true = is_class(labels, logits)
+  tp = jnp.where(true, q, 0)
+  if square:
+    miss = jnp.where(true, jnp.square(not_q), jnp.square(wrong)) / 2
+    return Counts(tp, miss, miss)
+  return Counts(tp, wrong, jnp.where(true, not_q, 0))
 
 
-class Sets(NamedTuple):
-  """Which elements form a set: axes of the logits, and mapped axes."""
-
-  axis: tuple[int, ...]
-  axis_name: str | tuple[str, ...] | None
+@element_counts.defjvp
+def _element_counts_jvp(square, primals, tangents):
+  logits, labels, alpha, recoil = primals
+  s = split_top(logits)
+  q, not_q, wrong = _scores(s, labels, alpha)
+  true = is_class(labels, logits)
+  change, change_top = _change_of_log_q(s, recoil, tangents[0])
+  change = jnp.where(s.top, change_top, change)
+  dtp = jnp.where(true, q * change, 0)
+  if square:
+    dmiss = jnp.where(true, -not_q * q, jnp.square(wrong)) * change
+    dcounts = Counts(dtp, dmiss, dmiss)
+  else:
+    dcounts = Counts(dtp, wrong * change, -dtp)
+  return element_counts(square, *primals), dcounts
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def element_loss(square, prices, logits, labels, shares, alpha, recoil):
-  r"""Sum over classes of the Tversky distances of each element.
+  """Sum over classes of the Tversky distances of each element.
+
+  A ratio for each element and class would be many passes, were it taken of
+  `element_counts`: that takes up to four times as long.
 
   Args:
-    square: bool, whether misses count squared.
-    prices: Prices.
+    square: see `element_counts`, as for the other arguments.
+    prices: Prices, see `_counts.py`.
     logits: float `[..., classes]`, two classes or more.
     labels: int `[...]`.
     shares: `[classes]` or `[]`, of a class in the sum.
-    alpha: exponent of the decay of easy examples; None for no decay.
-    recoil: alpha, or None to take the decay for a constant.
+    alpha: exponent of the decay, or None.
+    recoil: alpha or None.
 
   Returns:
     `[...]`. Only the logits have a gradient.
@@ -53,7 +81,7 @@ def element_loss(square, prices, logits, labels, shares, alpha, recoil):
   wrong, _ = _of_wrong(q, square, prices)
   wrong *= jnp.broadcast_to(shares, logits.shape)
   wrong = jnp.sum(jnp.where(s.top, 0, wrong), axis=-1)
-  own, _, top, _ = _of_rows(s, labels, square, prices, shares, alpha, recoil)
+  own, _, top, _ = _of_rows(s, labels, square, prices, shares, alpha)
   return wrong + (own + top)[..., 0]
 
 
@@ -62,97 +90,44 @@ def _element_loss_jvp(square, primals, tangents):
   prices, logits, labels, shares, alpha, recoil = primals
   s = split_top(logits)
   true = is_class(labels, logits)
-  p = s.share * s.scale
-  q = jnp.where(true, 0, _decayed(p, alpha))
+  q = jnp.where(true, 0, _decayed(s.share * s.scale, alpha))
   _, e = _of_wrong(q, square, prices)
   e *= jnp.broadcast_to(shares, logits.shape)
-  if recoil is not None:
-    e *= 1 - recoil * p / (1 - p)
-  _, e_own, _, e_top = _of_rows(
-    s, labels, square, prices, shares, alpha, recoil
-  )
+  _, e_own, _, e_top = _of_rows(s, labels, square, prices, shares, alpha)
   e = jnp.where(s.top, 0, jnp.where(true, e_own, e))
-  gradient = _gradient(s, e, e_top)
-  loss = element_loss(square, *primals)
-  return loss, jnp.sum(gradient * tangents[1], axis=-1)
+  change = functools.partial(_change_of_log_q, s, recoil)
+  # The gradient itself: e times the change would be one array more.
+  (gradient,) = jax.linear_transpose(change, logits)((e, e_top))
+  dloss = jnp.sum(gradient * tangents[1], axis=-1)
+  return element_loss(square, *primals), dloss
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def sets_loss(
-  square, sets, prices, logits, labels, where, shares, alpha, recoil
-):
-  """Sum over classes of the Tversky distances of sets.
+def _change_of_log_q(s, recoil, dz):
+  """Tangent of log q: of each class but the largest, and of that.
 
-  Args:
-    square: as of `element_loss`, as for the other arguments.
-    sets: Sets.
-    prices: Prices.
-    logits: float `[..., classes]`, two classes or more.
-    labels: int `[...]`.
-    where: bool `[...]` or None.
-    shares: `[classes]` or `[]`.
-    alpha: exponent of the decay, or None.
-    recoil: alpha or None.
-
-  Returns:
-    `[...]` without the axes of a set. Only the logits have a gradient.
-  """
-  counts = _counts(square, sets, logits, labels, where, alpha)
-  return _of_counts(counts, prices, shares)
-
-
-@sets_loss.defjvp
-def _sets_loss_jvp(square, sets, primals, tangents):
-  prices, logits, labels, where, shares, alpha, recoil = primals
-  counts = _counts(square, sets, logits, labels, where, alpha)
-  slope = jax.grad(lambda c: jnp.sum(_of_counts(c, prices, shares)))(counts)
-  tp, fp, fn = (
-    jnp.broadcast_to(jnp.expand_dims(x, sets.axis), logits.shape)
-    for x in (slope.tp, slope.fp, slope.fn)
-  )
-  s = split_top(logits)
-  q, not_q, wrong = _scores(s, labels, alpha)
-  if square:
-    miss = fp + fn
-    e_own, e = (tp - miss * not_q) * q, miss * jnp.square(wrong)
-  else:
-    e_own, e = (tp - fn) * q, fp * wrong
-  e = jnp.where(is_class(labels, logits), e_own, e)
-  if where is not None:
-    e = jnp.where(where[..., None], e, 0)
-  e_top = jnp.sum(jnp.where(s.top, e, 0), axis=-1, keepdims=True)
-  not_top = s.rest * s.scale
-  if recoil is None:
-    e_top *= not_top
-  else:
-    p = s.share * s.scale
-    e *= 1 - recoil * p / (1 - p)
-    e_top *= not_top - recoil * s.p_top
-  gradient = _gradient(s, jnp.where(s.top, 0, e), e_top)
-  tangent = jnp.sum(gradient * tangents[1], axis=(*sets.axis, logits.ndim - 1))
-  if sets.axis_name is not None:
-    tangent = jax.lax.psum(tangent, sets.axis_name)
-  return sets_loss(square, sets, *primals), tangent
-
-
-def _gradient(s, e, e_top):
-  """By the logits, from derivatives of the loss.
-
-  Of a class with log odds u and the derivative e of the loss by log q,
-    d log q = (1 - p - recoil p) du, where
+  Of a class with log odds u it is (1 - p - recoil p) du, where
     du = (dz - sum_j p_j dz_j) / (1 - p), but of the largest class
     du = dz - sum_{j != top} share_j dz_j / rest.
 
   Args:
     s: Split.
-    e: `[..., classes]`, e (1 - p - recoil p) / (1 - p), 0 at the top.
-    e_top: `[..., 1]`, e (1 - p - recoil p) of the largest.
+    recoil: alpha, or None for a decay that is a constant.
+    dz: `[..., classes]`, of the logits.
+
+  Returns:
+    `[..., classes]`, of no meaning at the top, and `[..., 1]`.
   """
-  total = jnp.sum(e, axis=-1, keepdims=True)
-  return jnp.where(
-    s.top,
-    e_top - s.p_top * total,
-    e - s.share * (s.scale * total + e_top / s.rest),
+  of_top = jnp.sum(jnp.where(s.top, dz, 0), axis=-1, keepdims=True)
+  of_rest = jnp.sum(s.share * dz, axis=-1, keepdims=True)
+  du = dz - (s.p_top * of_top + s.scale * of_rest)  # Times 1 - p.
+  du_top = of_top - of_rest / s.rest
+  not_top = s.rest * s.scale
+  if recoil is None:
+    return du, not_top * du_top
+  p = s.share * s.scale
+  return (
+    (1 - recoil * p / (1 - p)) * du,
+    (not_top - recoil * s.p_top) * du_top,
   )
 
 
@@ -161,24 +136,11 @@ def _decayed(p, alpha):
   return p if alpha is None else p * jnp.exp(alpha * jnp.log(1 - p))
 
 
-def _of_wrong(q, square, prices):
-  """Distance and derivative by log q of classes that are not the label's."""
-  fp = prices.alpha * (jnp.square(q) if square else q)
-  total = fp + prices.smooth
-  total = jnp.where(total > jnp.finfo(total.dtype).tiny, total, 1)
-  # A division of its own: XLA would keep one that two passes share.
-  inverse = 1 / total
-  slope = (2 if square else 1) * (fp * inverse) * (prices.smooth * inverse)
-  return fp / total, slope
-
-
 class _Own(NamedTuple):
   """Of the label's class, `[..., 1]`; q and not_q are 0 if it is no class."""
 
   label: jax.Array
-  known: jax.Array
   right: jax.Array  # It is the largest.
-  small: jax.Array  # p, unless it is the largest.
   q: jax.Array
   not_q: jax.Array
   q_top: jax.Array  # Of the largest.
@@ -202,7 +164,7 @@ def _of_label(s, labels, alpha):
     q, not_q = decay * p, lost + decay * not_p
     q_top = s.p_top * jnp.exp(alpha * log_not_top)
   q, not_q = jnp.where(known, q, 0), jnp.where(known, not_q, 0)
-  return _Own(label, known, right, small, q, not_q, q_top)
+  return _Own(label, right, q, not_q, q_top)
 
 
 def _scores(s, labels, alpha):
@@ -212,40 +174,23 @@ def _scores(s, labels, alpha):
   return own.q, own.not_q, jnp.where(is_class(labels, s.share), 0, q)
 
 
-def _counts(square, sets, logits, labels, where, alpha):
-  q, not_q, wrong = _scores(split_top(logits), labels, alpha)
-  if square:
-    not_q, wrong = jnp.square(not_q), jnp.square(wrong)
-  if where is not None:
-    real = where[..., None]
-    q, not_q, wrong = (jnp.where(real, x, 0) for x in (q, not_q, wrong))
-  true = is_class(labels, logits)
-  tp, fn, fp = (
-    jnp.sum(x, sets.axis)
-    for x in (jnp.where(true, q, 0), jnp.where(true, not_q, 0), wrong)
-  )
-  if square:  # Half of each miss.
-    fp = fn = (fp + fn) / 2
-  counts = Counts(tp, fp, fn)
-  if sets.axis_name is not None:
-    counts = jax.lax.psum(counts, sets.axis_name)
-  return counts
+def _of_wrong(q, square, prices):
+  """Distance and derivative by log q of classes that are not the label's."""
+  fp = prices.alpha * (jnp.square(q) if square else q)
+  total = fp + prices.smooth
+  total = jnp.where(total > jnp.finfo(total.dtype).tiny, total, 1)
+  # A division of its own: XLA would keep one that two passes share.
+  inverse = 1 / total
+  slope = (2 if square else 1) * (fp * inverse) * (prices.smooth * inverse)
+  return fp / total, slope
 
 
-def _of_counts(counts, prices, shares):
-  distance = tversky_distance(
-    counts, prices.alpha, prices.beta, smooth=prices.smooth
-  )
-  return jnp.sum(distance * jnp.broadcast_to(shares, distance.shape), axis=-1)
-
-
-def _of_rows(s, labels, square, prices, shares, alpha, recoil):
+def _of_rows(s, labels, square, prices, shares, alpha):
   """Of the label, and of the largest class where that is another.
 
   Returns:
-    Distance and derivative (see `_gradient`) of the label; the distance of the
-    largest class if it is not the label, its derivative in any case; all
-    `[..., 1]`.
+    Distance and derivative by log q of the label; the distance of the largest
+    class if it is not the label, its derivative in any case; all `[..., 1]`.
   """
   own = _of_label(s, labels, alpha)
   q, not_q = own.q, own.not_q
@@ -261,14 +206,8 @@ def _of_rows(s, labels, square, prices, shares, alpha, recoil):
 
   top, e_top = _of_wrong(own.q_top, square, prices)
   share = _at(shares, s.index)
-  e_top = jnp.where(own.right, e, share * e_top)
-  not_top = s.rest * s.scale
-  if recoil is None:
-    e_top *= not_top
-  else:
-    e *= 1 - recoil * own.small / (1 - own.small)
-    e_top *= not_top - recoil * s.p_top
-  return loss, e, jnp.where(own.right, 0, share * top), e_top
+  top = jnp.where(own.right, 0, share * top)
+  return loss, e, top, jnp.where(own.right, e, share * e_top)
 
 
 def _at(shares, index):

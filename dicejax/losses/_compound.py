@@ -6,16 +6,17 @@ A plain sum of two losses needs no function of its own:
 
 import functools
 import numbers
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from dicejax.losses._class_ids import Prices
+from dicejax.losses._counts import Prices
 from dicejax.losses._counts import example_axes
 from dicejax.losses._counts import set_loss
+from dicejax.losses._counts import set_mean
 from dicejax.losses._inputs import check_inputs
 from dicejax.losses._inputs import check_not_negative
-from dicejax.losses._pointwise import cross_entropy
 from dicejax.losses._pointwise import focal
 
 
@@ -202,18 +203,20 @@ def unified_focal(
     Yeung et al., `Unified Focal loss <https://arxiv.org/abs/2102.04525>`_,
     2021.
   """
+  check_not_negative(smooth=smooth)
+  _check_shares(weight=weight, delta=delta, gamma=gamma)
   return _unified_focal(
-    False,
     logits,
     labels,
-    weight,
-    delta,
-    gamma,
-    smooth,
-    axis,
-    where,
-    axis_name,
-    activation,
+    background=_Focus(1 - gamma, gamma),
+    foreground=_Focus(1 - gamma, gamma),
+    weight=weight,
+    delta=delta,
+    smooth=smooth,
+    axis=axis,
+    where=where,
+    axis_name=axis_name,
+    activation=activation,
   )
 
 
@@ -264,87 +267,91 @@ def asymmetric_unified_focal(
     Yeung et al., `Unified Focal loss <https://arxiv.org/abs/2102.04525>`_,
     2021.
   """
+  check_not_negative(smooth=smooth)
+  _check_shares(weight=weight, delta=delta, gamma=gamma)
   return _unified_focal(
-    True,
     logits,
     labels,
-    weight,
-    delta,
-    gamma,
-    smooth,
-    axis,
-    where,
-    axis_name,
-    activation,
+    background=_Focus(1, gamma),
+    foreground=_Focus(1 - gamma, 0),
+    weight=weight,
+    delta=delta,
+    smooth=smooth,
+    axis=axis,
+    where=where,
+    axis_name=axis_name,
+    activation=activation,
   )
 
 
+class _Focus(NamedTuple):
+  """What weighs a class down where it is easy."""
+
+  exponent: jax.typing.ArrayLike  # Of 1 - T.
+  gamma: jax.typing.ArrayLike  # Of 1 - p, in its cross entropy.
+
+
+def _check_shares(**values):
+  check_not_negative(**values)
+  for name, value in values.items():
+    if isinstance(value, numbers.Real) and value > 1:
+      raise ValueError(f'{name} is at most 1, not {value}.')
+
+
 def _unified_focal(
-  asymmetric,
   logits,
   labels,
+  *,
+  background,
+  foreground,
   weight,
   delta,
-  gamma,
   smooth,
   axis,
   where,
   axis_name,
   activation,
 ):
-  check_not_negative(weight=weight, delta=delta, gamma=gamma, smooth=smooth)
-  for name, value in [('weight', weight), ('delta', delta), ('gamma', gamma)]:
-    if isinstance(value, numbers.Real) and value > 1:
-      raise ValueError(f'{name} is at most 1, not {value}.')
   x = check_inputs(logits, labels, where, activation)
   axis = example_axes(axis, x.logits.ndim, x.softmax)
-  logits, labels = x.logits, x.labels
-  if not x.softmax:  # The same as a softmax over its two sides.
-    logits = jnp.stack([jnp.zeros_like(logits), logits], axis=-1)
-    labels = jnp.stack([1 - labels, labels], axis=-1)
-  background = jnp.arange(logits.shape[-1]) == 0
-  kwargs = dict(where=x.where, activation='softmax')
-  if x.class_ids:
-    kwargs['activation'] = None
-
-  exponent = 1 - gamma
-  if asymmetric:
-    exponent = jnp.where(background, 1, exponent)
+  logits, labels = _classes(x)
+  first = jnp.arange(logits.shape[-1]) == 0
+  activation = None if x.class_ids else 'softmax'
   overlap = set_loss(
     Prices(1 - delta, delta, smooth),
     logits,
     labels,
-    transform=functools.partial(_power, exponent),
+    transform=functools.partial(
+      _power, jnp.where(first, background.exponent, foreground.exponent)
+    ),
     axis=axis,
+    where=x.where,
     class_weights=None,
     axis_name=axis_name,
-    **kwargs,
+    activation=activation,
   )
-  weights = jnp.where(background, 1 - delta, delta)
-  if asymmetric:
-    entropy = focal(
-      logits,
-      labels,
-      gamma=gamma,
-      class_weights=jnp.where(background, weights, 0),
-      **kwargs,
-    ) + cross_entropy(
-      logits,
-      labels,
-      class_weights=jnp.where(background, 0, weights),
-      **kwargs,
-    )
-  else:
-    entropy = focal(
-      logits, labels, gamma=gamma, class_weights=weights, **kwargs
-    )
-  real = jnp.ones(entropy.shape, bool) if x.where is None else x.where
-  total = jnp.sum(entropy, axis), jnp.sum(real, axis)
-  if axis_name is not None:
-    total = jax.lax.psum(total, axis_name)
-  mean = total[0] / jnp.maximum(total[1], 1)
-  loss = weight * overlap + (1 - weight) * mean
-  return loss.astype(mean.dtype)
+  # Of the true class: of the labels, or of each class that has a share.
+  first_true = (
+    labels == 0 if x.class_ids else jnp.broadcast_to(first, logits.shape)
+  )
+  entropy = focal(
+    logits,
+    labels,
+    gamma=jnp.where(first_true, background.gamma, foreground.gamma),
+    class_weights=jnp.where(first, 1 - delta, delta),
+    where=x.where,
+    activation=activation,
+  )
+  mean = set_mean(entropy, x.where, axis, axis_name)
+  return (weight * overlap + (1 - weight) * mean).astype(mean.dtype)
+
+
+def _classes(x):
+  """Logits and labels of a softmax: sigmoids are one over their two sides."""
+  if x.softmax:
+    return x.logits, x.labels
+  logits = jnp.stack([jnp.zeros_like(x.logits), x.logits], axis=-1)
+  return logits, jnp.stack([1 - x.labels, x.labels], axis=-1)
 
 
 def _power(exponent, distance):

@@ -1,16 +1,20 @@
-"""Soft counts of sets: the only place that knows axes, masks and devices."""
+"""Soft counts of sets: what the overlap losses know of masks, axes, devices.
+
+Here elements are masked and summed, over mapped devices too, and the ratio is
+taken. What a single element adds comes from `_class_ids.py` where labels are
+class ids, and else from the functions below.
+"""
 
 import numbers
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dicejax.losses._class_ids import Prices
-from dicejax.losses._class_ids import Sets
+from dicejax.losses._class_ids import element_counts
 from dicejax.losses._class_ids import element_loss
-from dicejax.losses._class_ids import sets_loss
 from dicejax.losses._inputs import check_class_weights
 from dicejax.losses._inputs import check_inputs
 from dicejax.losses._inputs import check_not_negative
@@ -19,6 +23,15 @@ from dicejax.losses._softmax import one_vs_rest
 from dicejax.losses._softmax import split_top
 from dicejax.tversky import Counts
 from dicejax.tversky import tversky_distance
+
+
+class Prices(NamedTuple):
+  """Of a false positive and a false negative, and what smooths the ratio."""
+
+  alpha: jax.typing.ArrayLike
+  beta: jax.typing.ArrayLike
+  smooth: jax.typing.ArrayLike
+
 
 # What an element adds to the counts of a class, from q, 1 - q and y; y is bool
 # for class ids, else a number.
@@ -118,9 +131,8 @@ def soft_counts(
   """
   x = check_inputs(logits, labels, where, activation)
   axis = example_axes(axis, x.logits.ndim, x.softmax)
-  return _count(
-    x, squares if square else products, alpha, decay_gradient, axis, axis_name
-  )
+  decay = _decay(x, alpha, decay_gradient)
+  return _count(x, squares if square else products, decay, axis, axis_name)
 
 
 def set_loss(
@@ -159,26 +171,22 @@ def set_loss(
   """
   x = check_inputs(logits, labels, where, activation)
   axis = example_axes(axis, x.logits.ndim, x.softmax)
-  shares = _class_shares(x, class_weights)
+  shares = None
+  if x.softmax:
+    shares = _class_shares(x.logits, class_weights)
+  elif class_weights is not None:
+    raise ValueError('class_weights weighs the classes of a softmax.')
   # Constants, in the type of the logits.
   prices = Prices(
     *(jax.lax.stop_gradient(jnp.asarray(p, x.logits.dtype)) for p in prices)
   )
-  if (
-    x.class_ids
-    and x.logits.shape[-1] > 1
-    and overlap in (products, squares)
-    and transform is None
-  ):
-    square, decay = overlap is squares, _decay(x, alpha, decay_gradient)
-    if axis == () and axis_name is None:
-      loss = element_loss(square, prices, x.logits, x.labels, shares, *decay)
-      return loss if x.where is None else jnp.where(x.where, loss, 0)
-    sets = Sets(axis, axis_name)
-    return sets_loss(
-      square, sets, prices, x.logits, x.labels, x.where, shares, *decay
-    )
-  counts = _count(x, overlap, alpha, decay_gradient, axis, axis_name)
+  decay = _decay(x, alpha, decay_gradient)
+  single = axis == () and axis_name is None
+  if single and transform is None and _by_hand(x, overlap):
+    square = overlap is squares
+    loss = element_loss(square, prices, x.logits, x.labels, shares, *decay)
+    return loss if x.where is None else jnp.where(x.where, loss, 0)
+  counts = _count(x, overlap, decay, axis, axis_name)
   loss = tversky_distance(
     counts, prices.alpha, prices.beta, smooth=prices.smooth
   )
@@ -189,15 +197,42 @@ def set_loss(
   return jnp.sum(loss * jnp.broadcast_to(shares, loss.shape), axis=-1)
 
 
-def _count(x, overlap, alpha, decay_gradient, axis, axis_name):
-  q, not_q = _scores(x, *_decay(x, alpha, decay_gradient))
-  true = is_class(x.labels, x.logits) if x.class_ids else x.labels
-  parts = overlap(q, not_q, true)
+def set_mean(
+  values: jax.Array,
+  where: jax.Array | None,
+  axis: tuple[int, ...],
+  axis_name: str | tuple[str, ...] | None,
+) -> jax.Array:
+  """Mean over the elements of each set, 0 of none; values `[examples...]`."""
+  real = jnp.ones(values.shape, bool) if where is None else where
+  total = jnp.sum(values, axis), jnp.sum(real, axis)
+  if axis_name is not None:
+    total = jax.lax.psum(total, axis_name)
+  return total[0] / jnp.maximum(total[1], 1)
+
+
+def _count(x, overlap, decay, axis, axis_name):
+  parts = _of_elements(x, overlap, decay)
   if x.where is not None:
     real = x.where[..., None] if x.softmax else x.where
-    parts = (jnp.where(real, part, 0) for part in parts)
-  counts = Counts(*(jnp.sum(part, axis) for part in parts))
+    parts = jax.tree.map(lambda part: jnp.where(real, part, 0), parts)
+  counts = jax.tree.map(lambda part: jnp.sum(part, axis), parts)
   return counts if axis_name is None else jax.lax.psum(counts, axis_name)
+
+
+def _of_elements(x, overlap, decay):
+  """What each element adds to the counts of each class."""
+  if _by_hand(x, overlap):
+    return element_counts(overlap is squares, x.logits, x.labels, *decay)
+  q, not_q = _scores(x, *decay)
+  y = is_class(x.labels, x.logits) if x.class_ids else x.labels
+  return Counts(*overlap(q, not_q, y))
+
+
+def _by_hand(x, overlap):
+  """Whether `_class_ids.py` has it."""
+  several = x.class_ids and x.logits.shape[-1] > 1
+  return several and overlap in (products, squares)
 
 
 def _decay(x, alpha, decay_gradient):
@@ -250,15 +285,11 @@ def _one_minus_exp_jvp(primals, tangents):
   return _one_minus_exp(x), -jnp.exp(x) * dx
 
 
-def _class_shares(x, class_weights):
+def _class_shares(logits, class_weights):
   """Of each class in the mean over classes: `[classes]`, or one for all."""
   if class_weights is None:
-    return jnp.asarray(
-      1 / x.logits.shape[-1] if x.softmax else 1, x.logits.dtype
-    )
-  if not x.softmax:
-    raise ValueError('class_weights weighs the classes of a softmax.')
-  weights = check_class_weights(class_weights, x.logits)
+    return jnp.asarray(1 / logits.shape[-1], logits.dtype)
+  weights = check_class_weights(class_weights, logits)
   total = jnp.sum(weights)
   return weights / jnp.where(total > 0, total, 1)
 

@@ -12,7 +12,7 @@ import numbers
 import jax
 import jax.numpy as jnp
 
-from dicejax.losses._class_ids import Prices
+from dicejax.losses._counts import Prices
 from dicejax.losses._counts import minima
 from dicejax.losses._counts import powers
 from dicejax.losses._counts import products
