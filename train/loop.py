@@ -81,6 +81,9 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
   files.check_config(workdir, config)
   workdir.mkdir(parents=True, exist_ok=True)
   examples = read_splits(config, workdir)
+  for split in ('train', 'dev'):
+    if split not in examples:
+      raise ValueError(f'data: there is no {split}, in a file or held out.')
   files.check_data(workdir, examples)
   labels = tasks.get_labels(config, examples['train'])
   tokenizer, encoder, weights = _encoder(config, workdir, examples['train'])
