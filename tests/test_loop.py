@@ -377,6 +377,8 @@ def test_sweep(tmp_path, capsys):
   assert f'{mean:.2f} ± {deviation:.2f}' in table[0]
   before = {p: p.read_bytes() for p in workdir.glob('*-*/**/*') if p.is_file()}
   assert compare.sweep(varied, [0, 3], workdir) == groups
+  with pytest.raises(FileExistsError, match='one-0 holds a run. Choose'):
+    compare.sweep(varied, [0], workdir / 'one-0')
   assert before == {p: p.read_bytes() for p in before}
 
 

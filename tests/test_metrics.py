@@ -69,7 +69,7 @@ def _assert_same_scores(corpus, scheme, function):
       for span in metrics.entity_spans(tags, scheme)
     }
   )
-  ours = metrics.span_scores(_count(corpus, scheme, types), types)
+  ours = metrics.class_scores(_count(corpus, scheme, types), types)
   by_type = np.array(_seqeval(function, corpus, average=None)).T
   theirs = dict(zip(types, by_type, strict=True))
   if types:  # Of nothing seqeval's averages are NaN, ours 0.
@@ -243,7 +243,7 @@ def test_scores_by_hand():
     fp=np.array([3, 2, 0, 0]),
     fn=np.array([9, 0, 1, 0]),
   )
-  assert metrics.span_scores(counts, ['A', 'B', 'C', 'D']) == {
+  assert metrics.class_scores(counts, ['A', 'B', 'C', 'D']) == {
     'A': {'precision': 1 / 2, 'recall': 1 / 4, 'f1': 1 / 3, 'support': 12},
     'B': {'precision': 0, 'recall': 0, 'f1': 0, 'support': 0},
     'C': {'precision': 0, 'recall': 0, 'f1': 0, 'support': 1},
@@ -257,7 +257,7 @@ def test_scores_by_hand():
 def test_scores_of_nothing():
   nothing = Counts(*np.zeros((3, 1), np.int64))
   row = {'precision': 0, 'recall': 0, 'f1': 0, 'support': 0}
-  scores = metrics.span_scores(nothing, ['X'])
+  scores = metrics.class_scores(nothing, ['X'])
   assert scores == {'X': row, 'micro': row, 'macro': row}
 
 

@@ -42,8 +42,10 @@ def test_comparison():
     ['a', '50.00', '25.00', '25.00', '1.0'],
     ['b', '62.50', '25.00', '12.50', '1.5'],
   ]
-  without_test = report.comparison_rows({'a': outcome(0.5)})
-  assert without_test == [['', 'dev f1', 'minutes'], ['a', '50.00', '1.0']]
+  assert report.comparison_rows({'a': outcome(0.5)}) == [
+    ['', 'dev f1', 'dev precision', 'minutes'],
+    ['a', '50.00', '50.00', '1.0'],
+  ]
 
 
 def test_another_threshold_stands_beside():
@@ -71,9 +73,9 @@ def test_sweep_is_means_deviations_and_a_difference():
 def test_one_seed_has_no_deviation_and_dev_stands_in_for_test():
   rows = report.sweep_rows({'ce': [outcome(0.5)], 'dice': [outcome(0.25)]})
   assert rows == [
-    ['', 'dev f1', 'Δ f1', 'runs'],
-    ['ce', '50.00', '', '1'],
-    ['dice', '25.00', '-25.00', '1'],
+    ['', 'dev f1', 'dev precision', 'Δ f1', 'runs'],
+    ['ce', '50.00', '50.00', '', '1'],
+    ['dice', '25.00', '50.00', '-25.00', '1'],
   ]
 
 

@@ -78,6 +78,27 @@ def test_every_sub_word_may_learn(tokenizer):
   ]
 
 
+def test_types_with_hyphens_go_on(tokenizer):
+  labels = ('O', 'B-B-X', 'I-B-X')
+  hyphens = Sentence(['Ann', 'Leeson'], ['B-B-X', 'I-B-X'], 1)
+  (feature,) = task(tokenizer, labels=labels, label_all=True).features(
+    [hyphens]
+  )
+  np.testing.assert_array_equal(feature['labels'], [-1, 1, 2, 2, -1])
+
+
+def test_words_of_byte_level_tokenizers_begin_after_a_space():
+  """As in `Ann Leeson`, where words are given one by one."""
+  alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+  pieces = ['<s>', '<pad>', '</s>', *sorted(alphabet)]
+  vocabulary = {piece: i for i, piece in enumerate(pieces)}
+  bytes_ = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, []))
+  bytes_.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(False)
+  (feature,) = task(bytes_).features([Sentence(['a', 'b'], ['O', 'O'], 1)])
+  assert [pieces[i] for i in feature['tokens']] == ['Ġ', 'a', 'Ġ', 'b']
+  assert task(bytes_).fill['tokens'] == 1
+
+
 def test_parts_of_speech(tokenizer):
   """Each word is scored; one that is cut off has no tag."""
   tagged = Sentence(

@@ -5,7 +5,6 @@ import pathlib
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 
 from absl import app
 from absl import flags
@@ -22,19 +21,16 @@ def define_config(default: str) -> flags.FlagHolder:
     )
 
 
-def load_config(name: str, overrides: Sequence[str]) -> ConfigDict:
-  """The config of another file or loss than the flag's, `FILE.py[:LOSS]`.
-
-  Args:
-    name: as `--config` takes it.
-    overrides: arguments `--config.KEY=VALUE`.
-  """
+def load_config(name: str, like: flags.FlagHolder) -> ConfigDict:
+  """The config of another loss, `FILE.py:LOSS`, changed as a flag's is."""
   values = flags.FlagValues()
-  argv = ['', f'--config={name}', *overrides]
+  argv = ['', f'--config={name}']
   with _one_sentence():
     config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
     values(argv)
-    return values.config
+    overrides = config_flags.get_override_values(flags.FLAGS[like.name])
+    values.config.update_from_flattened_dict(overrides)
+  return values.config
 
 
 def default_workdir(name: str) -> str:

@@ -67,31 +67,51 @@ def sweep(
 ) -> dict[str, list[dict]]:
   """Trains variations with each of several seeds; prints and writes a table.
 
-  Runs that are finished are not trained again.
+  Runs that are finished are not trained again. A run whose loss is not finite
+  is told, and left out.
 
   Returns:
     name → what `loop.train` returns, for each seed.
+
+  Raises:
+    OSError, ValueError: as `loop.prepare`; or the workdir holds a run itself.
   """
+  if (workdir / files.CONFIG).is_file():
+    raise FileExistsError(f'{workdir} holds a run. Choose another --workdir.')
   configs = {
     (name, seed): _with_seed(config, seed)
     for name, config in varied.items()
     for seed in seeds
   }
-  for config in configs.values():  # The first run may take hours.
+  for (name, seed), config in configs.items():  # The first may take hours.
     loop.check_config(config)
-  groups = {name: [] for name in varied}
-  outcomes = {}
+    files.check_config(workdir / f'{name}-{seed}', config)
+  outcomes, groups = {}, {}
   for (name, seed), config in configs.items():
     folder = f'{name}-{seed}'
     print(f'{folder}:', flush=True)
-    outcome = loop.train(loop.prepare(config, workdir / folder))
-    groups[name].append(outcome)
+    try:
+      outcome = _outcome(config, workdir / folder)
+    except FloatingPointError as error:
+      print(f'{folder} is left out: {error}')
+      continue
+    groups.setdefault(name, []).append(outcome)
     outcomes[folder] = outcome
     print(report.format_table(report.comparison_rows({folder: outcome})))
+  if not outcomes:
+    raise FloatingPointError('No run has a finite loss.')
   rows = report.sweep_rows(groups)
   print('\n' + report.format_table(rows))
   report.write_comparison(workdir, outcomes, rows)
   return groups
+
+
+def _outcome(config, workdir) -> dict:
+  """Of a run, without preparing it again if it is finished."""
+  results = workdir / files.RESULTS
+  if results.is_file():
+    return files.read_json(results)
+  return loop.train(loop.prepare(config, workdir))
 
 
 def _with_seed(config, seed):

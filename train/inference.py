@@ -94,6 +94,8 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   if step is None:
     raise FileNotFoundError(f'{directory} has no checkpoint with a score yet.')
   meta = checkpoint.read_meta(manager, step)
+  if (workdir / files.QUERIES).is_file():
+    config.query_spans.queries = str(workdir / files.QUERIES)
   task = tasks.make_task(config, load_tokenizer(workdir), meta['labels'])
   model = task.model(BertConfig(**meta['encoder']), config.model.dtype)
   replicated, _ = make_shardings(jax.device_count())

@@ -24,6 +24,7 @@ from train import report
 from train import tasks
 from train import workdir as files
 from train.data.batches import TrainingBatches
+from train.data.mrc_ner import read_wordings
 from train.data.splits import count_notes
 from train.data.splits import read_splits
 from train.data.synthetic import train_wordpiece
@@ -86,6 +87,8 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
       raise ValueError(f'data: there is no {split}, in a file or held out.')
   files.check_data(workdir, examples)
   labels = tasks.get_labels(config, examples['train'])
+  if config.task == 'query_spans':
+    _keep_queries(config, workdir, examples['train'])
   tokenizer, encoder, weights = _encoder(config, workdir, examples['train'])
   task = tasks.make_task(config, tokenizer, labels)
   features = {}
@@ -197,9 +200,9 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
   progress = Progress(run.workdir, start, len(batches))
   with progress, _held_interrupts() as interrupts:
     for step, batch in enumerate(batches.from_step(start), start + 1):
-      examples = int(batch['mask'].any(axis=1).sum())
+      inputs = int(batch['mask'].any(axis=1).sum())
       state, metrics = run.step(state, batch)
-      progress.advance(metrics, examples)
+      progress.advance(metrics, inputs)
       evaluate, stop = step in evaluations, bool(interrupts)
       save = evaluate or stop or step % config.checkpoint_every == 0
       if save or step % config.log_every == 0:
@@ -290,6 +293,25 @@ def _encoder(config, workdir, examples):
     encoder, hidden_dropout_prob=config.model.dropout
   )
   return tokenizer, encoder, weights
+
+
+def _keep_queries(config, workdir, examples) -> None:
+  """Gives a run its own copy of the queries.
+
+  Raises:
+    FileExistsError: the workdir holds a run that asked otherwise.
+  """
+  path = workdir / files.QUERIES
+  if config.query_spans.queries:
+    queries = read_wordings(config.query_spans.queries)
+  else:
+    queries = {example.type: example.query for example in examples}
+  if not (workdir / files.CONFIG).is_file():
+    files.write_whole(path, json.dumps(queries, indent=2, ensure_ascii=False))
+  elif files.read_json(path) != queries:
+    raise FileExistsError(
+      f'{workdir} holds a run with other queries. Choose another --workdir.'
+    )
 
 
 def _words(example) -> list[str]:

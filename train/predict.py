@@ -75,12 +75,14 @@ def main():
   path = pathlib.Path(_INPUT.value)
   if _OUTPUT.value and pathlib.Path(_OUTPUT.value).exists():
     raise FileExistsError(f'--output={_OUTPUT.value}: the file exists.')
+  if _OUTPUT.value and not pathlib.Path(_OUTPUT.value).parent.is_dir():
+    raise FileNotFoundError(f'--output={_OUTPUT.value}: no such directory.')
   run = inference.load_run(pathlib.Path(_WORKDIR.value))
   task = run.config.task
   if _FORMAT.value == 'conll' and task != 'tagging':
     raise ValueError(f'--format=conll is of tagging; this run is of {task}.')
   read, show = _INPUTS[task], _OUTPUTS[task]
-  sources, examples = read(path)
+  sources, examples = read(run, path)
   features = run.task.features(examples)
   for sentence in run.task.describe(examples, features):
     print(f'{path}: {sentence}', file=sys.stderr)
@@ -96,7 +98,7 @@ def main():
     output.write(text)
 
 
-def _read_sentences(path) -> tuple[list[str], list]:
+def _read_sentences(run, path) -> tuple[list[str], list]:
   from train.data import conll
 
   lines = _read_lines(path)
@@ -107,18 +109,23 @@ def _read_sentences(path) -> tuple[list[str], list]:
   ]
 
 
-def _read_texts(path) -> tuple[list[str], list]:
+def _read_texts(run, path) -> tuple[list[str], list]:
   from train.data import texts
 
   lines = _read_lines(path)
+  data = run.config.data
+  pairs = 'pair' in data[data.format] and bool(data[data.format].pair)
   examples = []
   for number, line in enumerate(lines, start=1):
     text, tab, pair = line.partition('\t')
+    if line and data.format != 'tfds' and bool(tab) != pairs:
+      expected = 'two texts with a tab between' if pairs else 'one without tabs'
+      raise ValueError(f'{path}:{number}: expected {expected}, as in training.')
     examples.append(texts.Text(text, pair if tab else None, '', number))
   return lines, examples
 
 
-def _read_questions(path) -> tuple[list[str], list]:
+def _read_questions(run, path) -> tuple[list[str], list]:
   from train.data import squad
 
   questions = list(squad.read_questions(path))

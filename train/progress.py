@@ -43,10 +43,10 @@ class Progress:
     self._bar.close()
     self._file.close()
 
-  def advance(self, metrics: dict[str, jax.Array], examples: int) -> None:
+  def advance(self, metrics: dict[str, jax.Array], inputs: int) -> None:
     """Notes a step; does not wait for its metrics."""
     self._metrics.append(metrics)
-    self._examples += examples
+    self._inputs += inputs
     self._bar.update()
 
   def log(self, step: int, **values: float) -> None:
@@ -56,22 +56,22 @@ class Progress:
       FloatingPointError: the loss is not finite.
     """
     metrics = jax.device_get(self._metrics)  # Waits for the last step.
-    speed = self._examples / (time.monotonic() - self._window)
+    speed = self._inputs / (time.monotonic() - self._window)
     means = {
       name: float(np.mean([m[name] for m in metrics])) for name in metrics[0]
     }
-    self._record(step, **means, **values, examples_per_second=speed)
+    self._record(step, **means, **values, inputs_per_second=speed)
     loss = means['loss']
     if not math.isfinite(loss):
       raise FloatingPointError(
         f'The loss is {loss} in the {len(metrics)} steps up to {step}.'
       )
-    self._bar.set_postfix_str(f'loss {loss:.4f}, {speed:.0f} examples/s')
+    self._bar.set_postfix_str(f'loss {loss:.4f}, {speed:.0f} inputs/s')
     if self._bar.disable:
       spent = time.monotonic() - self._began
       left = spent / (step - self._start) * (self._total - step)
       print(
-        f'step {step}/{self._total}: loss {loss:.4f}, {speed:.0f} examples/s, '
+        f'step {step}/{self._total}: loss {loss:.4f}, {speed:.0f} inputs/s, '
         f'{left // 60:.0f}:{left % 60:02.0f} left',
         flush=True,
       )
@@ -99,5 +99,5 @@ class Progress:
     self._file.flush()
 
   def _clear(self):
-    self._metrics, self._examples = [], 0
+    self._metrics, self._inputs = [], 0
     self._window = time.monotonic()

@@ -72,7 +72,7 @@ def score_rows(scores: Scores) -> list[list[str]]:
 
 
 def comparison_rows(outcomes: Mapping[str, Mapping]) -> list[list[str]]:
-  """Runs side by side: the headline on dev; on test its row, and beside it."""
+  """Runs side by side: the headline on dev; on test, or dev, its row."""
   columns = _columns(outcomes.values())
   rows = [['', *columns, 'minutes']]
   for name, outcome in outcomes.items():
@@ -111,12 +111,12 @@ def _values(outcome) -> dict[str, float]:
   row, column = outcome['headline']
   beside, scores = outcome['beside'], outcome['scores']
   values = {f'dev {column}': scores['dev'][row][column]}
-  test = scores.get('test', {})
-  for name, value in test.get(row, {}).items():
+  last = 'test' if 'test' in scores else 'dev'
+  for name, value in scores[last].get(row, {}).items():
     if not isinstance(value, int):
-      values[f'test {name}'] = value
-  if beside in test:
-    values[f'{beside}: {column}'] = test[beside][column]
+      values[f'{last} {name}'] = value
+  if beside in scores[last]:
+    values[f'{beside}: {column}'] = scores[last][beside][column]
   return values
 
 

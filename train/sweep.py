@@ -12,7 +12,6 @@ in place of losses.
 """
 
 import pathlib
-import sys
 
 from absl import flags
 from ml_collections import config_flags
@@ -39,6 +38,8 @@ def main():
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   workdir = pathlib.Path(_WORKDIR.value or f'{cli.default_workdir(name)}-sweep')
   seeds = [_seed(text) for text in _SEEDS.value]
+  if not seeds or not _LOSSES.value:
+    raise ValueError('--losses and --seeds: expected one of each, or more.')
   compare.sweep(_variations(name), seeds, workdir)
   print(f'\nCurves and more: {workdir / "report.html"}')
 
@@ -49,9 +50,8 @@ def _variations(name):
 
   if _CONFIG.value.runs:
     return compare.variations(_CONFIG.value)
-  overrides = [a for a in sys.argv[1:] if a.startswith('--config.')]
   return {
-    loss: cli.load_config(f'{name}:{loss}', overrides) for loss in _LOSSES.value
+    loss: cli.load_config(f'{name}:{loss}', _CONFIG) for loss in _LOSSES.value
   }
 
 

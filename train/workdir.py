@@ -14,6 +14,7 @@ CONFIG = 'config.json'  # Written last: where it is, a run can start.
 DATA = 'data.json'  # Digests of the splits.
 TOKENIZER = 'tokenizer.json'
 CORPUS = 'corpus'
+QUERIES = 'queries.json'  # Of entity types, in words.
 CHECKPOINTS = 'checkpoints'
 METRICS = 'metrics.jsonl'
 PREDICTIONS = 'predictions'
@@ -21,7 +22,7 @@ RESULTS = 'results.json'
 REPORT = 'report.html'
 
 # What a run that did not get as far as its config may have left.
-_LEFTOVERS = {DATA, TOKENIZER, CORPUS}
+_LEFTOVERS = {DATA, TOKENIZER, CORPUS, QUERIES}
 
 
 def check_config(

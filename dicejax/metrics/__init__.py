@@ -10,7 +10,6 @@ from dicejax.metrics._scores import label_counts
 from dicejax.metrics._scores import precision
 from dicejax.metrics._scores import recall
 from dicejax.metrics._scores import span_counts
-from dicejax.metrics._scores import span_scores
 from dicejax.metrics._spans import Span
 from dicejax.metrics._spans import bio_tags
 from dicejax.metrics._spans import entity_spans
@@ -34,6 +33,5 @@ __all__ = [
   'precision',
   'recall',
   'span_counts',
-  'span_scores',
   'span_set_scores',
 ]

@@ -185,9 +185,6 @@ def class_scores(
   return {**rows, 'micro': micro, 'macro': macro}
 
 
-span_scores = class_scores  # As it was called when it knew only spans.
-
-
 def _row(counts: Counts) -> dict[str, float]:
   return {
     'precision': float(precision(counts)),

@@ -92,6 +92,8 @@ def read_files(config, paths: Iterable[builder.Path]) -> list:
     ValueError: a malformed file, or a format without files.
   """
   name = config.data.format
+  if name == 'tfds':
+    raise ValueError("A run on data.format='tfds' has no format of files.")
   if name == 'synthetic':
     read, options = conll.read_sentences, _SYNTHETIC
   else:

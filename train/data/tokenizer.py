@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 
 import tokenizers
 
@@ -36,6 +37,23 @@ def padding_id(tokenizer: tokenizers.Tokenizer) -> int:
   """What BERT or RoBERTa pads with; any id would do, as padding is masked."""
   ids = map(tokenizer.token_to_id, ('[PAD]', '<pad>'))
   return next((i for i in ids if i is not None), 0)
+
+
+def mark_words(tokenizer: tokenizers.Tokenizer) -> None:
+  """Lets words that come one by one begin as after a space (byte-level BPE)."""
+  if isinstance(tokenizer.pre_tokenizer, tokenizers.pre_tokenizers.ByteLevel):
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
+      add_prefix_space=True, use_regex=tokenizer.pre_tokenizer.use_regex
+    )
+
+
+def first_sub_words(word_ids: Sequence[int | None]) -> list[int]:
+  """The word that a first sub-word begins, -1 at any other."""
+  before = [None, *word_ids[:-1]]
+  return [
+    -1 if word is None or word == last else word
+    for word, last in zip(word_ids, before, strict=True)
+  ]
 
 
 def _read(path):

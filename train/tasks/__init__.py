@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+from train.data.conll import Sentence
+from train.data.mrc_ner import Query
+from train.data.squad import Question
+from train.data.texts import Text
 from train.tasks import classification
 from train.tasks import query_spans
 from train.tasks import span_qa
@@ -9,10 +13,18 @@ from train.tasks import tagging
 from train.tasks.task import Task
 
 _TASKS = {
-  'tagging': (tagging.Tagging, tagging.get_labels),
-  'query_spans': (query_spans.QuerySpans, query_spans.get_labels),
-  'span_qa': (span_qa.SpanQa, span_qa.get_labels),
-  'classification': (classification.Classification, classification.get_labels),
+  'tagging': (tagging.Tagging, tagging.get_labels, Sentence),
+  'query_spans': (
+    query_spans.QuerySpans,
+    query_spans.get_labels,
+    (Query, Sentence),
+  ),
+  'span_qa': (span_qa.SpanQa, span_qa.get_labels, Question),
+  'classification': (
+    classification.Classification,
+    classification.get_labels,
+    Text,
+  ),
 }
 
 
@@ -31,7 +43,13 @@ def get_labels(config, examples: Sequence) -> tuple[str, ...]:
   Raises:
     ValueError: no such task, or examples that do not fit it.
   """
-  return _entry(config)[1](config, examples)
+  _, find, kinds = _entry(config)
+  if not isinstance(examples[0], kinds):
+    raise ValueError(
+      f'The task {config.task!r} does not go with '
+      f'data.format={config.data.format!r}.'
+    )
+  return find(config, examples)
 
 
 def _entry(config):

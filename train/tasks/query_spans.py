@@ -27,6 +27,8 @@ from dicejax.models import QuerySpanTagger
 from train.data import mrc_ner
 from train.data.conll import Sentence
 from train.data.mrc_ner import Query
+from train.data.tokenizer import first_sub_words
+from train.data.tokenizer import mark_words
 from train.data.tokenizer import padding_id
 from train.objective import make_loss
 from train.tasks.query_decoding import THRESHOLDS
@@ -86,6 +88,7 @@ class QuerySpans:
     }
     if settings.match:
       self.fill |= {'pair_start': -1, 'pair_end': -1}
+    mark_words(tokenizer)
     self._tokenizer = tokenizer
     self._max_length = config.max_length
 
@@ -197,7 +200,7 @@ class QuerySpans:
     )
     return {
       sentence: np.array(
-        [e.ids, [0] * len(e.ids), _first_sub_words(e.word_ids)], np.int32
+        [e.ids, [0] * len(e.ids), first_sub_words(e.word_ids)], np.int32
       )
       for sentence, e in zip(sentences, encodings, strict=True)
     }
@@ -324,7 +327,7 @@ class QuerySpans:
       examples, (self.spans(p, {'threshold': threshold}) for p in predictions)
     )
     types = sorted({span.type for span in gold | found})
-    return metrics.span_scores(metrics.span_counts(gold, found, types), types)
+    return metrics.class_scores(metrics.span_counts(gold, found, types), types)
 
   def spans(
     self, prediction: Sequence[Found], tuned: Mapping[str, float]
@@ -355,12 +358,6 @@ class QuerySpans:
 
 def get_labels(config, examples: Sequence[Query | Sentence]) -> tuple[str, ...]:
   """The types of entities that are asked for or tagged, in order."""
-  for example in examples:
-    if not isinstance(example, Query | Sentence):
-      raise ValueError(
-        'The task query_spans takes words with tags or MRC-NER files, not '
-        f'data.format={config.data.format!r}.'
-      )
   own = any(isinstance(example, Query) for example in examples)
   if own and config.query_spans.queries:
     raise ValueError(
@@ -371,13 +368,6 @@ def get_labels(config, examples: Sequence[Query | Sentence]) -> tuple[str, ...]:
     raise ValueError('The training split has no entity: is the column right?')
   types |= {e.type for e in examples if isinstance(e, Query)}
   return tuple(sorted(types))
-
-
-def _first_sub_words(words: Sequence[int]) -> list[int]:
-  return [
-    -1 if word == before else word
-    for before, word in zip([None, *words], words, strict=False)
-  ]
 
 
 def _positions(words, spans) -> list[tuple[int | None, int | None]]:

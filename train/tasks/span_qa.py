@@ -99,6 +99,10 @@ class SpanQa:
 
     Windows of questions without a label are left out.
     """
+    if not self._sigmoid and loss.options.get('label_smoothing'):
+      raise ValueError(
+        'span_qa: label_smoothing would go to positions outside the context.'
+      )
     loss = make_loss(loss)
 
     def of_one(logits, marks, allowed):
@@ -168,7 +172,7 @@ class SpanQa:
       'no_place': 'questions have answers that are not in the context: they '
       'are not learnt.',
     }
-    if not settings.unanswerable:
+    if not settings.unanswerable and any(q.answers for q in examples):
       said['no_answer'] = (
         'questions have no answer: without span_qa.unanswerable they are not '
         'learnt.'

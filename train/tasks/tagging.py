@@ -1,5 +1,6 @@
 """Tagging: a label for each word, read off its first sub-word."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 
 import jax
@@ -12,6 +13,8 @@ from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
 from dicejax.tversky import Counts
 from train.data.conll import Sentence
+from train.data.tokenizer import first_sub_words
+from train.data.tokenizer import mark_words
 from train.data.tokenizer import padding_id
 from train.objective import make_loss
 
@@ -40,10 +43,16 @@ class Tagging:
   ):
     self.labels = tuple(labels)
     self.fill = {'tokens': padding_id(tokenizer), 'labels': -1}
+    if config.loss.activation != 'softmax':
+      raise ValueError(
+        "tagging needs loss.activation='softmax', not "
+        f'{config.loss.activation!r}.'
+      )
+    mark_words(tokenizer)
     self._tokenizer = tokenizer
     self._max_length = config.max_length
     self._label_all = config.tagging.label_all
-    self.spans = _are_spans(self.labels)
+    self.spans = are_spans(self.labels)
     self._no_tag = 'O' if self.spans else _NO_TAG
 
   def model(self, encoder: BertConfig, dtype: str) -> TokenTagger:
@@ -80,7 +89,7 @@ class Tagging:
     return [
       {
         'tokens': np.array(encoding.ids, np.int32),
-        'words': np.array(_first_sub_words(encoding.word_ids), np.int32),
+        'words': np.array(first_sub_words(encoding.word_ids), np.int32),
         'labels': np.array(
           self._sub_word_labels(encoding.word_ids, sentence.tags), np.int32
         ),
@@ -94,9 +103,9 @@ class Tagging:
     for word in word_ids:
       tag = tags[word] if tags and word is not None else None
       if word == before:
-        # An entity begins but once.
-        again = tag and tag.replace('B-', 'I-', 1) if tag in ids else None
-        tag = again if self._label_all and again in ids else None
+        begins = self.spans and tag in ids and tag.startswith('B-')
+        again = f'I-{tag[2:]}' if begins else tag  # It begins but once.
+        tag = again if self._label_all else None
       labels.append(ids.get(tag, -1))
       before = word
     return labels
@@ -156,7 +165,7 @@ class Tagging:
       ),
       start=Counts(none, none, none),
     )
-    return metrics.span_scores(counts, types)
+    return metrics.class_scores(counts, types)
 
   def write(self, path, examples, predictions, tuned) -> None:
     """Writes word, gold tag and predicted tag, as the CoNLL script reads."""
@@ -178,7 +187,7 @@ def get_labels(config, examples: Sequence[Sentence]) -> tuple[str, ...]:
   Of tags that are no spans, the tags.
   """
   tags = {tag for sentence in examples for tag in sentence.tags}
-  if not _are_spans(tags):
+  if not are_spans(tags):
     return tuple(sorted(tags))
   types = {tag[2:] for tag in tags if tag != 'O'}
   if not types:
@@ -186,19 +195,12 @@ def get_labels(config, examples: Sequence[Sentence]) -> tuple[str, ...]:
   return ('O', *(f'{prefix}-{t}' for t in sorted(types) for prefix in 'BI'))
 
 
-def _are_spans(tags) -> bool:
+def are_spans(tags: Iterable[str]) -> bool:
+  """Whether tags are `O`, `B-X` and `I-X`."""
   return all(tag == 'O' or tag[:2] in ('B-', 'I-') for tag in tags)
 
 
 def _words_as_spans(tags):
   return [
     metrics.Span(tag, i, i + 1) for i, tag in enumerate(tags) if tag != _NO_TAG
-  ]
-
-
-def _first_sub_words(word_ids: Sequence[int | None]) -> list[int]:
-  before = [None, *word_ids[:-1]]
-  return [
-    -1 if word is None or word == last else word
-    for word, last in zip(word_ids, before, strict=True)
   ]
