@@ -67,7 +67,9 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
       label_all=False,  # Every sub-word of a word learns, not just the first.
     ),
     query_spans=create(
-      queries='',  # A JSON file {type: query}; MRC-NER files have their own.
+      # A JSON file {type: query}; MRC-NER files have their own. As any path,
+      # relative to the working directory: the repository's root.
+      queries='',
       match=False,  # A third head, which joins starts and ends.
       nested=False,  # Entities of one type may overlap; needs match.
       start_weight=1.0,
@@ -104,6 +106,7 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
       warmup=0.1,  # Share of all steps.
       final=0.0,  # Of the learning rate, what is left at the end.
       weight_decay=0.01,  # Of matrices; biases and norms have none.
+      eps=1e-8,  # Added to the denominator of Adam.
       clip_norm=1.0,  # Of the whole gradient.
     ),
     batch_size=32,  # Inputs.

@@ -68,12 +68,7 @@ def get_loss(
     background: the label whose F1 does not matter: losses of sets leave it out.
   """
   presets = SIGMOID if sigmoid else SOFTMAX
-  preset, plus, added = name.partition('+')
-  if preset not in presets or plus and added != 'cross_entropy':
-    raise ValueError(
-      f'The loss {name!r} is none of {", ".join(presets)}, nor one of them '
-      'with +cross_entropy.'
-    )
+  preset, added = _parse(name, presets)
   loss = (
     dict(
       class_weights={},  # By label, 1 where not given.
@@ -96,5 +91,17 @@ def get_binary_loss(name: str) -> config_dict.ConfigDict:
   As in the paper's code: what is a loss of sets has one logit and a sigmoid,
   and the batch is one set; any other loss has two logits and a softmax.
   """
-  preset = SIGMOID.get(name.partition('+')[0], {'options': {}})
-  return get_loss(name, sigmoid='axis' in preset['options'])
+  preset, _ = _parse(name, SIGMOID | SOFTMAX)
+  options = SIGMOID.get(preset, {'options': {}})['options']
+  return get_loss(name, sigmoid='axis' in options)
+
+
+def _parse(name, presets):
+  """The preset, and what is added to it or ''."""
+  preset, plus, added = name.partition('+')
+  if preset not in presets or plus and added != 'cross_entropy':
+    raise ValueError(
+      f'The loss {name!r} is none of {", ".join(presets)}, nor one of them '
+      'with +cross_entropy.'
+    )
+  return preset, added

@@ -95,6 +95,14 @@ def test_load_never_serves_another_format(load):
   assert _texts(load(Backwards, train='x\ny\n')['train']) == ['y', 'x']
 
 
+def test_load_never_serves_what_an_older_reader_read(load, monkeypatch):
+  load(train='x\n')
+  newer = tfds.core.Version('99.0.0')
+  monkeypatch.setattr(Lines, 'VERSION', newer)
+  monkeypatch.setattr(Lines, 'read', staticmethod(lambda _: [Line('y', [])]))
+  assert _texts(load(train='x\n')['train']) == ['y']
+
+
 def test_load_never_serves_what_was_half_written(load, monkeypatch):
   def killed(path):
     yield Line('x', [])
@@ -180,3 +188,36 @@ def test_lines_that_are_not_utf8(tmp_path):
   path.write_bytes(b'a\nb\n\xe4\n')
   with pytest.raises(ValueError, match=f'^{path}:3: expected UTF-8'):
     list(builder.read_lines(path))
+
+
+@pytest.mark.parametrize(
+  'data, value',
+  [
+    (b'\xef\xbb\xbf{"a": [1]}\r\n', {'a': [1]}),
+    ('["\u00e9\u2028"]'.encode(), ['\u00e9\u2028']),
+  ],
+)
+def test_json(tmp_path, data, value):
+  path = tmp_path / 'file'
+  path.write_bytes(data)
+  assert builder.read_json(path) == value
+
+
+@pytest.mark.parametrize(
+  'data, message',
+  [
+    (b'[\n1,\n}', '3: expected JSON: Expecting value'),
+    (b'[\n"\xe4"]', '2: expected UTF-8'),
+  ],
+)
+def test_json_that_is_none(tmp_path, data, message):
+  path = tmp_path / 'file'
+  path.write_bytes(data)
+  with pytest.raises(ValueError, match=f'^{path}:{message}'):
+    builder.read_json(path)
+
+
+def test_half_a_character():
+  builder.check_unicode('\U0001f600 \u00e9', 'text')
+  with pytest.raises(ValueError, match="Unicode in 'text', .* lone surrogate"):
+    builder.check_unicode('\ud83d', 'text')

@@ -127,7 +127,13 @@ def test_slices_and_unknown_splits(load):
     load('glue/sst2', *examples, split='dev')
 
 
-@pytest.mark.parametrize('name', ['glue/nope', 'nope', ''])
+def test_no_name(tmp_path):
+  message = '^data.format=.tfds. needs data.tfds.name, .* data.files TFDS'
+  with pytest.raises(ValueError, match=message):
+    catalogue.load('', {'dev': 'dev.txt'}, directory='', cache=tmp_path)
+
+
+@pytest.mark.parametrize('name', ['glue/nope', 'nope'])
 def test_unknown_data_set(tmp_path, name):
   with pytest.raises(ValueError, match=f"'{name}' is no data set of TFDS"):
     catalogue.load(name, {'dev': 'test'}, directory='', cache=tmp_path)

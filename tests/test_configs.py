@@ -1,8 +1,11 @@
 """Every experiment can be built, and a typo in one is an error."""
 
+import functools
 import importlib.util
 import json
+import math
 import pathlib
+import re
 import sys
 
 import pytest
@@ -24,6 +27,29 @@ EXPERIMENTS = sorted(
   for path in CONFIGS.rglob('*.py')
   if path.name not in ('__init__.py', 'losses.py')
 )
+# What the scripts of the paper's code have. final: share of the learning rate;
+# batch: with what is accumulated; gamma: of focal loss.
+PUBLISHED = [
+  row.split()
+  for row in """
+paraphrase/mrpc     cross_entropy       2e-5 0   .1   .01  .1 24x1 3  128 32 -
+paraphrase/mrpc     self_adjusting_dice 3e-5 0   .002 .003 .2 20x1 5  128 32 -
+paraphrase/mrpc     focal               3e-5 0   .1   .002 .1 38x1 3  128 32 2
+mrc/squad1          cross_entropy       3e-5 0   .002 .002 .1 12x1 2  384 16 -
+mrc/squad1          self_adjusting_dice 3e-5 0   0    0    .1 4x5  10 384 16 -
+mrc/squad1          focal               3e-5 0   0    .01  .1 2x6  3  384 16 2
+ner/conll2003_mrc   self_adjusting_dice 3e-5 .25 .01  .01  .2 36x8 10 256 16 -
+ner/conll2003_mrc   focal               2e-5 .25 .06  .002 .2 18x4 10 256 16 3
+ner/ontonotes5_mrc  self_adjusting_dice 2e-5 0   .1   .002 .1 12x6 5  300 16 -
+ner/ontonotes5_mrc  focal               1e-5 0   .1   .002 .1 4x12 5  300 16 4
+ner/msra_mrc        self_adjusting_dice 2e-5 .25 .02  .002 .1 10x3 5  275 16 -
+ner/msra_mrc        focal               1e-5 0   .08  .002 .1 9x3  5  275 16 3
+ner/ontonotes4_mrc  self_adjusting_dice 2e-5 .25 .1   .002 .1 8x2  5  300 16 -
+ner/ontonotes4_mrc  focal               2e-5 .25 .1   .002 .1 8x2  5  300 16 4
+text/tnews          self_adjusting_dice 3e-5 .25 .1   .002 .1 36x1 5  128 32 -
+text/tnews          focal               3e-5 0   .02  .002 .2 18x1 5  128 16 4
+""".strip().splitlines()
+]
 TOKENIZER = tokenizers.Tokenizer(tokenizers.models.WordPiece())
 
 
@@ -74,6 +100,41 @@ def test_experiment(path, monkeypatch):
         build(get_config(loss))
 
 
+@pytest.mark.parametrize('row', PUBLISHED, ids=lambda row: '-'.join(row[:2]))
+def test_published_settings(row):
+  experiment, loss, rate, final, warmup, decay, dropout, *rest = row
+  batch_size, epochs, length, bits, gamma = rest
+  c = load(CONFIGS / f'{experiment}.py')(loss)
+  assert c.optimizer.to_dict() == dict(
+    learning_rate=float(rate),
+    final=float(final),
+    warmup=float(warmup),
+    weight_decay=float(decay),
+    eps=1e-6,
+    clip_norm=1.0,
+  )
+  assert c.batch_size == math.prod(map(int, batch_size.split('x')))
+  assert (c.epochs, c.max_length) == (int(epochs), int(length))
+  assert c.model.dropout == float(dropout)
+  assert c.model.dtype == {'32': 'float32', '16': 'bfloat16'}[bits]
+  assert (c.loss.name, c.loss.cross_entropy) == (loss, 0.0)
+  options = c.loss.options
+  if loss == 'focal':
+    assert options.gamma == float(gamma)
+  elif loss == 'self_adjusting_dice':  # All of theirs have these.
+    assert (options.alpha, options.smooth, options.square) == (0.01, 1.0, True)
+
+
+@pytest.mark.parametrize(
+  'path', EXPERIMENTS, ids=lambda path: str(path.relative_to(CONFIGS))
+)
+def test_flags_of_headers_exist(path):
+  config = load(path)()
+  for key in re.findall(r'--config\.([\w.]+)=', path.read_text()):
+    if not key.startswith('loss.options.'):  # Each loss has its own.
+      functools.reduce(getattr, key.split('.'), config)
+
+
 @pytest.mark.parametrize('experiment', small.CHANGES)
 def test_small_experiment(experiment, monkeypatch):
   monkeypatch.chdir(CONFIGS.parent)
@@ -81,6 +142,7 @@ def test_small_experiment(experiment, monkeypatch):
   config = small.get_config(f'{experiment}:focal')
   build(config)
   assert config.loss.name == 'focal' and config.epochs <= 3
+  assert config.optimizer.eps == 1e-8
 
 
 @pytest.mark.parametrize('data', ['wnut17', 'ontonotes4', 'quoref'])
@@ -121,6 +183,15 @@ def test_unknown_loss():
   for name in ('focl', 'focal+dice', 'focal+'):
     with pytest.raises(ValueError, match='none of cross_entropy, focal'):
       presets.get_loss(name)
+
+
+@pytest.mark.parametrize('loss', presets.SIGMOID | presets.SOFTMAX)
+def test_any_loss_of_two_labels(loss):
+  config = small.get_config(f'paraphrase/mrpc:{loss}')
+  build(config)
+  assert config.loss.name == loss
+  with pytest.raises(ValueError, match=f"The loss 'x' is none of .*{loss}"):
+    presets.get_binary_loss('x')
 
 
 def test_bad_values():

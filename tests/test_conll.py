@@ -94,6 +94,8 @@ def test_every_scheme_becomes_bio(path, scheme, tags):
     ('a O\nb PER\n', "2: 'PER' is no tag of the scheme 'bio': expected O or"),
     ('a O\nb E-PER\n', "2: 'E-PER' is no tag of the scheme 'bio'"),
     ('# 1\n\n', "1: '1' is no tag"),
+    ('a X O\n\nb O\n\nc X O\n', '3: expected 3 columns, .*, found 2'),
+    ('a O\n\nb X O\n\nc X O\n', '1: expected 3 columns, .*, found 2'),
     ('a B-X\nb O\nc I-X\n', "3: 'I-X' starts .* ill-formed .*'conll'"),
   ],
 )
@@ -107,6 +109,25 @@ def test_column_that_is_not_there(path, tag):
   message = f'{path}:1: expected the tag in column {tag} .*, found 2 columns'
   with pytest.raises(ValueError, match=message):
     _read(path, 'a O\n', tag=tag)
+
+
+@pytest.mark.parametrize('text', ['a\nb\n', 'a\n\nb X\n\nc\n'])
+def test_token_is_not_its_own_tag(path, text):
+  message = f'{path}:1: expected the tag in another column .* 0 and -1 are the'
+  with pytest.raises(ValueError, match=message):
+    _read(path, text, scheme='token')
+
+
+@pytest.mark.parametrize('scheme', ['bio', 'token'])
+def test_sentence_without_tags(path, scheme):
+  message = f'{path}:3: expected 2 columns, as in most rows .*, found 1'
+  with pytest.raises(ValueError, match=message):
+    _read(path, 'a O\n\nb\nc\n\nd O\ne O\n', scheme=scheme)
+
+
+def test_comments_that_stand_alone(path):
+  text = '# made up\n# of two\n\n# id = 1\na O\n\n# the end of it\n'
+  assert _read(path, text, scheme='token') == [Sentence(['a'], ['O'], line=5)]
 
 
 def test_unknown_scheme(path):

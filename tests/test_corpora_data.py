@@ -1,4 +1,4 @@
-"""Published counts of corpora in all formats, read from DICEJAX_DATA."""
+"""Published counts of parts of speech and texts, read from DICEJAX_DATA."""
 
 import collections
 import os
@@ -8,48 +8,12 @@ import zipfile
 import pytest
 
 from dicejax import metrics
-from train.data import conll
 from train.data import conllu
-from train.data import describe
 from train.data import texts
 from train.data.builder import Skipped
 from train.data.texts import Text
 
 _DATA = pathlib.Path(os.environ.get('DICEJAX_DATA', ''))
-
-
-def test_conll2003_imbalance():
-  # Li et al., 2020, table 1: 170K and 34K, 4.98.
-  path = _DATA / 'conll03/eng.train'
-  sentences = [*conll.read_sentences(path, tag=3, scheme='conll')]
-  report = describe.describe({'train': sentences})['train']
-  assert (report['negative'], report['positive']) == (169_578, 34_043)
-  assert round(report['ratio'], 2) == 4.98
-
-
-def test_conll2003_parts_of_speech():
-  path = _DATA / 'conll03/eng.testa'
-  sentences = [*conll.read_sentences(path, tag=1, scheme='token')]
-  tags = collections.Counter(tag for s in sentences for tag in s.tags)
-  assert sum(tags.values()) == 51_362
-  assert {'NNP', ',', '$', "''"} <= tags.keys()
-
-
-@pytest.mark.parametrize(
-  'file, sentences, characters, loc, org, per',
-  [
-    ('msra_train_bio', 45_000, 2_171_573, 36_860, 20_584, 17_615),
-    ('msra_test_bio', 3_442, 172_601, 2_886, 1_331, 1_973),
-  ],
-)
-def test_msra(file, sentences, characters, loc, org, per):
-  found = [*conll.read_sentences(_DATA / 'msra' / file)]
-  types = collections.Counter(
-    span.type for s in found for span in metrics.entity_spans(s.tags)
-  )
-  assert len(found) == sentences
-  assert sum(len(s.tokens) for s in found) == characters
-  assert types == {'LOC': loc, 'ORG': org, 'PER': per}
 
 
 @pytest.mark.parametrize(
@@ -155,14 +119,14 @@ def _flat(kind, split):
 
 
 @pytest.mark.parametrize(
-  'split, fine, binary',
+  'split, fine, binary, positive',
   [
-    ('train', 8_544, 6_920),
-    ('dev', 1_101, 872),
-    ('test', 2_210, 1_821),
+    ('train', 8_544, 6_920, 3_610),
+    ('dev', 1_101, 872, 444),
+    ('test', 2_210, 1_821, 909),
   ],
 )
-def test_sst_trees_are_the_flat_files(trees, split, fine, binary):
+def test_sst_trees_are_the_flat_files(trees, split, fine, binary, positive):
   # Socher et al., 2013.
   for kind, size in (('fine', fine), ('binary', binary)):
     found = texts.read_trees(trees / f'{split}.txt', binary=kind == 'binary')
@@ -171,6 +135,9 @@ def test_sst_trees_are_the_flat_files(trees, split, fine, binary):
     )
     assert sentences.total() == size
     assert sentences == _flat(kind, split)
+  # The last sentences are those with two labels.
+  counts = [n for (_, label), n in sentences.items() if label == '1']
+  assert sum(counts) == positive
 
 
 def test_sst_phrases(trees):

@@ -1,6 +1,7 @@
 """`python -m train.data`, and what it says of a data set."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -68,21 +69,24 @@ def test_queries():
 
 def test_questions():
   answers = [[Answer('b', 2)], [Answer('b c', 2)]]
-  several = [[Answer('a', 0), Answer('c', 4)]]
+  several = [[Answer('a', 0), Answer('b ', 2), Answer(' c', 3)]]
+  nowhere = [[Answer('e', -1)]]
   questions = [
     Question('1', 't', 'q', 'a b c, d', answers, ['moved']),
     Question('2', 't', 'r', 'a b c, d', [], ['moved', 'cut']),
     Question('3', 't', 's', 'a b c, d', several, []),
+    Question('4', 't', 'u', 'a b c, d', nowhere, []),
+    Question('5', 't', 'v', 'a b c, d', [[Answer('b c', 2)]], []),
   ]
   report = describe.describe({'dev': questions})['dev']
-  assert report['tokens'] == 12
+  assert report['tokens'] == 20
   assert report['labels'] == {
-    'answered': 2,
+    'answered': 4,
     'of several spans': 1,
     'unanswerable': 1,
   }
-  # Starts and ends of one answer each: two of the first, four of the third.
-  assert (report['negative'], report['positive']) == (6, 6)
+  # Words at an edge of the first answer: one, three and, of `b c`, two.
+  assert (report['negative'], report['positive']) == (14, 6)
   assert describe.remarks({'dev': report}) == ['dev: 2 × moved', 'dev: 1 × cut']
 
 
@@ -100,9 +104,10 @@ def test_texts():
 
 
 def test_table():
-  texts = [Text('so good', None, 'yes', 1)] * 1200 + [Text('a', None, 'no', 2)]
+  yes, no = Text('so good', None, 'positive', 1), Text('a', None, 'tokens', 2)
+  texts = [yes] * 1200 + [no]
   report = describe.describe(
-    {'train': texts, 'dev': texts[-1:]}, positive='yes'
+    {'train': texts, 'dev': texts[-1:]}, positive='positive'
   )
   assert describe.table_rows(report) == [
     ['', 'train', 'dev'],
@@ -111,18 +116,19 @@ def test_table():
     ['median length', '2', '1'],
     ['95th percentile', '2', '1'],
     ['longest', '2', '1'],
-    ['no', '1', '1'],
-    ['yes', '1,200', '0'],
+    ['label positive', '1,200', '0'],
+    ['label tokens', '1', '1'],
     ['negative', '1', '1'],
     ['positive', '1,200', '0'],
     ['ratio', '0.00', ''],
   ]
 
 
-def _run(*args):
+def _run(*args, cwd=ROOT):
   return subprocess.run(
     [sys.executable, '-m', 'train.data', *args],
-    cwd=ROOT,
+    cwd=cwd,
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
     capture_output=True,
     text=True,
   )
@@ -147,6 +153,14 @@ def test_name_and_directory(directory):
   assert (directory / 'cache').is_dir()
 
 
+def test_name_with_a_loss_behind_flags_in_another_folder(directory):
+  cache = f'--config.data.cache={directory}/cache'
+  done = _run('--dir', '.', '--json', 'conll2003:focal', cache, cwd=directory)
+  assert done.stderr == 'conll2003: the data are the same without :focal.\n'
+  assert done.returncode == 0
+  assert json.loads(done.stdout)['train']['examples'] == 3
+
+
 def test_config_and_json(directory):
   (directory / 'eng.testb').write_text('Bob NNP X I-PER\n')
   done = _run(
@@ -168,11 +182,15 @@ def test_config_and_json(directory):
   [
     (
       ['nope'],
-      'nope: expected one config of this name in configs/, found none',
+      'nope is no experiment: expected one of conll2003, conll2003_mrc, ctb5, '
+      'ctb6, mrpc, ',
     ),
+    (['losses'], 'losses is no experiment: expected one of '),
     (['conll2003', '--dir=none'], 'none/eng.train: no such file'),
     (['conll2003', '--nope'], "Unknown command line flag 'nope'"),
     (['conll2003', 'mrpc'], 'not understood: mrpc'),
+    (['mrpc', '--config=configs/pos/wsj.py'], 'not understood: mrpc'),
+    (['--config.data.format=tfds'], "data.format='tfds' needs data.tfds.name"),
   ],
 )
 def test_errors_are_one_sentence(args, message):

@@ -46,7 +46,7 @@ def path(tmp_path):
 
 
 def read(path, *items):
-  path.write_text(json.dumps(items, ensure_ascii=False), encoding='utf-8')
+  path.write_text(json.dumps(items))
   return list(read_queries(path))
 
 
@@ -117,6 +117,8 @@ def test_bom_and_crlf(path):
     (without(ITEM, 'end_position'), "expected the key 'end_position'"),
     (ITEM | {'context': ' '}, "expected a text as 'context'"),
     (ITEM | {'entity_label': None}, "expected a text as 'entity_label'"),
+    (ITEM | {'context': 'a \ud83d'}, "expected Unicode in 'context'"),
+    (ITEM | {'entity_label': '\ud83d'}, "expected Unicode in 'entity_label'"),
     (ITEM | {'qas_id': ['3']}, "expected a text as 'qas_id'"),
     (ITEM | {'start_position': 1}, "expected a list as 'start_position'"),
     (ITEM | {'end_position': [3, 6.5]}, 'expected numbers of words .* 6.5'),
@@ -158,7 +160,7 @@ def test_duplicate_id(path):
 @pytest.mark.parametrize(
   'text, message',
   [
-    (b'[\n{"qas_id": }]', '2: expected JSON'),
+    (b'[\n{"qas_id": }]', r'2: expected JSON: Expecting value\.$'),
     (b'[\n"\xe4"]', '2: expected UTF-8'),
     (b'{}', '1: expected a list'),
     (b'[]', '1: expected a list'),
@@ -186,7 +188,7 @@ def test_wordings(tmp_path):
   path.write_text('{"ORG": "Find bodies."}')
   assert read_wordings(path) == {'ORG': 'Find bodies.'}
   for text, message in {
-    '{': 'expected JSON',
+    '{\n"ORG": }': ':2: expected JSON',
     '[]': 'expected an object',
     '{"ORG": " "}': "expected a query for 'ORG'",
   }.items():

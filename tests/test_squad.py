@@ -117,6 +117,31 @@ def test_place_of_an_answer(read, text, start, expected, note):
   assert start < 0 or CONTEXT.startswith(expected[0], start)
 
 
+CHINESE = '张三 ，在北京的 IBM China\u3000和\n苹果工作。'
+
+
+@pytest.mark.parametrize(
+  'text, expected, note',
+  [
+    ('张三，在', '张三 ，在', ALIKE),
+    ('北京 的IBM', '北京的 IBM', ALIKE),
+    ('China和苹 果', 'China\u3000和\n苹果', ALIKE),
+    (' 苹 果\n', '苹果', ALIKE),
+    ('ibm\u3000china', 'IBM China', ALIKE),
+    # Not across Latin words.
+    ('IBMChina', None, NOWHERE),
+    ('I BM', None, NOWHERE),
+    ('在上海', None, NOWHERE),
+  ],
+)
+def test_white_space_beside_chinese(read, text, expected, note):
+  content = file(qa(answers=answers((text, 3))), context=CHINESE)
+  (question,) = read(content)
+  start = CHINESE.index(expected) if expected else -1
+  assert question.answers == [[Answer(expected or text, start)]]
+  assert question.notes == [note]
+
+
 def test_empty_answers_are_left_out(read):
   content = file(qa(answers=answers(('', 0), ('Ann', 0), (' ', 3))))
   for mode in 'alternatives', 'spans':

@@ -189,6 +189,20 @@ def test_only_matrices_decay():
   np.testing.assert_array_equal(got['bias'], 1)
 
 
+def test_eps():
+  """The first step of Adam is rate * g / (|g| + eps)."""
+  config = default.get_config().optimizer
+  config.warmup = config.weight_decay = 0.0
+  params = {'kernel': jnp.zeros((2, 2))}
+  gradient = {'kernel': jnp.full((2, 2), 1e-6)}
+  for eps, share in [(1e-6, 1 / 2), (1e-8, 1 / 1.01)]:
+    config.eps = eps
+    optimizer = make_optimizer(config, 100)
+    updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+    want = -share * config.learning_rate
+    np.testing.assert_allclose(updates['kernel'], want, rtol=1e-4)
+
+
 def make_step(loss, dropout=0.0, seed=0):
   config = CONFIG.__class__(
     **{**CONFIG.__dict__, 'hidden_dropout_prob': dropout}

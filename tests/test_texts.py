@@ -65,6 +65,12 @@ def test_tsv_text_is_the_rest_of_a_line(path):
   ]
 
 
+def test_tsv_labels_without_white_space(path):
+  text = 'sentence\tlabel\n a \t1 \nb\t 1\nc\t\u00a01\n'
+  found = [(x.text, x.label) for x in _tsv(path, text)]
+  assert found == [(' a ', '1'), ('b', '1'), ('c', '1')]
+
+
 _MALFORMED = 'a\tb\t1\nc\t 0\nd\te\tf\t0\ng\t \t1\nh\ti\t\nj\tk\t0\n'
 _NO_HEADER = {'header': False, 'text': '0', 'pair': '1', 'label': '2'}
 
@@ -133,7 +139,9 @@ def test_tsv_round_trip(tmp_path_factory, rows):
   path = tmp_path_factory.mktemp('tsv') / 'file'
   text = ''.join('\t'.join(row) + '\n' for row in rows)
   found = _tsv(path, text, **_NO_HEADER)
-  assert [(x.text, x.pair, x.label) for x in found] == rows
+  assert [(x.text, x.pair, x.label) for x in found] == [
+    (text, pair, label.strip()) for text, pair, label in rows
+  ]
 
 
 def _jsonl(path, *examples, **options):
@@ -144,7 +152,7 @@ def _jsonl(path, *examples, **options):
 def test_jsonl(path):
   examples = (
     {'sentence': 'a "b"\n', 'label': 103, 'keywords': ''},
-    {'label': 'news', 'sentence': '\u4f60'},
+    {'label': ' news\n', 'sentence': '\u4f60'},
   )
   assert _jsonl(path, *examples) == [
     Text('a "b"\n', None, '103', 1),
@@ -171,6 +179,8 @@ def test_jsonl(path):
     ('{"sentence": "a", "label": ""}', "some text as 'label', found ''"),
     ('[1]', 'expected a JSON object, found list'),
     ('{"sentence": "a"', 'expected a JSON object: '),
+    (r'{"sentence": "\ud83d", "label": 1}', "expected Unicode in 'sentence'"),
+    (r'{"sentence": "a", "label": "\ud83d"}', "expected Unicode in 'label'"),
   ],
 )
 def test_jsonl_malformed(path, line, message):

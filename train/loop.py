@@ -91,12 +91,7 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
     _keep_queries(config, workdir, examples['train'])
   tokenizer, encoder, weights = _encoder(config, workdir, examples['train'])
   task = tasks.make_task(config, tokenizer, labels)
-  features = {}
-  for split in examples:
-    features[split] = task.features(examples[split])
-    said = task.describe(examples[split], features[split])
-    for sentence in count_notes(examples[split]) + said:
-      print(f'{split}: {sentence}')
+  features = {s: _features(task, s, part) for s, part in examples.items()}
   batches = TrainingBatches(
     features['train'],
     task.fill,
@@ -135,6 +130,17 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
   )
   files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
   return run
+
+
+def _features(task, split, examples) -> Features:
+  """Features of a split; prints what they lack."""
+  try:
+    features = task.features(examples)
+  except ValueError as error:
+    raise ValueError(f'{split}: {error}') from None
+  for sentence in count_notes(examples) + task.describe(examples, features):
+    print(f'{split}: {sentence}')
+  return features
 
 
 def train(run: Run) -> dict:
@@ -345,7 +351,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     raise ValueError(
       f'model.dropout is at least 0 and below 1, not {config.model.dropout}.'
     )
-  for key in ('learning_rate', 'weight_decay', 'clip_norm'):
+  for key in ('learning_rate', 'weight_decay', 'eps', 'clip_norm'):
     if config.optimizer[key] < 0:
       raise ValueError(
         f'optimizer.{key} is at least 0, not {config.optimizer[key]}.'

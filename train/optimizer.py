@@ -26,6 +26,7 @@ def make_optimizer(config, num_steps: int) -> optax.GradientTransformation:
     optax.clip_by_global_norm(config.clip_norm),
     optax.adamw(
       learning_rate(config, num_steps),
+      eps=config.eps,
       weight_decay=config.weight_decay,
       mask=decays,
     ),

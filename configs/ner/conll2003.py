@@ -17,7 +17,7 @@ two CPU cores, which but for cross entropy also did other work:
   self_adjusting_dice                 88.54     84.69        28
 
 Li et al., 2020, table 5, BERT-large as a query reader: 93.04 with cross
-entropy, 93.33 with self-adjusting Dice. (A tagger with BERT-base: 92.8.)
+entropy, 93.33 with self-adjusting Dice. A BERT tagger: 92.8.
 """
 
 from configs import default

@@ -8,10 +8,13 @@ GPE, LOC, ORG and PER are kept, the split that of Glyce
 (https://arxiv.org/abs/1901.10125). DIR holds mrc-ner.train, mrc-ner.dev and
 mrc-ner.test: MRC-NER JSON as BERT-MRC's authors convert it, with their queries
 (https://github.com/ShannonAI/mrc-for-flat-nested-ner). For the same sentences
-with a character and its tag in columns, and the queries of this repository:
+with a character and its BIOES tag in columns, and the queries of this
+repository:
 
-  --config.data.format=conll --config.data.files.train=train.txt ...
-  --config.query_spans.queries=configs/ner/queries/ontonotes4.json
+  --config.data.format=conll --config.data.conll.scheme=bioes \
+    --config.data.files.train=train.txt --config.data.files.dev=dev.txt \
+    --config.data.files.test=test.txt \
+    --config.query_spans.queries=configs/ner/queries/ontonotes4.json
 
 Li et al., 2020, table 5, test F1 of BERT-base: 82.11 with cross entropy, 83.30
 focal, 84.01 Dice, 84.47 self-adjusting Dice (84.67 with Tversky, alpha 0.6:
@@ -19,8 +22,11 @@ table 10).
 
 Settings: their scripts', for focal loss and, with any other loss, for Dice.
 Different here: one batch of what they accumulate (2 x 8, each of the 2 a set of
-its own), all negatives (theirs for Dice keep some 0.3 a positive), and no head
-for whether there is an answer (weight 0.2 for Dice, 0.3 for focal).
+its own), heads with GELU (theirs: ReLU), only the sentence's characters count
+(their Dice has no mask: tokens of the query, special ones and padding are
+negatives), their hard-negative ratio 0.3, which their code does not apply as
+meant, is left out, and no head for whether there is an answer (weight 0.2 for
+Dice, 0.3 for focal).
 """
 
 from configs import default
@@ -42,6 +48,7 @@ def get_config(loss: str = 'self_adjusting_dice'):
   c.optimizer.warmup = 0.1
   c.optimizer.final = 0.25
   c.optimizer.weight_decay = 0.002
+  c.optimizer.eps = 1e-6
   c.batch_size = 8 * 2
   c.epochs = 5
   c.evaluations_per_epoch = 4

@@ -7,10 +7,11 @@ The corpus is LDC2013T19 (https://catalog.ldc.upenn.edu/LDC2013T19), the split
 that of CoNLL-2012 (https://aclanthology.org/W13-3516). DIR holds mrc-ner.train,
 mrc-ner.dev and mrc-ner.test: MRC-NER JSON as BERT-MRC's authors convert it,
 with their queries (https://github.com/ShannonAI/mrc-for-flat-nested-ner). For
-the same sentences with tags in columns, and the queries of this repository:
+the same sentences with BIO tags in columns, and the queries of this repository:
 
-  --config.data.format=conll --config.data.files.train=train.txt ...
-  --config.query_spans.queries=configs/ner/queries/ontonotes5.json
+  --config.data.format=conll --config.data.files.train=train.txt \
+    --config.data.files.dev=dev.txt --config.data.files.test=test.txt \
+    --config.query_spans.queries=configs/ner/queries/ontonotes5.json
 
 Li et al., 2020, table 5, test F1 of BERT-large: 91.11 with cross entropy, 91.22
 focal, 91.88 Dice, 92.07 self-adjusting Dice; their code's README says 91.12
@@ -18,8 +19,11 @@ focal and 92.01 Dice.
 
 Settings: their scripts', for focal loss and, with any other loss, for Dice.
 Different here: one batch of what they accumulate (for Dice 6 x 12, each of the
-6 a set of its own), all negatives (theirs for Dice keep some 0.3 a positive),
-and no head for whether there is an answer (weight 0.2).
+6 a set of its own), heads with GELU (theirs: ReLU), only the first sub-words of
+the sentence's words count (their Dice has no mask: tokens of the query, special
+ones and padding are negatives), their hard-negative ratio 0.3, which their code
+does not apply as meant, is left out, and no head for whether there is an answer
+(weight 0.2).
 """
 
 from configs import default
@@ -40,6 +44,7 @@ def get_config(loss: str = 'self_adjusting_dice'):
   c.optimizer.learning_rate = 2e-5
   c.optimizer.warmup = 0.1
   c.optimizer.weight_decay = 0.002
+  c.optimizer.eps = 1e-6
   c.batch_size = 12 * 6
   c.epochs = 5
   c.evaluations_per_epoch = 4

@@ -5,7 +5,7 @@
 
 DIR holds wnut17train.conll, emerging.dev.conll and emerging.test.annotated of
 https://github.com/leondz/emerging_entities_17. Not in Li et al., 2020; more
-imbalanced than what is: one word in 20 is of an entity.
+imbalanced than their NER sets: one word in 20 is of an entity.
 """
 
 from configs import default

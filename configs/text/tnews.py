@@ -9,8 +9,10 @@ dev.
 
 Li et al., 2020, do not report on it, and their code, which has it, tells no
 number (what it calls micro F1 is the harmonic mean of macro precision and macro
-recall). The settings are its scripts', for focal loss and, with any other loss,
-for Dice.
+recall).
+
+Settings: their scripts', for focal loss (which alone has float16, here
+bfloat16) and, with any other loss, for Dice.
 """
 
 from configs import default
@@ -28,11 +30,13 @@ def get_config(loss: str = 'self_adjusting_dice'):
   c.model.scratch.vocab_size = 12_000  # Each character has two entries.
   c.optimizer.learning_rate = 3e-5
   c.optimizer.weight_decay = 0.002
+  c.optimizer.eps = 1e-6
   c.epochs = 5
   if loss == 'focal':
     c.loss.options.gamma = 4.0
     c.batch_size = 18
     c.model.dropout = 0.2
+    c.model.dtype = 'bfloat16'
     c.optimizer.warmup = 0.02
   else:
     c.batch_size = 36

@@ -42,7 +42,9 @@ class FilesConfig(tfds.core.BuilderConfig):
 class Files(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """Base of the formats: a TFDS data set in the order of its files."""
 
-  VERSION = tfds.core.Version('1.0.0')  # Of what is stored: part of its path.
+  # Of what is stored: part of its path. To be raised when a reader changes,
+  # for what it read before would be served.
+  VERSION = tfds.core.Version('1.1.0')
   # Features of one example, by the names of its fields.
   FEATURES: ClassVar[Mapping[str, Any]]
 
@@ -171,6 +173,35 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
   # Not `splitlines`: a token may hold, say, a line separator of Unicode.
   for number, line in enumerate(text.split('\n'), start=1):
     yield number, line.rstrip('\r')
+
+
+def read_json(path: Path) -> Any:
+  """What a UTF-8 file of JSON holds.
+
+  Raises:
+    ValueError: `path:line:` of what is not UTF-8 or not JSON.
+  """
+  text = '\n'.join(line for _, line in read_lines(path))
+  try:
+    return json.loads(text)
+  except json.JSONDecodeError as error:
+    raise ValueError(
+      f'{path}:{error.lineno}: expected JSON: {error.msg}.'
+    ) from None
+
+
+def check_unicode(text: str, key: str) -> None:
+  """Refuses half a character, which JSON can write and UTF-8 cannot.
+
+  Raises:
+    ValueError: the text under the key has a lone surrogate.
+  """
+  try:
+    text.encode()
+  except UnicodeEncodeError:
+    raise ValueError(
+      f'expected Unicode in {key!r}, found half a character (a lone surrogate).'
+    ) from None
 
 
 @contextlib.contextmanager

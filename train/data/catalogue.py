@@ -59,9 +59,15 @@ def load(
 
   Raises:
     OSError: no network, or none that has the files.
-    ValueError: an unknown data set or split, one without labels, or one that
-      takes a package that is not here.
+    ValueError: no name, an unknown data set or split, one without labels, or
+      one that takes a package that is not here.
   """
+  if not name:
+    raise ValueError(
+      "data.format='tfds' needs data.tfds.name, as in 'glue/mrpc', and in "
+      "data.files TFDS's names of the splits, as in --config.data.files.dev="
+      'validation.'
+    )
   with builder.quiet():
     data_set = _find(name, cache)
     make = _maker(data_set, tag, unit)

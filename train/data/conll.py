@@ -5,8 +5,10 @@ sentence. Rows are split at tabs where they have one (a token may then hold
 spaces), else at spaces. Lines with `-DOCSTART-` only separate.
 """
 
+import collections
 import functools
 import itertools
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
@@ -33,9 +35,9 @@ def read_sentences(
 ) -> Iterator[Sentence]:
   """Reads the sentences of a UTF-8 column file, in order.
 
-  The rows of a sentence have one number of columns. Only a line that differs
-  from them in this, begins with `# ` and stands before them is a comment: `#`
-  is a token, too.
+  All rows have as many columns as most rows of the file. Only a line that
+  differs from them in this, begins with `# ` and stands before a sentence or
+  alone is a comment: `#` is a token, too.
 
   Args:
     path: the file.
@@ -52,14 +54,19 @@ def read_sentences(
 
   Raises:
     ValueError: at the first malformed row, beginning `path:line:`; or the file
-      has no sentence.
+      has no sentence, or not the columns.
   """
-  columns, empty = {'token': token, 'tag': tag}, True
+  width, empty = _usual_width(builder.read_lines(path)), True
   lines = builder.read_lines(path)
   for is_boundary, block in itertools.groupby(lines, _is_boundary):
-    if not is_boundary:
+    if is_boundary:
+      continue
+    rows = [*itertools.dropwhile(lambda row: _is_comment(row[1], width), block)]
+    if rows and empty:
+      _check_columns(f'{path}:{rows[0][0]}', width, token=token, tag=tag)
       empty = False
-      yield _sentence(path, list(block), columns, scheme)
+    if rows:
+      yield _sentence(path, rows, width, (token, tag), scheme)
   if empty:
     raise ValueError(f'{path}: expected at least one sentence.')
 
@@ -91,11 +98,34 @@ def _is_boundary(numbered_line: tuple[int, str]) -> bool:
   return not line.strip(' \t') or '-DOCSTART-' in line
 
 
-def _sentence(path, block, columns, scheme) -> Sentence:
-  lines = [line for _, line in block]
-  row = next((line for line in lines if not line.startswith('# ')), lines[-1])
-  width = len(_fields(row))
-  rows = itertools.dropwhile(lambda row: _is_comment(row[1], width), block)
+def _usual_width(lines: Iterable[tuple[int, str]]) -> int:
+  """The columns of most rows, 0 where there is no row."""
+  rows, hashes = collections.Counter(), collections.Counter()
+  for numbered_line in lines:
+    if not _is_boundary(numbered_line):
+      _, line = numbered_line
+      widths = hashes if line.startswith('# ') else rows
+      widths[len(_fields(line))] += 1
+  # Comments may be many, so what may be one counts only beside nothing else.
+  most = (rows or hashes).most_common(1)
+  return most[0][0] if most else 0
+
+
+def _check_columns(place, width, **columns) -> None:
+  for name, column in columns.items():
+    if not -width <= column < width:
+      raise ValueError(
+        f'{place}: expected the {name} in column {column} (from 0), found '
+        f'{width} columns.'
+      )
+  if columns['token'] % width == columns['tag'] % width:
+    raise ValueError(
+      f'{place}: expected the tag in another column than the token: of '
+      f'{width}, {columns["token"]} and {columns["tag"]} are the same.'
+    )
+
+
+def _sentence(path, rows, width, columns, scheme) -> Sentence:
   words = []
   for number, line in rows:
     try:
@@ -132,16 +162,10 @@ def _fields(line: str) -> list[str]:
 def _word(fields, width, columns, scheme) -> tuple[str, str]:
   if len(fields) != width:
     raise ValueError(
-      f'expected {width} columns, as in other rows of the sentence, found '
+      f'expected {width} columns, as in most rows of the file, found '
       f'{len(fields)}.'
     )
-  for name, column in columns.items():
-    if not -width <= column < width:
-      raise ValueError(
-        f'expected the {name} in column {column} (from 0), found {width} '
-        'columns.'
-      )
-  token, tag = fields[columns['token']], fields[columns['tag']]
+  token, tag = (fields[column] for column in columns)
   if not token.strip():
     raise ValueError('expected a token, found only white space.')
   _check_tag(tag, scheme)

@@ -1,5 +1,6 @@
 """What is in a data set: counts, lengths, imbalance, and what is amiss."""
 
+import bisect
 import collections
 import re
 from collections.abc import Mapping
@@ -12,12 +13,12 @@ import numpy as np
 from dicejax import metrics
 from train.data.conll import Sentence
 from train.data.mrc_ner import Query
+from train.data.squad import EAST_ASIAN
 from train.data.squad import Question
 from train.data.texts import Text
 
 # What is between spaces; of Chinese and Japanese each character, as BERT does.
-_EAST_ASIAN = r'\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef'
-_TOKEN = re.compile(rf'[{_EAST_ASIAN}]|[^\s{_EAST_ASIAN}]+')
+_TOKEN = re.compile(rf'[{EAST_ASIAN}]|[^\s{EAST_ASIAN}]+')
 
 
 class _Facts(NamedTuple):
@@ -35,17 +36,19 @@ def describe(
 ) -> dict[str, dict[str, Any]]:
   """Describes the splits of a data set.
 
-  Tokens of sentences are as the file has them. Of texts and contexts they are
-  what is between spaces, and each Chinese or Japanese character.
+  Tokens of sentences are those of the reader: words or, as in Chinese columns
+  and with CoNLL-U's `unit='character'`, characters. Of texts and contexts they
+  are what is between spaces, and each Chinese or Japanese character.
 
-  `negative` and `positive` are the counts of Li et al., 2020, table 1 (CoNLL
+  `negative` and `positive` are counted as in Li et al., 2020, table 1 (CoNLL
   2003, training split: 170K and 34K, 4.98 to 1):
 
   - of sentences with entities: tokens outside and inside of them;
   - of queries: likewise, of all queries;
-  - of questions: starts and ends of answers (the first alternative's) are
-    positive, all other words of the context, once a question, negative. So come
-    175K for SQuAD 1.1; the 188K for SQuAD 2.0 we cannot say the rule of;
+  - of questions: tokens in which an answer starts or ends (the first
+    alternative's spans that have a place) are positive, all other tokens of the
+    context, once a question, negative. The table's 175K for SQuAD 1.1 are two a
+    question: there an answer of one word counts twice;
   - of texts: examples with other labels, and with the label `positive`.
 
   Args:
@@ -92,7 +95,8 @@ def table_rows(
     ('median length', lambda r: f'{r["length"]["median"]:g}'),
     ('95th percentile', lambda r: f'{r["length"]["p95"]:.0f}'),
     ('longest', lambda r: f'{r["length"]["longest"]:,}'),
-    *((label, _count_of(label)) for label in labels),
+    # So that no label is called as another row is.
+    *((f'label {label}', _count_of(label)) for label in labels),
   ]
   if any(r['ratio'] for r in report.values()):
     rows += [
@@ -136,10 +140,11 @@ def _facts(example, spans, positive) -> _Facts:
       content = (type, *tokens)
       return _Facts(len(tokens), [type] * len(places), outside, inside, content)
     case Question(_, _, question, context, answers):
-      length = _count_tokens(context)
-      inside = 2 * len(answers[0]) if answers else 0
-      label = 'answered' if answers else 'unanswerable'
-      labels = [label, 'of several spans'] if inside > 2 else [label]
+      spans = answers[0] if answers else []
+      starts = [match.start() for match in _TOKEN.finditer(context)]
+      length, inside = len(starts), len(_edges(starts, spans))
+      labels = ['answered' if spans else 'unanswerable']
+      labels += ['of several spans'] * (len(spans) > 1)
       content = (question, context)
       return _Facts(length, labels, length - inside, inside, content)
     case Text(text, pair, label):
@@ -148,6 +153,17 @@ def _facts(example, spans, positive) -> _Facts:
       content = (text, pair)
       return _Facts(length, [label], 1 - is_positive, is_positive, content)
   raise TypeError(f'No facts are known of {type(example).__name__}.')
+
+
+def _edges(starts, spans) -> set[int]:
+  """Tokens in which a span starts or ends, by where tokens start."""
+  edges = set()
+  for text, start in spans:
+    if start >= 0:
+      first = start + len(text) - len(text.lstrip())
+      last = start + len(text.rstrip()) - 1
+      edges |= {bisect.bisect(starts, place) - 1 for place in (first, last)}
+  return edges
 
 
 def _describe_split(facts) -> dict[str, Any]:

@@ -11,8 +11,6 @@ space between any two characters. Numbers may be strings; `span_position` and
 `impossible` may be missing.
 """
 
-import json
-import pathlib
 import sys
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -123,13 +121,7 @@ class MrcNer(builder.Files):
 
 
 def _items(path) -> list:
-  text = '\n'.join(line for _, line in builder.read_lines(path))
-  try:
-    items = json.loads(text)
-  except json.JSONDecodeError as error:
-    raise ValueError(
-      f'{path}:{error.lineno}: expected JSON: {error}.'
-    ) from None
+  items = builder.read_json(path)
   if not isinstance(items, list) or not items:
     raise ValueError(f'{path}:1: expected a list of items, with one at least.')
   return items
@@ -172,6 +164,7 @@ def _text(item, key) -> str:
     value = str(value)
   if not isinstance(value, str) or not value.strip():
     raise ValueError(f'expected a text as {key!r}, found {value!r}.')
+  builder.check_unicode(value, key)
   return value
 
 
@@ -246,12 +239,10 @@ def read_wordings(path: builder.Path) -> dict[str, str]:
 
   Raises:
     FileNotFoundError: no such file.
-    ValueError: it does not hold a text for each type.
+    ValueError: `path:line:` of what is not JSON; or it does not hold a text for
+      each type.
   """
-  try:
-    queries = json.loads(pathlib.Path(path).read_text(encoding='utf-8-sig'))
-  except ValueError as error:
-    raise ValueError(f'{path}: expected JSON: {error}.') from None
+  queries = builder.read_json(path)
   if not isinstance(queries, dict) or not queries:
     raise ValueError(f"{path}: expected an object, as in {{'ORG': 'bodies'}}.")
   for type_, query in queries.items():

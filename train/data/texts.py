@@ -44,7 +44,8 @@ def read_tsv(
 ) -> Iterator[Text | builder.Skipped]:
   """Reads rows of columns, in which a quote is a character like any other.
 
-  Lines without any character are no rows. All rows have the columns of the
+  Lines without any character are no rows; white space around a label does not
+  count. All rows have the columns of the
   header or, without one, as many as most rows.
 
   Args:
@@ -83,7 +84,7 @@ def read_tsv(
       yield Text(
         fields[columns[text]],
         fields[columns[pair]] if pair else None,
-        fields[columns[label]],
+        fields[columns[label]].strip(),
         number,
       )
 
@@ -101,7 +102,8 @@ def read_jsonl(
     path: the file.
     text: key of the text.
     pair: key of the second text; `''`: there is none.
-    label: key of the label, which is text or a whole number.
+    label: key of the label, which is text or a whole number; white space around
+      it does not count.
 
   Raises:
     ValueError: at the first malformed line, beginning `path:line:`.
@@ -114,7 +116,7 @@ def read_jsonl(
       yield Text(
         _json_text(example, text),
         _json_text(example, pair) if pair else None,
-        _json_text(example, label, numbers=True),
+        _json_text(example, label, numbers=True).strip(),
         number,
       )
     except ValueError as error:
@@ -262,6 +264,7 @@ def _json_text(example, key, numbers=False) -> str:
     return str(value)
   if not isinstance(value, str) or not value.strip():
     raise ValueError(f'expected some text as {key!r}, found {value!r}.')
+  builder.check_unicode(value, key)
   return value
 
 
