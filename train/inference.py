@@ -31,9 +31,16 @@ def make_predictor(task: Task, model, config) -> Predictor:
   # The run may have had other devices.
   batch_size = config.batch_size + -config.batch_size % jax.device_count()
   replicated, by_example = make_shardings(batch_size)
-  step = jax.jit(
-    make_predict_step(model, task.answer), in_shardings=(replicated, by_example)
+  # Each device has its own examples. Left to the compiler, devices talk, and on
+  # a CPU many batches under way at once may wait for each other for ever.
+  step = jax.shard_map(
+    make_predict_step(model, task.answer),
+    mesh=replicated.mesh,
+    in_specs=(replicated.spec, by_example.spec),
+    out_specs=by_example.spec,
+    check_vma=False,
   )
+  step = jax.jit(step, in_shardings=(replicated, by_example))
 
   def predict(params, examples, features):
     answers: list = [None] * len(features)
