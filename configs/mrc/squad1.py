@@ -38,6 +38,13 @@ with Dice
   --config.batch_size=40 --config.epochs=5 \
     --config.optimizer.learning_rate=2e-5 --config.optimizer.warmup=0.06 \
     --config.optimizer.final=0.25 --config.optimizer.weight_decay=0.002
+
+Measured, `--config=configs/small.py:mrc/squad1` (1,006 questions of the dev
+file, by article), MiniLM, seed 0, two CPU cores that also did other work, test:
+
+                        exact      F1   minutes
+  cross_entropy          9.22   17.05         6
+  dice                   4.26   10.62         6
 """
 
 from configs import default

@@ -8,6 +8,9 @@ a row). There is no dev set: a tenth of the training sentences is it.
 
 Li et al., 2020, table 5: a BERT tagger has 94.80; see msra_mrc.py for the query
 reader.
+
+Measured, `--config=configs/small.py:ner/msra`, from random weights on a slice,
+a minute on two CPU cores: F1 16.58 with cross entropy, 0.00 with Dice.
 """
 
 from configs import default

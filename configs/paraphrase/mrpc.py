@@ -32,6 +32,14 @@ with Dice
 
   --config.batch_size=12 --config.model.dropout=0.1 \
     --config.optimizer.warmup=0.06 --config.optimizer.weight_decay=0.001
+
+Measured, `--config=configs/small.py:paraphrase/mrpc`, MiniLM, seed 0, two CPU
+cores that also did other work (test):
+
+                        F1 at 0.5   F1 tuned   accuracy   minutes
+  cross_entropy             82.60      83.53      76.93         4
+  dice                      83.35      82.06      75.30         4
+  self_adjusting_dice       82.43      82.26      73.39         5
 """
 
 from configs import default

@@ -9,6 +9,9 @@ last character and its tag are right: joint F1 of segmentation and tagging.
 
 Li et al., 2020, table 3 (F1): BERT tagger 94.79, + focal 96.81, + dice 96.94,
 + self-adjusting Dice 96.98.
+
+Measured, `--config=configs/small.py:pos/ud_chinese`, from random weights,
+a minute on two CPU cores: F1 51.64 with cross entropy, 52.38 with Dice.
 """
 
 from configs import default

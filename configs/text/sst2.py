@@ -17,6 +17,14 @@ Li et al., 2020, table 9, accuracy of BERT-large: 94.90 with cross entropy,
 is what counts: Dice is not made for it. So there is no positive label here, and
 Dice is the one of several classes, as for SST-5. They publish no settings;
 these are the usual ones of BERT-large, the same for every loss.
+
+Measured, `--config=configs/small.py:text/sst2` (some 20,000 phrases), MiniLM,
+seed 0, two CPU cores that also did other work:
+
+                        dev accuracy   test accuracy   minutes
+  cross_entropy                85.89           87.31         5
+  dice                         85.44           85.67         5
+  self_adjusting_dice          84.06           86.33         5
 """
 
 from configs import default

@@ -13,6 +13,10 @@ recall).
 
 Settings: their scripts', for focal loss (which alone has float16, here
 bfloat16) and, with any other loss, for Dice.
+
+Measured, `--config=configs/small.py:text/tnews`, from random weights on a
+slice, a minute on two CPU cores: accuracy on dev 36.50 with cross entropy,
+41.80 with Dice.
 """
 
 from configs import default
