@@ -10,6 +10,8 @@ from configs import default
 from configs import losses as presets
 from train import inference
 from train import loop
+from train import tasks
+from train.data.conll import Sentence
 
 PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
 PLACES = 'Rome Oslo Bern Kyiv Lima Baku Doha Male'.split()
@@ -141,3 +143,12 @@ def check_predict(task, tmp_path, workdir):
     assert row['entities'] == [
       {'type': 'PER', 'start': 7, 'end': 10, 'text': 'Ann'}
     ]
+
+
+def test_a_task_and_a_format_that_do_not_fit():
+  sentence = Sentence(['Ann'], ['B-PER'], 1)
+  for task in ('span_qa', 'classification'):
+    config = default.get_config()
+    config.task = task
+    with pytest.raises(ValueError, match=f"'{task}' does not .*'conll'"):
+      tasks.get_labels(config, [sentence])

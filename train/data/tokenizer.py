@@ -49,10 +49,9 @@ def mark_words(tokenizer: tokenizers.Tokenizer) -> None:
 
 def first_sub_words(word_ids: Sequence[int | None]) -> list[int]:
   """The word that a first sub-word begins, -1 at any other."""
-  before = [None, *word_ids[:-1]]
   return [
     -1 if word is None or word == last else word
-    for word, last in zip(word_ids, before, strict=True)
+    for last, word in zip([None, *word_ids], word_ids, strict=False)
   ]
 
 
