@@ -11,7 +11,7 @@ shows that they run, and not how good they are.
 
 Two sets are not split as their owners split them, for want of their files:
 
-- QQP was measured on 23,497 rows of GLUE's training split, in a file without
+- QQP was at hand as 23,497 rows of GLUE's training split, in a file without
   header that is not published. One like it, but not of the same rows, is
 
     tail -n +2 train.tsv | head -n 23497 > qqp_train_subset_23497.tsv
@@ -43,7 +43,7 @@ CHANGES = {
       files=dict(train='qqp_train_subset_23497.tsv', dev='', test=''),
       held_out=dict(dev=0.1, test=0.2),
       tsv=dict(header=False, text='3', pair='4', label='5'),
-      take=dict(train=5000, dev=1000, test=3000),
+      take=dict(train=2500, dev=500, test=2000),
     ),
     epochs=2,
   ),
