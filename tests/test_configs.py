@@ -65,7 +65,7 @@ def labels_of(config):
   if config.task == 'tagging':
     return ('O', 'B-PER', 'I-PER')
   if config.task == 'query_spans':
-    return tuple(json.loads(queries(config)))
+    return json.loads(queries(config))
   return ('other', config.classification.positive or 'one')
 
 

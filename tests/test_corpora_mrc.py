@@ -7,7 +7,7 @@ import pytest
 
 from configs import default
 from train.data import conll
-from train.data.synthetic import train_wordpiece
+from train.data.tokenizer import train_wordpiece
 from train.tasks.query_spans import QuerySpans
 from train.tasks.query_spans import get_labels
 

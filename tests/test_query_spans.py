@@ -30,7 +30,7 @@ from train.tasks.query_spans import get_labels
 VOCABULARY = (
   '[PAD] [UNK] [CLS] [SEP] find places people ann lee ##son saw new york ##er .'
 ).split()
-TYPES = ('LOC', 'PER')
+QUERIES = {'LOC': 'Find places', 'PER': 'Find people'}
 SENTENCE = Sentence(
   ['Ann', 'Leeson', 'saw', 'New', 'Yorker', '.'],
   ['B-PER', 'I-PER', 'O', 'B-LOC', 'I-LOC', 'O'],
@@ -46,18 +46,15 @@ NESTED = QUERY._replace(spans=[(0, 2), (1, 2), (3, 5)])
 def directory(tmp_path_factory):
   directory = tmp_path_factory.mktemp('queries')
   (directory / 'vocab.txt').write_text('\n'.join(VOCABULARY))
-  queries = {'PER': 'Find people', 'LOC': 'Find places', 'GOD': 'Find ann'}
-  (directory / 'queries.json').write_text(json.dumps(queries))
   return directory
 
 
 @pytest.fixture
 def make_task(directory):
-  def make(labels=TYPES, max_length=32, queries='queries.json', **settings):
+  def make(labels=QUERIES, max_length=32, **settings):
     config = default.get_config()
     config.max_length = max_length
     config.query_spans.update(settings)
-    config.query_spans.queries = queries and str(directory / queries)
     return QuerySpans(config, load_tokenizer(directory), labels)
 
   return make
@@ -115,7 +112,7 @@ def test_input_is_that_of_the_tokenizer(make_task, directory, max_length):
 
 
 def test_a_file_s_query_and_a_sentence_s_are_one(make_task):
-  (asked,) = make_task(queries='').features([QUERY])
+  (asked,) = make_task(labels={}).features([QUERY])
   _, person = make_task().features([SENTENCE])
   jax.tree.map(np.testing.assert_array_equal, asked, person)
 
@@ -179,22 +176,18 @@ def test_a_start_counts_if_another_span_from_it_is_whole(make_task):
 
 def test_a_type_that_was_never_seen_is_missed(make_task):
   example = SENTENCE._replace(tags=['B-GOD', *SENTENCE.tags[1:]])
-  task = make_task(labels=('LOC', 'PER'))
+  task = make_task()
   features = task.features([example])
   assert '1 spans are of types that' in task.describe([example], features)[-1]
   found = task.decode([example], features, gold_answers(features))
   assert task.score([example], found, {})['GOD']['support'] == 1
 
 
-def test_bad_input(make_task, directory):
+def test_bad_input(make_task):
   with pytest.raises(ValueError, match="query of 'PER' has 2 sub-words: .*=5"):
     make_task(max_length=5).features([QUERY])
   with pytest.raises(ValueError, match="query of 'PER' has no sub-word"):
     make_task().features([QUERY._replace(query='\u200b')])
-  with pytest.raises(ValueError, match=r"a query for \['DOG'\]"):
-    make_task(labels=('DOG', 'PER'))
-  with pytest.raises(ValueError, match='expected a file of queries'):
-    make_task(queries='').features([SENTENCE])
   with pytest.raises(ValueError, match='get_loss'):
     make_task().objective(losses.get_loss('dice'))
   every = [*itertools.combinations(range(7), 2)]
@@ -202,14 +195,23 @@ def test_bad_input(make_task, directory):
     make_task(match=True, nested=True).features([QUERY._replace(spans=every)])
 
 
-def test_label_set():
+def test_labels_and_their_queries(tmp_path):
   config = default.get_config()
-  other = QUERY._replace(type='GOD', spans=[])
-  assert get_labels(config, [SENTENCE]) == TYPES
-  assert get_labels(config, [QUERY, other]) == ('GOD', 'PER')
+  other = QUERY._replace(type='GOD', query='Find ann', spans=[])
+  labels = get_labels(config, [QUERY, other])
+  assert [*labels.items()] == [('GOD', 'Find ann'), ('PER', 'Find people')]
   with pytest.raises(ValueError, match='no entity'):
     get_labels(config, [other])
-  config.query_spans.queries = 'queries.json'
+  with pytest.raises(ValueError, match='expected a file of queries'):
+    get_labels(config, [SENTENCE])
+  path = tmp_path / 'queries.json'
+  path.write_text(json.dumps({'PER': 'Find people'}))
+  config.query_spans.queries = str(path)
+  with pytest.raises(ValueError, match=r"a query for \['LOC'\], too"):
+    get_labels(config, [SENTENCE])
+  path.write_text(json.dumps({'PER': 'Find people', 'GOD': 'x', **QUERIES}))
+  labels = get_labels(config, [SENTENCE])
+  assert [*labels.items()] == [*QUERIES.items()]
   with pytest.raises(ValueError, match='MRC-NER files have their own'):
     get_labels(config, [QUERY])
 

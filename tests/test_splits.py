@@ -282,15 +282,6 @@ def test_synthetic_is_written_once(config, tmp_path):
   ]
 
 
-def test_notes_are_counted():
-  def question(*notes):
-    return Question('1', 't', 'q', 'c', [], list(notes))
-
-  assert splits.count_notes(
-    [question('a'), question(), question('b', 'a'), Text('t', None, 'x', 1)]
-  ) == ['2 × a', '1 × b']
-
-
 def test_tfds_is_asked_for_its_splits(config, monkeypatch):
   asked = {}
 

@@ -1,7 +1,6 @@
-"""The made-up corpus: its imbalance, its tags, its bytes; its tokenizer."""
+"""The made-up corpus: its imbalance, its tags, its bytes."""
 
 import collections
-import json
 
 import pytest
 
@@ -85,34 +84,3 @@ def test_words_are_ambiguous(sentences):
   ambiguous = {token for token, kind in kinds.items() if len(kind) == 2}
   assert {'may', 'and', ','} <= ambiguous
   assert len(ambiguous) > 30
-
-
-def test_wordpiece_is_the_same_every_time(sentences):
-  tokens = [sentence.tokens for sentence in sentences]
-  one, other = (synthetic.train_wordpiece(tokens, 1500) for _ in range(2))
-  assert one.to_str() == other.to_str()
-
-
-def test_wordpiece_is_berts(sentences):
-  tokens = [sentence.tokens for sentence in sentences]
-  tokenizer = synthetic.train_wordpiece(tokens, vocab_size=1500)
-  assert tokenizer.get_vocab_size() == 1500
-  special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
-  assert [tokenizer.id_to_token(i) for i in range(5)] == special
-  added = json.loads(tokenizer.to_str())['added_tokens']
-  assert [token['content'] for token in added] == special
-  for words in tokens:
-    encoding = tokenizer.encode(words, is_pretokenized=True)
-    assert '[UNK]' not in encoding.tokens
-    first, *inner, last = encoding.tokens
-    assert (first, last) == ('[CLS]', '[SEP]')
-    text = ''.join(token.removeprefix('##') for token in inner)
-    assert text == ''.join(words)
-  pair = tokenizer.encode('The house', 'the street')
-  assert pair.tokens.count('[SEP]') == 2
-  assert pair.type_ids[0] == 0 and pair.type_ids[-1] == 1
-
-
-def test_wordpiece_too_small():
-  with pytest.raises(ValueError, match='vocab_size is at least 9 .* not 8'):
-    synthetic.train_wordpiece([['ab']], vocab_size=8)

@@ -159,22 +159,3 @@ def test_label_set():
   assert get_labels(config, [SENTENCE]) == LABELS
   with pytest.raises(ValueError, match='no entity'):
     get_labels(config, [Sentence(['Ann'], ['O'], 1)])
-
-
-def test_tokenizer_files(tmp_path, tokenizer):
-  with pytest.raises(FileNotFoundError, match='tokenizer.json'):
-    load_tokenizer(tmp_path / 'none')
-  (tmp_path / 'tokenizer_config.json').write_text('{"do_lower_case": false}')
-  cased = load_tokenizer(tmp_path).encode('Ann ann').tokens
-  assert cased == ['[CLS]', '[UNK]', 'ann', '[SEP]']
-  tokenizer.enable_truncation(4)
-  tokenizer.save(str(tmp_path / 'tokenizer.json'))
-  loaded = load_tokenizer(tmp_path)
-  assert isinstance(loaded, tokenizers.Tokenizer) and loaded.truncation is None
-  (tmp_path / 'tokenizer.json').write_text('{')
-  with pytest.raises(ValueError, match='tokenizer.json'):
-    load_tokenizer(tmp_path)
-  (tmp_path / 'tokenizer.json').unlink()
-  (tmp_path / 'vocab.txt').write_text('ann')
-  with pytest.raises(ValueError, match='vocab.txt: not a tokenizer'):
-    load_tokenizer(tmp_path)

@@ -4,6 +4,8 @@ import json
 import random
 
 import pytest
+from test_loop import PEOPLE
+from test_loop import PLACES
 from test_loop import run_command
 
 from configs import default
@@ -12,9 +14,6 @@ from train import inference
 from train import loop
 from train import tasks
 from train.data.conll import Sentence
-
-PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
-PLACES = 'Rome Oslo Bern Kyiv Lima Baku Doha Male'.split()
 
 
 def make_config(tmp_path, **changes):
@@ -107,6 +106,10 @@ def test_from_files_to_predictions(task, tmp_path):
   assert again == outcome['scores']['test']
   assert list((workdir / 'predictions').glob('test.*'))
   check_predict(task, tmp_path, workdir)
+  if task == 'query_spans':
+    (tmp_path / 'queries.json').write_text(json.dumps({'PER': 'whom'}))
+    with pytest.raises(FileExistsError, match='labels changed'):
+      loop.prepare(config, workdir)
 
 
 def check_predict(task, tmp_path, workdir):

@@ -6,7 +6,6 @@ in the workdir changes.
 
 import json
 import pathlib
-import sys
 
 from absl import flags
 
@@ -26,6 +25,7 @@ def main():
   workdir = pathlib.Path(_WORKDIR.value)
   run = inference.load_run(workdir)
   if _FILES.value:
+    source = ', '.join(_FILES.value)
     examples = splits.read_files(run.config, _FILES.value)
   else:
     found = splits.read_splits(run.config, workdir)
@@ -33,10 +33,8 @@ def main():
       raise ValueError(
         f'--split={_SPLIT.value} is none of {", ".join(sorted(found))}.'
       )
-    examples = found[_SPLIT.value]
-  features = run.task.features(examples)
-  said = splits.count_notes(examples) + run.task.describe(examples, features)
-  print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
+    source, examples = _SPLIT.value, found[_SPLIT.value]
+  features = inference.make_features(run.task, examples, source)
   predictions = run.predict(examples, features)
   scores = run.task.score(examples, predictions, run.tuned)
   if _JSON.value:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import operator
 import pathlib
+import sys
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from train import checkpoint
 from train import tasks
 from train import workdir as files
 from train.data.batches import batches_in_order
+from train.data.describe import count_notes
 from train.data.tokenizer import load_tokenizer
 from train.parallel import make_shardings
 from train.step import make_predict_step
@@ -24,6 +26,22 @@ from train.tasks.task import Features
 from train.tasks.task import Task
 
 Predictor = Callable[[Any, Sequence, Features], list]
+
+
+def make_features(task: Task, examples: Sequence, source: str) -> Features:
+  """Features of examples; says on stderr what they lack.
+
+  Raises:
+    ValueError: an example that the task cannot use; begins with the source.
+  """
+  try:
+    features = task.features(examples)
+  except ValueError as error:
+    raise ValueError(f'{source}: {error}') from None
+  notes = [f'{n} × {note}' for note, n in count_notes(examples).items()]
+  for sentence in notes + task.describe(examples, features):
+    print(f'{source}: {sentence}', file=sys.stderr)
+  return features
 
 
 def make_predictor(task: Task, model, config) -> Predictor:
@@ -101,8 +119,6 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   if step is None:
     raise FileNotFoundError(f'{directory} has no checkpoint with a score yet.')
   meta = checkpoint.read_meta(manager, step)
-  if (workdir / files.QUERIES).is_file():
-    config.query_spans.queries = str(workdir / files.QUERIES)
   task = tasks.make_task(config, load_tokenizer(workdir), meta['labels'])
   model = task.model(BertConfig(**meta['encoder']), config.model.dtype)
   replicated, _ = make_shardings(jax.device_count())

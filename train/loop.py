@@ -14,21 +14,14 @@ import jax
 import jax.numpy as jnp
 from ml_collections import config_dict
 
-from dicejax.models import BertConfig
-from dicejax.models import load_pooler
-from dicejax.models import load_pretrained
-from dicejax.models import resolve
 from train import checkpoint
 from train import inference
 from train import report
 from train import tasks
 from train import workdir as files
 from train.data.batches import TrainingBatches
-from train.data.mrc_ner import read_wordings
-from train.data.splits import count_notes
 from train.data.splits import read_splits
-from train.data.synthetic import train_wordpiece
-from train.data.tokenizer import load_tokenizer
+from train.encoder import make_encoder
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
 from train.parallel import make_shardings
@@ -85,13 +78,14 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
   for split in ('train', 'dev'):
     if split not in examples:
       raise ValueError(f'data: there is no {split}, in a file or held out.')
-  files.check_data(workdir, examples)
   labels = tasks.get_labels(config, examples['train'])
-  if config.task == 'query_spans':
-    _keep_queries(config, workdir, examples['train'])
-  tokenizer, encoder, weights = _encoder(config, workdir, examples['train'])
+  files.check_data(workdir, {**examples, 'labels': labels})
+  tokenizer, encoder, weights = make_encoder(config, workdir, examples['train'])
   task = tasks.make_task(config, tokenizer, labels)
-  features = {s: _features(task, s, part) for s, part in examples.items()}
+  features = {
+    split: inference.make_features(task, part, split)
+    for split, part in examples.items()
+  }
   batches = TrainingBatches(
     features['train'],
     task.fill,
@@ -117,7 +111,7 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
     examples=examples,
     features=features,
     task=task,
-    meta={'labels': task.labels, 'encoder': dataclasses.asdict(encoder)},
+    meta={'labels': labels, 'encoder': dataclasses.asdict(encoder)},
     batches=batches,
     step=jax.jit(
       make_train_step(model, objective, optimizer, config.seed),
@@ -130,17 +124,6 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
   )
   files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
   return run
-
-
-def _features(task, split, examples) -> Features:
-  """Features of a split; prints what they lack."""
-  try:
-    features = task.features(examples)
-  except ValueError as error:
-    raise ValueError(f'{split}: {error}') from None
-  for sentence in count_notes(examples) + task.describe(examples, features):
-    print(f'{split}: {sentence}')
-  return features
 
 
 def train(run: Run) -> dict:
@@ -261,71 +244,6 @@ def _init(model, seed):
   """Fresh parameters of a model, compiled: op by op it takes much longer."""
   tokens = jnp.zeros((1, 1), jnp.int32)
   return jax.jit(model.init)(jax.random.key(seed), tokens)['params']
-
-
-def _encoder(config, workdir, examples):
-  """Tokenizer, config and published weights, if any, of the encoder."""
-  begun = (workdir / files.CONFIG).is_file()
-  if config.model.pretrained:
-    source = resolve(config.model.pretrained)
-    encoder, params = load_pretrained(source)
-    weights = {'encoder': params}
-    if pooler := load_pooler(source):
-      weights['pooler'] = pooler
-    tokenizer = load_tokenizer(workdir if begun else source)
-    if tokenizer.get_vocab_size() > encoder.vocab_size:
-      raise ValueError(
-        f'{source}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the '
-        f'encoder only vocab_size={encoder.vocab_size}.'
-      )
-  else:
-    shape = config.model.scratch.to_dict()
-    size = shape.pop('vocab_size')
-    tokenizer = (
-      load_tokenizer(workdir)
-      if begun
-      else train_wordpiece(map(_words, examples), size)
-    )
-    encoder = BertConfig(vocab_size=tokenizer.get_vocab_size(), **shape)
-    weights = {}
-  if config.max_length > encoder.max_length:
-    raise ValueError(
-      f'max_length={config.max_length} is more than the encoder has positions '
-      f'for: {encoder.max_length}.'
-    )
-  if not begun:
-    files.write_whole(workdir / files.TOKENIZER, tokenizer.to_str(pretty=True))
-  encoder = dataclasses.replace(
-    encoder, hidden_dropout_prob=config.model.dropout
-  )
-  return tokenizer, encoder, weights
-
-
-def _keep_queries(config, workdir, examples) -> None:
-  """Gives a run its own copy of the queries.
-
-  Raises:
-    FileExistsError: the workdir holds a run that asked otherwise.
-  """
-  path = workdir / files.QUERIES
-  if config.query_spans.queries:
-    queries = read_wordings(config.query_spans.queries)
-  else:
-    queries = {example.type: example.query for example in examples}
-  if not (workdir / files.CONFIG).is_file():
-    files.write_whole(path, json.dumps(queries, indent=2, ensure_ascii=False))
-  elif files.read_json(path) != queries:
-    raise FileExistsError(
-      f'{workdir} holds a run with other queries. Choose another --workdir.'
-    )
-
-
-def _words(example) -> list[str]:
-  """What an example says, wherever its kind has it."""
-  words = list(getattr(example, 'tokens', []))
-  for name in ('text', 'pair', 'question', 'context', 'query'):
-    words += (getattr(example, name, None) or '').split()
-  return words
 
 
 def check_config(config: config_dict.ConfigDict) -> None:

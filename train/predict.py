@@ -83,9 +83,7 @@ def main():
     raise ValueError(f'--format=conll is of tagging; this run is of {task}.')
   read, show = _INPUTS[task], _OUTPUTS[task]
   sources, examples = read(run, path)
-  features = run.task.features(examples)
-  for sentence in run.task.describe(examples, features):
-    print(f'{path}: {sentence}', file=sys.stderr)
+  features = inference.make_features(run.task, examples, str(path))
   predictions = run.predict(examples, features)
   text = ''.join(
     show(run, *row) + '\n'

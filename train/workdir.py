@@ -11,10 +11,9 @@ from typing import Any
 from ml_collections import config_dict
 
 CONFIG = 'config.json'  # Written last: where it is, a run can start.
-DATA = 'data.json'  # Digests of the splits.
+DATA = 'data.json'  # Digests of the splits and labels.
 TOKENIZER = 'tokenizer.json'
 CORPUS = 'corpus'
-QUERIES = 'queries.json'  # Of entity types, in words.
 CHECKPOINTS = 'checkpoints'
 METRICS = 'metrics.jsonl'
 PREDICTIONS = 'predictions'
@@ -22,7 +21,7 @@ RESULTS = 'results.json'
 REPORT = 'report.html'
 
 # What a run that did not get as far as its config may have left.
-_LEFTOVERS = {DATA, TOKENIZER, CORPUS, QUERIES}
+_LEFTOVERS = {DATA, TOKENIZER, CORPUS}
 
 
 def check_config(
@@ -53,21 +52,21 @@ def check_config(
       )
 
 
-def check_data(workdir: pathlib.Path, splits: Mapping[str, Any]) -> None:
-  """Notes the digests of the splits; raises if a run had others.
+def check_data(workdir: pathlib.Path, parts: Mapping[str, Any]) -> None:
+  """Notes the digests of the splits and labels; raises if a run had others.
 
   Raises:
     FileExistsError: the workdir holds a run on other data.
   """
   digests = {
-    split: hashlib.sha256(json.dumps(examples).encode()).hexdigest()
-    for split, examples in splits.items()
+    name: hashlib.sha256(json.dumps(part).encode()).hexdigest()
+    for name, part in parts.items()
   }
   if not (workdir / CONFIG).is_file():
     write_whole(workdir / DATA, json.dumps(digests, indent=2))
     return
   theirs = read_json(workdir / DATA)
-  if changed := [s for s in digests if digests[s] != theirs.get(s)]:
+  if changed := [n for n in digests if digests[n] != theirs.get(n)]:
     raise FileExistsError(
       f'{workdir} holds a run on other data: {", ".join(changed)} changed '
       'since. Choose another --workdir.'

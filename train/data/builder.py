@@ -5,6 +5,7 @@ contents of the files, the format and the options: a file that changes is parsed
 anew.
 """
 
+import abc
 import collections
 import contextlib
 import dataclasses
@@ -53,13 +54,13 @@ class Files(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     super().__init_subclass__(skip_registration=True, **kwargs)
 
   @staticmethod
+  @abc.abstractmethod
   def read(path: Path, **options) -> Iterator[NamedTuple]:
     """Parses a file into examples, and `Skipped` where it leaves one out.
 
     Raises:
       ValueError: at the first malformed line, beginning `path:line:`.
     """
-    raise NotImplementedError
 
   @staticmethod
   def encode(example: NamedTuple) -> Mapping[str, Any]:
@@ -71,9 +72,9 @@ class Files(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return _as_dicts(example)
 
   @staticmethod
+  @abc.abstractmethod
   def decode(example: Mapping[str, Any]) -> NamedTuple:
     """An example from what TFDS returns: text as bytes, NumPy's numbers."""
-    raise NotImplementedError
 
   def _info(self) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(

@@ -202,7 +202,7 @@ def _prepare(data_set, name, directory) -> None:
     )
   except ImportError as error:
     raise ValueError(f'{name}: TFDS needs a package here: {error}.') from None
-  except (OSError, *_DOWNLOAD_ERRORS) as error:
+  except _DOWNLOAD_ERRORS as error:
     raise OSError(
       f'{name} could not be had: {str(error).splitlines()[0]}. data.dir may '
       'hold the files that TFDS would download.'

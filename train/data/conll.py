@@ -71,6 +71,11 @@ def read_sentences(
     raise ValueError(f'{path}: expected at least one sentence.')
 
 
+def are_spans(tags: Iterable[str]) -> bool:
+  """Whether tags are `O`, `B-X` and `I-X`, which spell entities."""
+  return all(tag == 'O' or tag[:2] in ('B-', 'I-') for tag in tags)
+
+
 class Conll(builder.Files):
   """CoNLL column files; the options are those of `read_sentences`."""
 

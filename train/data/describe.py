@@ -2,7 +2,9 @@
 
 import bisect
 import collections
+import itertools
 import re
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 
 from dicejax import metrics
 from train.data.conll import Sentence
+from train.data.conll import are_spans
 from train.data.mrc_ner import Query
 from train.data.squad import EAST_ASIAN
 from train.data.squad import Question
@@ -62,8 +65,10 @@ def describe(
     count; `repeated`: this or an earlier split → examples that it has, too;
     `new_labels`, which the training split does not have.
   """
-  spans = all(
-    _is_bio(example) for examples in splits.values() for example in examples
+  spans = are_spans(
+    tag
+    for example in itertools.chain(*splits.values())
+    for tag in getattr(example, 'tags', ())
   )
   facts = {
     split: [_facts(example, spans, positive) for example in examples]
@@ -72,7 +77,7 @@ def describe(
   report = {}
   for split, examples in splits.items():
     report[split] = _describe_split(facts[split]) | {
-      'notes': _count_notes(examples),
+      'notes': count_notes(examples),
       'repeated': _repeated(facts, split),
     }
   known = report.get('train', {}).get('labels')
@@ -123,6 +128,12 @@ def remarks(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
       names = ', '.join(r['new_labels'])
       lines.append(f'{split}: labels that train does not have: {names}')
   return lines
+
+
+def count_notes(examples: Iterable[NamedTuple]) -> dict[str, int]:
+  """What rules changed in examples: the note of each → how often."""
+  notes = (n for example in examples for n in getattr(example, 'notes', ()))
+  return dict(collections.Counter(notes).most_common())
 
 
 def _facts(example, spans, positive) -> _Facts:
@@ -186,11 +197,6 @@ def _describe_split(facts) -> dict[str, Any]:
   }
 
 
-def _count_notes(examples) -> dict[str, int]:
-  notes = (n for example in examples for n in getattr(example, 'notes', ()))
-  return dict(collections.Counter(notes).most_common())
-
-
 def _repeated(facts, split) -> dict[str, int]:
   """Examples of a split that an earlier one has; repetitions within it."""
   contents = [fact.content for fact in facts[split]]
@@ -201,12 +207,6 @@ def _repeated(facts, split) -> dict[str, int]:
     theirs = {fact.content for fact in facts[other]}
     repeated[other] = sum(content in theirs for content in contents)
   return {other: count for other, count in repeated.items() if count}
-
-
-def _is_bio(example) -> bool:
-  return not isinstance(example, Sentence) or all(
-    tag == 'O' or tag[:2] in ('B-', 'I-') for tag in example.tags
-  )
 
 
 def _count_tokens(text) -> int:

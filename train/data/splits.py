@@ -5,7 +5,6 @@ import itertools
 import pathlib
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -113,20 +112,12 @@ def read_files(config, paths: Iterable[builder.Path]) -> list:
 
 def count_skipped(config, workdir: pathlib.Path) -> dict[str, dict[str, int]]:
   """What the reader left out of the files: split → rule → how often."""
-  if config.data.format == 'tfds':
+  if config.data.format in ('tfds', 'synthetic'):
     return {}
   counts = {}
   for source in _sources(config, workdir):
     counts |= builder.count_skipped(*source)
   return counts
-
-
-def count_notes(examples: Iterable[NamedTuple]) -> list[str]:
-  """Lines such as `47 × answer found elsewhere in the context`."""
-  counts = collections.Counter(
-    note for example in examples for note in getattr(example, 'notes', ())
-  )
-  return [f'{count} × {note}' for note, count in counts.most_common()]
 
 
 def _sources(config, workdir) -> list[tuple]:

@@ -12,10 +12,8 @@ import random
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
-from collections.abc import Sequence
 
 import faker
-import tokenizers
 
 # {PER} is an entity of that type, {surname} a word like any other.
 _WITH_ENTITIES = """
@@ -115,7 +113,6 @@ _MONTHS = (
 ).split()
 _POOL = 500
 _TOLERANCE = 0.05
-_SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
 
 _Sentence = list[tuple[str, str]]  # (token, BIO tag)
 
@@ -169,59 +166,6 @@ def write_corpus(
       newline='\n',
     )
   return paths
-
-
-def train_wordpiece(
-  sentences: Iterable[Sequence[str]], vocab_size: int
-) -> tokenizers.Tokenizer:
-  """Trains a cased BERT tokenizer.
-
-  Args:
-    sentences: their words.
-    vocab_size: of WordPiece, with the special tokens; at most so many.
-
-  Returns:
-    The same tokenizer for the same sentences.
-
-  Raises:
-    ValueError: the vocabulary is too small for the characters.
-  """
-  texts = [' '.join(tokens) for tokens in sentences]
-  tokenizer = _bert_tokenizer(tokenizers.models.WordPiece(unk_token='[UNK]'))
-  # The trainer breaks ties by id, and gives `##x` ids in the order of a hash
-  # map, so that its vocabulary changes from run to run. What is called special
-  # gets its id from us.
-  characters = sorted(set(tokenizer.normalizer.normalize_str(''.join(texts))))
-  alphabet = [c for c in characters if not c.isspace()]
-  pieces = [*_SPECIAL_TOKENS, *alphabet, *(f'##{c}' for c in alphabet)]
-  if len(pieces) > vocab_size:
-    raise ValueError(
-      f'vocab_size is at least {len(pieces)} for these characters, not '
-      f'{vocab_size}.'
-    )
-  trainer = tokenizers.trainers.WordPieceTrainer(
-    vocab_size=vocab_size, special_tokens=pieces, show_progress=False
-  )
-  tokenizer.train_from_iterator(texts, trainer)
-  tokenizer = _bert_tokenizer(
-    tokenizers.models.WordPiece(tokenizer.get_vocab(), unk_token='[UNK]')
-  )
-  tokenizer.add_special_tokens(_SPECIAL_TOKENS)
-  return tokenizer
-
-
-def _bert_tokenizer(model) -> tokenizers.Tokenizer:
-  tokenizer = tokenizers.Tokenizer(model)
-  tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=False)
-  tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-  tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
-    single='[CLS] $A [SEP]',
-    pair='[CLS] $A [SEP] $B:1 [SEP]:1',
-    special_tokens=[
-      (token, _SPECIAL_TOKENS.index(token)) for token in ('[CLS]', '[SEP]')
-    ],
-  )
-  return tokenizer
 
 
 def _split(seed: str, size: int, imbalance: float) -> list[_Sentence]:

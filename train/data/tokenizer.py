@@ -1,10 +1,13 @@
-"""Sub-word tokenizers of published checkpoints."""
+"""Sub-word tokenizers: those of published checkpoints, and trained ones."""
 
 import json
 import pathlib
+from collections.abc import Iterable
 from collections.abc import Sequence
 
 import tokenizers
+
+_SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
 
 
 def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
@@ -30,6 +33,45 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
     raise ValueError(f'{path}: not a tokenizer: {error}') from None
   tokenizer.no_truncation()
   tokenizer.no_padding()
+  return tokenizer
+
+
+def train_wordpiece(
+  sentences: Iterable[Sequence[str]], vocab_size: int
+) -> tokenizers.Tokenizer:
+  """Trains a cased BERT tokenizer.
+
+  Args:
+    sentences: their words.
+    vocab_size: of WordPiece, with the special tokens; at most so many.
+
+  Returns:
+    The same tokenizer for the same sentences.
+
+  Raises:
+    ValueError: the vocabulary is too small for the characters.
+  """
+  texts = [' '.join(tokens) for tokens in sentences]
+  tokenizer = _bert_tokenizer(tokenizers.models.WordPiece(unk_token='[UNK]'))
+  # The trainer breaks ties by id, and gives `##x` ids in the order of a hash
+  # map, so that its vocabulary changes from run to run. What is called special
+  # gets its id from us.
+  characters = sorted(set(tokenizer.normalizer.normalize_str(''.join(texts))))
+  alphabet = [c for c in characters if not c.isspace()]
+  pieces = [*_SPECIAL_TOKENS, *alphabet, *(f'##{c}' for c in alphabet)]
+  if len(pieces) > vocab_size:
+    raise ValueError(
+      f'vocab_size is at least {len(pieces)} for these characters, not '
+      f'{vocab_size}.'
+    )
+  trainer = tokenizers.trainers.WordPieceTrainer(
+    vocab_size=vocab_size, special_tokens=pieces, show_progress=False
+  )
+  tokenizer.train_from_iterator(texts, trainer)
+  tokenizer = _bert_tokenizer(
+    tokenizers.models.WordPiece(tokenizer.get_vocab(), unk_token='[UNK]')
+  )
+  tokenizer.add_special_tokens(_SPECIAL_TOKENS)
   return tokenizer
 
 
@@ -64,3 +106,17 @@ def _read(path):
     lowercase = json.loads(settings.read_text()).get('do_lower_case', True)
   bert = tokenizers.BertWordPieceTokenizer(str(path), lowercase=lowercase)
   return tokenizers.Tokenizer.from_str(bert.to_str())
+
+
+def _bert_tokenizer(model) -> tokenizers.Tokenizer:
+  tokenizer = tokenizers.Tokenizer(model)
+  tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=False)
+  tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+  tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+    single='[CLS] $A [SEP]',
+    pair='[CLS] $A [SEP] $B:1 [SEP]:1',
+    special_tokens=[
+      (token, _SPECIAL_TOKENS.index(token)) for token in ('[CLS]', '[SEP]')
+    ],
+  )
+  return tokenizer

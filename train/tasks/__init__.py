@@ -10,6 +10,7 @@ from train.tasks import classification
 from train.tasks import query_spans
 from train.tasks import span_qa
 from train.tasks import tagging
+from train.tasks.task import Labels
 from train.tasks.task import Task
 
 _TASKS = {
@@ -28,8 +29,8 @@ _TASKS = {
 }
 
 
-def make_task(config, tokenizer, labels: Sequence[str]) -> Task:
-  """The task that `config.task` names.
+def make_task(config, tokenizer, labels: Labels) -> Task:
+  """The task that `config.task` names, with the labels of `get_labels`.
 
   Raises:
     ValueError: no such task, or settings that do not fit it.
@@ -37,8 +38,8 @@ def make_task(config, tokenizer, labels: Sequence[str]) -> Task:
   return _entry(config)[0](config, tokenizer, labels)
 
 
-def get_labels(config, examples: Sequence) -> tuple[str, ...]:
-  """Names of the classes of a training split.
+def get_labels(config, examples: Sequence) -> Labels:
+  """Names of the classes of a training split, for `make_task`.
 
   Raises:
     ValueError: no such task, or examples that do not fit it.

@@ -55,7 +55,7 @@ class QuerySpans:
   """The task for one tokenizer and one set of entity types.
 
   Examples are `Query`, asked with their own wording, or `Sentence`, asked for
-  each of the labels with the wording of `query_spans.queries`.
+  each of the labels with the query that `get_labels` has for it.
 
   A word stands at its first sub-word, both as the first and as the last of an
   entity. All else (other sub-words, the query, padding) does not count. Nothing
@@ -66,18 +66,12 @@ class QuerySpans:
   beside = 'micro, threshold 0.5'
 
   def __init__(
-    self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
+    self, config, tokenizer: tokenizers.Tokenizer, labels: Mapping[str, str]
   ):
     self._settings = settings = config.query_spans
     if settings.nested and not settings.match:
       raise ValueError('query_spans.nested needs query_spans.match.')
-    self._queries = {}
-    if settings.queries:
-      self._queries = mrc_ner.read_wordings(settings.queries)
-      if missing := sorted(set(labels) - self._queries.keys()):
-        raise ValueError(
-          f'{settings.queries}: expected a query for {missing}, too.'
-        )
+    self._queries = dict(labels)
     self.labels = tuple(labels)
     self.fill = {
       'tokens': padding_id(tokenizer),
@@ -160,7 +154,7 @@ class QuerySpans:
 
     Raises:
       ValueError: a query that is too long; entities of one type that overlap,
-        unless they are `nested`; no queries for sentences.
+        unless they are `nested`.
     """
     self._tokenizer.no_truncation()  # Another task may share the tokenizer.
     contexts, frames = self._contexts(examples), {}
@@ -183,14 +177,9 @@ class QuerySpans:
     if isinstance(example, Query):
       yield example.type, example.query, example.spans
       return
-    if not self._queries:
-      raise ValueError(
-        'query_spans.queries: expected a file of queries for data with tags.'
-      )
     gold = _gold(example)
-    for type_ in self.labels:
-      spans = [(s.start, s.end) for s in gold if s.type == type_]
-      yield type_, self._queries[type_], spans
+    for type_, query in self._queries.items():
+      yield type_, query, [(s.start, s.end) for s in gold if s.type == type_]
 
   def _contexts(self, examples) -> dict[tuple[str, ...], np.ndarray]:
     """Sub-words, 0 and words of each sentence, however often it is asked."""
@@ -356,18 +345,31 @@ class QuerySpans:
         file.write(json.dumps(row, ensure_ascii=False) + '\n')
 
 
-def get_labels(config, examples: Sequence[Query | Sentence]) -> tuple[str, ...]:
-  """The types of entities that are asked for or tagged, in order."""
-  own = any(isinstance(example, Query) for example in examples)
-  if own and config.query_spans.queries:
-    raise ValueError(
-      'query_spans.queries is for data with tags: MRC-NER files have their own.'
-    )
+def get_labels(config, examples: Sequence[Query | Sentence]) -> dict[str, str]:
+  """The types of entities, in order, and the query for each.
+
+  Queries are those of the examples or, for data with tags, of the file
+  `query_spans.queries`.
+  """
+  path = config.query_spans.queries
+  queries = {e.type: e.query for e in examples if isinstance(e, Query)}
   types = {span.type for example in examples for span in _gold(example)}
   if not types:
     raise ValueError('The training split has no entity: is the column right?')
-  types |= {e.type for e in examples if isinstance(e, Query)}
-  return tuple(sorted(types))
+  if queries and path:
+    raise ValueError(
+      'query_spans.queries is for data with tags: MRC-NER files have their own.'
+    )
+  if not queries:
+    if not path:
+      raise ValueError(
+        'query_spans.queries: expected a file of queries for data with tags.'
+      )
+    wordings = mrc_ner.read_wordings(path)
+    if missing := sorted(types - wordings.keys()):
+      raise ValueError(f'{path}: expected a query for {missing}, too.')
+    queries = {type_: wordings[type_] for type_ in types}
+  return dict(sorted(queries.items()))
 
 
 def _positions(words, spans) -> list[tuple[int | None, int | None]]:

@@ -1,6 +1,5 @@
 """Tagging: a label for each word, read off its first sub-word."""
 
-from collections.abc import Iterable
 from collections.abc import Sequence
 
 import jax
@@ -13,6 +12,7 @@ from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
 from dicejax.tversky import Counts
 from train.data.conll import Sentence
+from train.data.conll import are_spans
 from train.data.tokenizer import first_sub_words
 from train.data.tokenizer import mark_words
 from train.data.tokenizer import padding_id
@@ -113,8 +113,7 @@ class Tagging:
   def describe(self, examples, features) -> list[str]:
     words = sum(len(sentence.tokens) for sentence in examples)
     seen = sum((f['words'] >= 0).sum() for f in features)
-    known = {*self.labels, 'O'}
-    unknown = sum(tag not in known for s in examples for tag in s.tags)
+    unknown = sum(tag not in self.labels for s in examples for tag in s.tags)
     said = []
     if seen < words:
       said.append(
@@ -193,11 +192,6 @@ def get_labels(config, examples: Sequence[Sentence]) -> tuple[str, ...]:
   if not types:
     raise ValueError('The training split has no entity: is the column right?')
   return ('O', *(f'{prefix}-{t}' for t in sorted(types) for prefix in 'BI'))
-
-
-def are_spans(tags: Iterable[str]) -> bool:
-  """Whether tags are `O`, `B-X` and `I-X`."""
-  return all(tag == 'O' or tag[:2] in ('B-', 'I-') for tag in tags)
 
 
 def _words_as_spans(tags):

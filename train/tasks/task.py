@@ -13,6 +13,8 @@ from flax import linen as nn
 
 from dicejax.models import BertConfig
 
+# Names of classes, for some tasks with what is asked about each.
+Labels = tuple[str, ...] | dict[str, str]
 Features = list[dict[str, np.ndarray]]
 Scores = dict[str, dict[str, float]]
 

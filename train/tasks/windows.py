@@ -106,9 +106,8 @@ def count_losses(
     borders of sub-words. Of questions: `cut`; `no_place`, whose answers are not
     in the context; `no_answer`.
   """
-  found = [
-    {} for _ in questions
-  ]  # A window of each answer, where there is one.
+  # Of each question: by answer, a window that has the whole of it.
+  found = [{} for _ in questions]
   for feature in features:
     for span, first, last in feature['spans']:
       found[feature['example']][span] = feature, first, last

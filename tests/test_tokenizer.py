@@ -1,0 +1,70 @@
+"""Tokenizers: what files hold, and what is trained on a corpus."""
+
+import json
+
+import pytest
+import tokenizers
+
+from train.data import conll
+from train.data import synthetic
+from train.data.tokenizer import load_tokenizer
+from train.data.tokenizer import train_wordpiece
+
+VOCABULARY = '[PAD] [UNK] [CLS] [SEP] ann lee ##son saw'.split()
+
+
+@pytest.fixture(scope='module')
+def corpus(tmp_path_factory):
+  directory = tmp_path_factory.mktemp('corpus')
+  paths = synthetic.write_corpus(directory, seed=0, sizes={'train': 1000})
+  return [s.tokens for s in conll.read_sentences(paths['train'])]
+
+
+def test_tokenizer_files(tmp_path):
+  (tmp_path / 'vocab.txt').write_text('\n'.join(VOCABULARY))
+  tokenizer = load_tokenizer(tmp_path)
+  with pytest.raises(FileNotFoundError, match='tokenizer.json'):
+    load_tokenizer(tmp_path / 'none')
+  (tmp_path / 'tokenizer_config.json').write_text('{"do_lower_case": false}')
+  cased = load_tokenizer(tmp_path).encode('Ann ann').tokens
+  assert cased == ['[CLS]', '[UNK]', 'ann', '[SEP]']
+  tokenizer.enable_truncation(4)
+  tokenizer.save(str(tmp_path / 'tokenizer.json'))
+  loaded = load_tokenizer(tmp_path)
+  assert isinstance(loaded, tokenizers.Tokenizer) and loaded.truncation is None
+  (tmp_path / 'tokenizer.json').write_text('{')
+  with pytest.raises(ValueError, match='tokenizer.json'):
+    load_tokenizer(tmp_path)
+  (tmp_path / 'tokenizer.json').unlink()
+  (tmp_path / 'vocab.txt').write_text('ann')
+  with pytest.raises(ValueError, match='vocab.txt: not a tokenizer'):
+    load_tokenizer(tmp_path)
+
+
+def test_wordpiece_is_the_same_every_time(corpus):
+  one, other = (train_wordpiece(corpus, 1500) for _ in range(2))
+  assert one.to_str() == other.to_str()
+
+
+def test_wordpiece_is_berts(corpus):
+  tokenizer = train_wordpiece(corpus, vocab_size=1500)
+  assert tokenizer.get_vocab_size() == 1500
+  special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
+  assert [tokenizer.id_to_token(i) for i in range(5)] == special
+  added = json.loads(tokenizer.to_str())['added_tokens']
+  assert [token['content'] for token in added] == special
+  for words in corpus:
+    encoding = tokenizer.encode(words, is_pretokenized=True)
+    assert '[UNK]' not in encoding.tokens
+    first, *inner, last = encoding.tokens
+    assert (first, last) == ('[CLS]', '[SEP]')
+    text = ''.join(token.removeprefix('##') for token in inner)
+    assert text == ''.join(words)
+  pair = tokenizer.encode('The house', 'the street')
+  assert pair.tokens.count('[SEP]') == 2
+  assert pair.type_ids[0] == 0 and pair.type_ids[-1] == 1
+
+
+def test_wordpiece_too_small():
+  with pytest.raises(ValueError, match='vocab_size is at least 9 .* not 8'):
+    train_wordpiece([['ab']], vocab_size=8)
