@@ -97,6 +97,9 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
         num_attention_heads=4,
         intermediate_size=512,
       ),
+      # 'cudnn': its fused attention, on GPUs, with bfloat16.
+      attention='xla',
+      remat=False,  # Layers are computed again for the gradient: less memory.
       dropout=0.1,  # On embeddings and sublayers, and before the head.
       dtype='float32',  # Of the computation: 'bfloat16' on TPUs and new GPUs.
     ),
@@ -109,7 +112,11 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
       eps=1e-8,  # Added to the denominator of Adam.
       clip_norm=1.0,  # Of the whole gradient.
     ),
-    batch_size=32,  # Inputs.
+    batch_size=32,  # Inputs, on all devices together.
+    micro_batches=1,  # Parts of a batch in turn, in the memory of one.
+    packing=False,  # Tagging: several inputs in one row; see docs/scaling.md.
+    parallel='jit',  # Or 'pmap', which JAX only maintains; as above.
+    fsdp=1,  # Devices that share one copy of the parameters.
     epochs=3,
     evaluations_per_epoch=1,  # On dev; the best of these is kept.
     checkpoint_every=200,  # Steps; the latest is kept, to resume from.

@@ -5,6 +5,7 @@ import pytest
 
 from train.data.batches import TrainingBatches
 from train.data.batches import batches_in_order
+from train.data.batches import pack
 from train.data.batches import pad
 
 FILL = {'tokens': 0, 'labels': -1}
@@ -64,9 +65,9 @@ def test_prefetching_starts_where_it_should():
 
 
 def test_padding():
-  batch = pad(make(3), FILL, batch_size=5, max_length=40)
+  batch = pad(make(3), FILL, 5, 40)
   lengths = batch['mask'].sum(axis=1)
-  assert batch['tokens'].shape[1] in (16, 24, 32, 40)
+  assert batch['tokens'].shape == (5, 40)
   assert list(lengths) == [len(e['tokens']) for e in make(3)] + [0, 0]
   np.testing.assert_array_equal(batch['tokens'][~batch['mask']], 0)
   np.testing.assert_array_equal(batch['labels'][~batch['mask']], -1)
@@ -74,7 +75,7 @@ def test_padding():
 
 def test_padding_of_single_values():
   examples = [e | {'label': np.int32(i)} for i, e in enumerate(make(3))]
-  batch = pad(examples, FILL | {'label': -1}, batch_size=5, max_length=40)
+  batch = pad(examples, FILL | {'label': -1}, 5, 40)
   np.testing.assert_array_equal(batch['label'], [0, 1, 2, -1, -1])
   np.testing.assert_array_equal(batch['tokens'][2, :1], 3)
 
@@ -84,7 +85,9 @@ def test_padding_of_single_values():
 )
 def test_padding_goes_no_further_than_it_may(length, max_length, padded):
   example = {name: np.ones(length, np.int32) for name in FILL}
-  batch = pad([example], FILL, 1, max_length)
+  ((_, batch),) = batches_in_order(
+    [example], FILL, batch_size=1, max_length=max_length
+  )
   assert batch['tokens'].shape == (1, padded)
 
 
@@ -111,3 +114,61 @@ def test_evaluation_has_every_example_once():
     )
     seen += list(indices)
   assert sorted(seen) == list(range(41))
+
+
+def test_processes_share_a_batch():
+  examples = make(41)
+  whole = batches(examples)
+  settings = dict(batch_size=4, rows=6, max_length=40, epochs=3, seed=0)
+  parts = [
+    TrainingBatches(examples, FILL, own=slice(i, i + 2), **settings)
+    for i in (0, 2, 4)
+  ]
+  for step in range(len(whole)):
+    rows = [part[step] for part in parts]
+    for name, x in whole[step].items():
+      found = np.concatenate([row[name] for row in rows])
+      np.testing.assert_array_equal(found[:4], x)
+      empty = np.full_like(found[4:], FILL.get(name, 0))
+      np.testing.assert_array_equal(found[4:], empty)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_no_length_is_new_after_the_first_epoch(seed):
+  epochs = batches(make(101, seed), seed=seed, epochs=10)
+  widths = [epochs[step]['mask'].shape[1] for step in range(len(epochs))]
+  first = set(widths[: epochs.steps_per_epoch])
+  assert 1 < len(first) and set(widths) == first
+
+
+@pytest.mark.parametrize('max_length', [40, 100])
+def test_packing_has_every_example_once(max_length):
+  examples = make(803)
+  packed = pack(examples, FILL, max_length=max_length, seed=0)
+  seen = []
+  for row in packed:
+    assert len(row['tokens']) == len(row['mask']) <= max_length
+    assert list(row['mask']) == sorted(row['mask'])
+    for number in range(1, row['mask'].max() + 1):
+      tokens = row['tokens'][row['mask'] == number]
+      example = examples[tokens[0] - 1]
+      np.testing.assert_array_equal(tokens, example['tokens'])
+      seen.append(tokens[0])
+  assert sorted(seen) == list(range(1, 804))
+  tokens = sum(len(example['tokens']) for example in examples)
+  assert tokens > 0.97 * max_length * len(packed)
+  again = pack(examples, FILL, max_length=max_length, seed=0)
+  other = pack(examples, FILL, max_length=max_length, seed=1)
+  assert [r['tokens'][0] for r in again] == [r['tokens'][0] for r in packed]
+  assert [r['tokens'][0] for r in other] != [r['tokens'][0] for r in packed]
+
+
+def test_packed_batches_count_their_examples():
+  examples = make(41)
+  packed = pack(examples, FILL, max_length=64, seed=0)
+  batch = pad(packed[:3], FILL, 5, 64)
+  assert batch['mask'].dtype == np.int32
+  assert batch['mask'].max(axis=1).sum() == sum(
+    row['mask'].max() for row in packed[:3]
+  )
+  np.testing.assert_array_equal(batch['labels'][batch['mask'] == 0], -1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
 
 import jax
@@ -13,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 from dicejax.models import Bert
 from dicejax.models import BertConfig
 from dicejax.models import load_pretrained
+from dicejax.models import save_pretrained
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
 REFERENCES = sorted(path for path in GOLDEN.glob('*bert*_*/'))
@@ -42,7 +44,8 @@ def _apply(params, tokens=TOKENS, *args, config=CONFIG, **kwargs):
 
 def _relative(actual, expected):
   """The largest difference, in units of 1e-5 (absolute and relative)."""
-  return np.max(np.abs(actual - expected) / (1e-5 + 1e-5 * np.abs(expected)))
+  errors = np.abs(actual - expected) / (1e-5 + 1e-5 * np.abs(expected))
+  return np.max(errors, initial=0)
 
 
 def hidden_error(reference, **changes):
@@ -170,13 +173,172 @@ def test_initial_weights():
   np.testing.assert_array_equal(layer['mlp_norm']['scale'], 1)
 
 
+PACKED = np.array([[1, 1, 1, 2, 2, 3], [1, 2, 2, 2, 2, 0]], np.int32)
+ROWS = np.array([[3, 1, 4, 1, 5, 2], [9, 2, 6, 5, 3, 0]], np.int32)
+
+
+def _draw_packed(rng, shape):
+  """For each token, which of its row's sequences it is of; 0: padding."""
+  sequences = 1 + np.cumsum(rng.random(shape) < rng.random(), axis=1)
+  real = rng.integers(shape[1] + 1, size=(shape[0], 1))
+  packed = np.where(np.arange(shape[1])[None] < real, sequences, 0)
+  return packed.astype(np.int32)
+
+
+def _alone(packed, x):
+  """`x` with each sequence in a row of its own, and padding of zeros."""
+  alone = np.zeros((packed.size, *x.shape[1:]), x.dtype)
+  n = 0
+  for row, sequences in zip(x, packed, strict=True):
+    for i in sorted({*sequences} - {0}):
+      values = row[sequences == i]
+      alone[n, : len(values)] = values
+      n += 1
+  return alone
+
+
+@pytest.mark.parametrize('model_type', ['bert', 'roberta'])
+@pytest.mark.parametrize('shape', [(1, 1), (3, 6), (2, 17)])
+def test_packed_sequences_are_as_if_alone(model_type, shape):
+  config = dataclasses.replace(
+    CONFIG, model_type=model_type, pad_token_id=1, max_position_embeddings=19
+  )
+  rng = np.random.default_rng(shape)
+  init = jax.jit(Bert(config).init)
+  params = jax.tree.map(
+    lambda x: x + rng.normal(size=x.shape, scale=0.3).astype(np.float32),
+    init(jax.random.key(0), TOKENS[:, :1])['params'],
+  )
+
+  @jax.jit
+  @functools.partial(jax.grad, has_aux=True)
+  def gradient(params, tokens, segments, mask, cotangent):
+    hidden = _apply(params, tokens, segments, mask, config=config)
+    return jnp.sum(hidden * cotangent), hidden
+
+  for _ in range(20):
+    packed = _draw_packed(rng, shape)
+    cotangent = rng.normal(size=(*shape, 8), scale=packed.size**-0.5)
+    inputs = (
+      rng.integers(13, size=shape),
+      rng.integers(2, size=shape),
+      packed,
+      np.where(packed[..., None], cotangent, 0).astype(np.float32),
+    )
+    grads, hidden = gradient(params, *inputs)
+    assert np.isfinite(hidden).all()
+    *inputs, real, cotangent = [
+      _alone(packed, x) for x in (*inputs[:2], packed > 0, inputs[3])
+    ]
+    wanted_grads, wanted = gradient(params, *inputs, real, cotangent)
+    hidden = _alone(packed, np.asarray(hidden))
+    assert _relative(hidden[real], wanted[real]) < 1
+    flat, wanted_flat = ravel_pytree(grads)[0], ravel_pytree(wanted_grads)[0]
+    assert _relative(flat, wanted_flat) < 1
+
+
+@pytest.mark.parametrize(
+  'mask', [PACKED > 0, np.where(PACKED == 2, 1, PACKED), PACKED[::-1]]
+)
+def test_other_sequences_are_other_values(mask):
+  expected = _apply(_params(), ROWS, mask=PACKED)
+  assert _relative(_apply(_params(), ROWS, mask=mask), expected) > 1000
+
+
+def test_packed_sequences_have_no_influence_on_each_other():
+  changed = np.where(PACKED == 2, 12 - ROWS, ROWS)
+  others = (PACKED > 0) & (PACKED != 2)
+  before, after = (
+    _apply(_params(), rows, mask=PACKED) for rows in (ROWS, changed)
+  )
+  np.testing.assert_array_equal(before[others], after[others])
+  assert np.abs(before - after)[PACKED == 2].max() > 0.1
+
+  @jax.jit
+  @jax.grad
+  def gradient(params):
+    hidden = _apply(params, ROWS, mask=PACKED)
+    return jnp.sum(hidden[0, :3] ** 2)
+
+  rows = np.abs(gradient(_params())['tokens']['embedding']).max(-1)
+  np.testing.assert_array_equal(np.flatnonzero(rows), [1, 3, 4])
+
+
+def test_one_sequence_a_row_is_no_packing():
+  np.testing.assert_allclose(
+    _apply(_params(), mask=MASK.astype(np.int32))[MASK],
+    _apply(_params(), mask=MASK)[MASK],
+    rtol=1e-5,
+    atol=1e-6,
+  )
+
+
+@pytest.mark.parametrize('deterministic', [True, False])
+def test_rematerialisation_changes_no_value(deterministic):
+  def gradient(remat):
+    config = dataclasses.replace(CONFIG, remat=remat)
+
+    def loss(params):
+      rngs = {'dropout': jax.random.key(0)}
+      return jnp.sum(
+        _apply(
+          params,
+          mask=MASK,
+          config=config,
+          deterministic=deterministic,
+          rngs=rngs,
+        )
+        ** 2
+      )
+
+    return jax.value_and_grad(loss)
+
+  plain, remat = gradient(False), gradient(True)
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6),
+    jax.jit(remat)(_params()),
+    jax.jit(plain)(_params()),
+  )
+  # A layer for its value, and again for its gradient.
+  products = [
+    str(jax.make_jaxpr(f)(_params())).count('dot_general')
+    for f in (plain, remat)
+  ]
+  assert products[1] > products[0]
+
+
+def test_rematerialised_parameters_are_the_same():
+  trees = [
+    Bert(dataclasses.replace(CONFIG, remat=remat)).init(
+      jax.random.key(0), TOKENS
+    )
+    for remat in (True, False)
+  ]
+  jax.tree.map(np.testing.assert_array_equal, *trees)
+
+
+def test_cudnn_is_asked_for_on_a_gpu_only():
+  config = dataclasses.replace(CONFIG, attention='cudnn')
+  with pytest.raises(RuntimeError, match='cuDNN'):
+    Bert(config, jnp.bfloat16).apply({'params': _params()}, TOKENS)
+
+
+def test_how_it_is_computed_is_not_published(tmp_path):
+  config = dataclasses.replace(CONFIG, remat=True, attention='cudnn')
+  save_pretrained(tmp_path, config, _params())
+  published = json.loads((tmp_path / 'config.json').read_text())
+  assert not {'remat', 'attention'} & published.keys()
+  assert load_pretrained(tmp_path)[0] == CONFIG
+  assert BertConfig(**dataclasses.asdict(config)) == config
+
+
 @pytest.mark.parametrize(
   'args, message',
   [
     ((TOKENS[0],), 'rank'),
     ((TOKENS, TOKENS[:1]), r'\(1, 5\)'),
     ((TOKENS, None, MASK[:, :4]), r'\(2, 4\)'),
-    ((TOKENS, None, TOKENS), 'int32'),
+    ((TOKENS, None, MASK.astype(np.float32)), 'float32'),
     ((TOKENS.astype(np.float32),), 'float32'),
   ],
 )
@@ -236,6 +398,11 @@ def test_roberta_needs_a_token_of_padding(pad):
 def test_an_unknown_model_type_is_refused():
   with pytest.raises(ValueError, match="model_type='electra' is not one of"):
     BertConfig(model_type='electra')
+
+
+def test_an_unknown_attention_is_refused():
+  with pytest.raises(ValueError, match="attention='flash' is not one of"):
+    BertConfig(attention='flash')
 
 
 def test_an_unknown_activation_is_refused():

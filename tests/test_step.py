@@ -13,11 +13,12 @@ from configs import losses as presets
 from dicejax import losses
 from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
+from train.data.batches import pack
+from train.data.batches import pad
 from train.objective import make_loss
 from train.optimizer import decays
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
-from train.parallel import make_shardings
 from train.step import init_state
 from train.step import make_predict_step
 from train.step import make_train_step
@@ -219,27 +220,6 @@ def make_step(loss, dropout=0.0, seed=0):
   return step, init_state(params, optimizer), model
 
 
-@pytest.mark.parametrize('loss', ['self_adjusting_dice', 'tversky'])
-def test_eight_devices_are_one(loss):
-  """Sharded by rows under jit, sets over the batch stay sets of the batch."""
-  step, state, _ = make_step(loss)
-  shardings = make_shardings(8)
-  assert shardings[1].num_devices == 8
-  sharded = jax.jit(step, in_shardings=shardings, out_shardings=shardings[0])
-  one, eight = state, jax.device_put(state, shardings[0])
-  for i in range(3):
-    one, alone = jax.jit(step)(one, batch(seed=i))
-    eight, together = sharded(eight, batch(seed=i))
-    np.testing.assert_allclose(together['loss'], alone['loss'], rtol=1e-6)
-  for params in (one.params, eight.params):
-    # A key's bias moves all scores of a query alike: its gradient is rounding
-    # alone, which Adam makes as large as any other.
-    del params['encoder']['layer_0']['key']['bias']
-  chex.assert_trees_all_close(one.params, eight.params, rtol=1e-5, atol=2e-6)
-  with pytest.raises(ValueError, match='no multiple of the 8 devices'):
-    make_shardings(12)
-
-
 def test_dropout_is_a_function_of_seed_and_step():
   step, state, _ = make_step('cross_entropy', dropout=0.5)
   other, _, _ = make_step('cross_entropy', dropout=0.5, seed=1)
@@ -271,3 +251,29 @@ def test_padding_changes_nothing():
   np.testing.assert_array_equal(
     predict(near.params, wider)[:8, :6][real], predict(near.params, b)[real]
   )
+
+
+@pytest.mark.parametrize('loss', ['cross_entropy', 'self_adjusting_dice'])
+def test_packed_sentences_are_alone(loss):
+  """One step on rows that hold several sentences, and on a row for each."""
+  rng = np.random.default_rng(0)
+  features = [
+    {'tokens': rng.integers(1, 11, n), 'labels': rng.integers(0, 3, n)}
+    for n in rng.integers(1, 7, 16)
+  ]
+  fill = {'tokens': 0, 'labels': -1}
+  rows = pack(features, fill, max_length=12, seed=0)
+  assert len(rows) < 8
+  step, state, _ = make_step(loss)
+  alone, metrics = jax.jit(step)(state, pad(features, fill, 16, 6))
+  packed, again = jax.jit(step)(state, pad(rows, fill, 8, 12))
+  np.testing.assert_allclose(again['loss'], metrics['loss'], rtol=1e-5)
+  np.testing.assert_allclose(
+    again['grad_norm'], metrics['grad_norm'], rtol=1e-5
+  )
+  one, other = alone.opt_state[1][0].mu, packed.opt_state[1][0].mu
+  chex.assert_trees_all_close(one, other, rtol=1e-4, atol=1e-7)
+  # Sentences that see each other are others.
+  rows = [row | {'mask': np.ones_like(row['mask'])} for row in rows]
+  _, seen = jax.jit(step)(state, pad(rows, fill, 8, 12))
+  assert abs(seen['loss'] - metrics['loss']) > 1e-4

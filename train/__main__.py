@@ -4,6 +4,11 @@ Without flags it runs the quickstart, which needs no files and no network. Any
 setting of configs/default.py can be changed: `--config.batch_size=16`. The same
 command again goes on where it stopped.
 
+All devices of the machine are used. On several machines each one starts the
+same command, with `--distributed` where Slurm, GKE or a TPU pod says who is
+who, else with `--coordinator`, `--processes` and `--process`; the workdir is
+one that all of them see. See docs/scaling.md.
+
 `python -m train.evaluate` scores a run again, `python -m train.predict` tags
 text with it.
 """
@@ -20,25 +25,41 @@ flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Where the run goes; by default in runs/, named as it is.'
 )
+_DISTRIBUTED = flags.DEFINE_bool(
+  'distributed', False, 'One of the processes of a cluster, which JAX asks.'
+)
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator', None, 'HOST:PORT of process 0, where no cluster says so.'
+)
+_PROCESSES = flags.DEFINE_integer('processes', None, 'How many there are.')
+_PROCESS = flags.DEFINE_integer('process', None, 'Which this is, from 0.')
 
 
 def main():
   # Here, so that --help and a misspelt flag are answered at once.
   from train import compare
   from train import loop
+  from train import parallel
   from train import report
 
+  if _DISTRIBUTED.value or _COORDINATOR.value:
+    parallel.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   config = _CONFIG.value
   workdir = pathlib.Path(_WORKDIR.value or cli.default_workdir(name))
-  if config.runs:
-    compare.compare(compare.prepare(config, workdir), workdir)
-  else:
-    outcome = loop.train(loop.prepare(config, workdir))
-    for split, scores in sorted(outcome['scores'].items()):
-      table = report.format_table(report.score_rows(scores))
-      print(f'\n{split}, after step {outcome["best_step"]}:\n{table}')
-  print(f'\nCurves and more: {workdir / "report.html"}')
+  with parallel.one_speaks():
+    if config.runs:
+      with parallel.first_process_first():
+        runs = compare.prepare(config, workdir)
+      compare.compare(runs, workdir)
+    else:
+      with parallel.first_process_first():
+        run = loop.prepare(config, workdir)
+      outcome = loop.train(run)
+      for split, scores in sorted(outcome['scores'].items()):
+        table = report.format_table(report.score_rows(scores))
+        print(f'\n{split}, after step {outcome["best_step"]}:\n{table}')
+    print(f'\nCurves and more: {workdir / "report.html"}')
 
 
 if __name__ == '__main__':

@@ -12,6 +12,8 @@ from absl import logging
 from ml_collections import config_flags
 from ml_collections.config_dict import ConfigDict
 
+from train.interrupts import Stopped
+
 
 def define_config(default: str) -> flags.FlagHolder:
   """The flag `--config`, and `--config.KEY` for every key of the file."""
@@ -57,14 +59,18 @@ def run(main: Callable[[], None]) -> None:
   """Parses the flags and runs a command that takes no other arguments.
 
   What is wrong with the flags, the files or the data is told in one sentence;
-  `--verbosity=1` adds where it was raised.
+  `--verbosity=1` adds where it was raised. The exit code is 1 then, 130 after
+  Ctrl-C, and 75 where SIGTERM stopped a run that can go on.
   """
 
   def guarded(argv):
     if argv[1:]:
       sys.exit(f'error: not understood: {" ".join(argv[1:])}')
     if not flags.FLAGS['verbosity'].present:
-      logging.set_verbosity(logging.ERROR)  # Orbax tells each file at INFO.
+      # Orbax tells each file, and where a disk is full or a checkpoint damaged
+      # pages of what it raises as well, or cannot raise.
+      logging.set_verbosity(logging.FATAL)
+      sys.unraisablehook = lambda _: None
     try:
       main()
     except (OSError, ValueError, FloatingPointError) as error:
@@ -72,7 +78,8 @@ def run(main: Callable[[], None]) -> None:
         raise
       sys.exit(f'error: {error}')
     except KeyboardInterrupt as interrupt:
-      sys.exit(str(interrupt) or 'Stopped.')
+      print(str(interrupt) or 'Stopped.', file=sys.stderr)
+      sys.exit(interrupt.code if isinstance(interrupt, Stopped) else 130)
 
   app.run(guarded, flags_parser=_parse)
 

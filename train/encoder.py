@@ -68,7 +68,10 @@ def make_encoder(
   if not begun:
     files.write_whole(workdir / files.TOKENIZER, tokenizer.to_str(pretty=True))
   encoder = dataclasses.replace(
-    encoder, hidden_dropout_prob=config.model.dropout
+    encoder,
+    hidden_dropout_prob=config.model.dropout,
+    remat=config.model.remat,
+    attention=config.model.attention,
   )
   return tokenizer, encoder, weights
 

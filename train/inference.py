@@ -15,12 +15,12 @@ from ml_collections import config_dict
 
 from dicejax.models import BertConfig
 from train import checkpoint
+from train import parallel
 from train import tasks
 from train import workdir as files
 from train.data.batches import batches_in_order
 from train.data.describe import count_notes
 from train.data.tokenizer import load_tokenizer
-from train.parallel import make_shardings
 from train.step import make_predict_step
 from train.tasks.task import Features
 from train.tasks.task import Task
@@ -44,31 +44,37 @@ def make_features(task: Task, examples: Sequence, source: str) -> Features:
   return features
 
 
-def make_predictor(task: Task, model, config) -> Predictor:
+def make_predictor(
+  task: Task, model, config, mesh: jax.sharding.Mesh
+) -> Predictor:
   """`(params, examples, features) -> predictions`, one for each example."""
-  # The run may have had other devices.
-  batch_size = config.batch_size + -config.batch_size % jax.device_count()
-  replicated, by_example = make_shardings(batch_size)
+  whole, by_row = parallel.replicated(mesh), parallel.by_row(mesh)
+  rows = parallel.count_rows(config.batch_size, mesh)
+  own = parallel.own_rows(rows)
   # Each device has its own examples. Left to the compiler, devices talk, and on
   # a CPU many batches under way at once may wait for each other for ever.
   step = jax.shard_map(
     make_predict_step(model, task.answer),
-    mesh=replicated.mesh,
-    in_specs=(replicated.spec, by_example.spec),
-    out_specs=by_example.spec,
+    mesh=mesh,
+    in_specs=(whole.spec, by_row.spec),
+    out_specs=by_row.spec,
     check_vma=False,
   )
-  step = jax.jit(step, in_shardings=(replicated, by_example))
+  step = jax.jit(step, in_shardings=(whole, by_row))
+  gather = jax.jit(lambda params: params, out_shardings=whole)
 
   def predict(params, examples, features):
-    answers: list = [None] * len(features)
-    pending = []
+    params = gather(params)  # Once: devices may share them.
+    order, pending = [], []
     for indices, batch in batches_in_order(
-      features, task.fill, batch_size=batch_size, max_length=config.max_length
+      features, task.fill, batch_size=rows, max_length=config.max_length
     ):
+      batch = {name: x[own] for name, x in batch.items()}
+      order.append(indices)
       # Fetched only below: the host prepares a batch while one is computed.
-      pending.append((indices, step(params, batch)))
-    for indices, answer in jax.device_get(pending):
+      pending.append(step(params, parallel.place(batch, mesh)))
+    answers: list = [None] * len(features)
+    for indices, answer in zip(order, parallel.to_host(pending), strict=True):
       for row, i in enumerate(indices):
         answers[i] = jax.tree.map(operator.itemgetter(row), answer)
     return task.decode(examples, features, answers)
@@ -121,11 +127,12 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   meta = checkpoint.read_meta(manager, step)
   task = tasks.make_task(config, load_tokenizer(workdir), meta['labels'])
   model = task.model(BertConfig(**meta['encoder']), config.model.dtype)
-  replicated, _ = make_shardings(jax.device_count())
+  mesh = parallel.make_mesh()
+  replicated = parallel.replicated(mesh)
   tokens = jnp.zeros((1, 1), jnp.int32)
   shapes = jax.eval_shape(model.init, jax.random.key(0), tokens)['params']
   like = jax.tree.map(lambda x: x.update(sharding=replicated), shapes)
   params = checkpoint.restore_params(manager, step, like)
   manager.close()
-  predict = functools.partial(make_predictor(task, model, config), params)
+  predict = functools.partial(make_predictor(task, model, config, mesh), params)
   return TrainedRun(config, step, task, meta['tuned'], predict)

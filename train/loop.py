@@ -7,7 +7,6 @@ import pathlib
 import signal
 import time
 from collections.abc import Callable
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,15 +15,17 @@ from ml_collections import config_dict
 
 from train import checkpoint
 from train import inference
+from train import interrupts
+from train import parallel
 from train import report
 from train import tasks
 from train import workdir as files
 from train.data.batches import TrainingBatches
+from train.data.batches import pack
 from train.data.splits import read_splits
 from train.encoder import make_encoder
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
-from train.parallel import make_shardings
 from train.progress import Progress
 from train.step import TrainState
 from train.step import init_state
@@ -72,8 +73,13 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
     OSError, ValueError: in one sentence, before a step is made.
   """
   check_config(config)
-  files.check_config(workdir, config)
-  workdir.mkdir(parents=True, exist_ok=True)
+  files.check_config(workdir, config)  # Before a lock is left there.
+  with _locked(workdir):
+    return _prepare(config, workdir)
+
+
+def _prepare(config, workdir) -> Run:
+  files.check_config(workdir, config)  # Another process may have been faster.
   examples = read_splits(config, workdir)
   for split in ('train', 'dev'):
     if split not in examples:
@@ -86,24 +92,38 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
     split: inference.make_features(task, part, split)
     for split, part in examples.items()
   }
-  batches = TrainingBatches(
-    features['train'],
-    task.fill,
-    batch_size=config.batch_size,
-    max_length=config.max_length,
-    epochs=config.epochs,
-    seed=config.seed,
-  )
+  mesh = parallel.make_mesh(config.fsdp)
+  batches = _batches(config, task, features['train'], mesh)
   model = task.model(encoder, config.model.dtype)
   optimizer = make_optimizer(config.optimizer, len(batches))
-  objective = task.objective(config.loss)
-  replicated, by_example = make_shardings(config.batch_size)
+  axis_name = parallel.DATA if config.parallel == 'pmap' else None
+  step = make_train_step(
+    model,
+    task.objective(config.loss, axis_name),
+    optimizer,
+    config.seed,
+    micro_batches=config.micro_batches,
+    axis_name=axis_name,
+    wrap=parallel.gather_parameters(mesh),
+  )
+
+  def fresh():
+    tokens = jnp.zeros((1, 1), jnp.int32)
+    return model.init(jax.random.key(config.seed), tokens)['params']
+
+  def first(params):
+    return init_state(params, optimizer)
+
+  shapes = jax.eval_shape(lambda: first(fresh()))
+  shardings = parallel.shard_state(mesh, shapes)
 
   def init():
-    params = _init(model, config.seed)
-    # A head may do without the pooler.
-    params |= {name: weights[name] for name in weights if name in params}
-    return jax.device_put(init_state(params, optimizer), replicated)
+    # Compiled: op by op it takes much longer, and no device need hold it all.
+    params = jax.jit(fresh, out_shardings=shardings.params)()
+    for name in weights.keys() & params.keys():  # A head may have no pooler.
+      place = shardings.params[name]
+      params[name] = jax.device_put(weights[name], place)
+    return jax.jit(first, out_shardings=shardings)(params)
 
   run = Run(
     config=config,
@@ -113,17 +133,41 @@ def prepare(config: config_dict.ConfigDict, workdir: pathlib.Path) -> Run:
     task=task,
     meta={'labels': labels, 'encoder': dataclasses.asdict(encoder)},
     batches=batches,
-    step=jax.jit(
-      make_train_step(model, objective, optimizer, config.seed),
-      in_shardings=(replicated, by_example),
-      out_shardings=replicated,
-      donate_argnums=0,
-    ),
-    predict=inference.make_predictor(task, model, config),
+    step=parallel.compile_step(step, mesh, shapes, config.parallel),
+    predict=inference.make_predictor(task, model, config, mesh),
     init=init,
   )
-  files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
+  if parallel.is_first():
+    files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
   return run
+
+
+def _locked(workdir):
+  """The first of several processes has the workdir for them all."""
+  if parallel.is_first():
+    return files.locked(workdir)
+  return contextlib.nullcontext()
+
+
+def _batches(config, task, features, mesh) -> TrainingBatches:
+  size = config.batch_size
+  if config.packing:
+    number = len(features)
+    features = pack(
+      features, task.fill, max_length=config.max_length, seed=config.seed
+    )
+    size = max(1, round(size * len(features) / number))
+  rows = parallel.count_rows(size, mesh, config.micro_batches)
+  return TrainingBatches(
+    features,
+    task.fill,
+    batch_size=size,
+    rows=rows,
+    own=parallel.own_rows(rows),
+    max_length=config.max_length,
+    epochs=config.epochs,
+    seed=config.seed,
+  )
 
 
 def train(run: Run) -> dict:
@@ -133,28 +177,38 @@ def train(run: Run) -> dict:
     What is in results.json: `scores` by split, the row and column of their
     `headline`, the row `beside` it, `best_step`, and `seconds` of training and
     evaluating, without those that a kill made useless.
+
+  Raises:
+    FloatingPointError: the loss is not finite; names what it is the loss of.
+    OSError: another process has the workdir, or it cannot be written.
+    ValueError: all checkpoints are damaged, or the best is.
+    interrupts.Stopped: by a signal. What was done is saved.
   """
   results = run.workdir / files.RESULTS
   if results.is_file():
     print(f'{run.workdir} is finished.')
     return files.read_json(results)
+  with _locked(run.workdir):
+    return _train(run)
+
+
+def _train(run: Run) -> dict:
   manager = checkpoint.open_checkpoints(run.workdir / files.CHECKPOINTS)
   try:
     seconds, like = _fit(run, manager)
   finally:
-    manager.wait_until_finished()
+    checkpoint.wait(manager)
   best = manager.best_step()
   params = checkpoint.restore_params(manager, best, like)
   tuned = checkpoint.read_meta(manager, best)['tuned']
   manager.close()
-  directory = run.workdir / files.PREDICTIONS
-  directory.mkdir(exist_ok=True)
-  scores = {}
-  for split in [split for split in run.examples if split != 'train']:
-    examples = run.examples[split]
-    predictions = run.predict(params, examples, run.features[split])
-    scores[split] = run.task.score(examples, predictions, tuned)
-    run.task.write(directory / split, examples, predictions, tuned)
+  splits = [split for split in run.examples if split != 'train']
+  predictions = {
+    s: run.predict(params, run.examples[s], run.features[s]) for s in splits
+  }
+  scores = {
+    s: run.task.score(run.examples[s], predictions[s], tuned) for s in splits
+  }
   outcome = {
     'best_step': best,
     'seconds': seconds,
@@ -162,22 +216,28 @@ def train(run: Run) -> dict:
     'beside': run.task.beside,
     'scores': scores,
   }
-  report.write_report(run.workdir, run.config.to_dict(), outcome)
-  files.write_whole(results, json.dumps(outcome, indent=2))
+  if parallel.is_first():
+    directory = run.workdir / files.PREDICTIONS
+    directory.mkdir(exist_ok=True)
+    for s in splits:
+      run.task.write(directory / s, run.examples[s], predictions[s], tuned)
+    report.write_report(run.workdir, run.config.to_dict(), outcome)
+    results = json.dumps(outcome, indent=2)
+    files.write_whole(run.workdir / files.RESULTS, results)
   return outcome
 
 
 def _fit(run: Run, manager) -> tuple[float, Any]:
-  """Trains from the latest checkpoint to the last step.
+  """Trains from the latest whole checkpoint to the last step.
 
   Returns:
     Seconds, and the shapes of the parameters.
   """
   config, batches, state = run.config, run.batches, run.init()
-  start, before = manager.latest_step() or 0, 0.0
-  if start:
-    state = checkpoint.restore(manager, start, state)
-    before = checkpoint.read_meta(manager, start)['seconds']
+  start, before = 0, 0.0
+  if found := checkpoint.restore(manager, state):
+    state, meta = found
+    start, before = int(state.step), meta['seconds']
     print(f'{run.workdir} goes on from step {start} of {len(batches)}.')
   rate = learning_rate(config.optimizer, len(batches))
   per_epoch = batches.steps_per_epoch / config.evaluations_per_epoch
@@ -186,17 +246,21 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
     for i in range(config.epochs * config.evaluations_per_epoch)
   }
   began = time.monotonic() - before
-  progress = Progress(run.workdir, start, len(batches))
-  with progress, _held_interrupts() as interrupts:
+  workdir = run.workdir if parallel.is_first() else None
+  progress = Progress(workdir, start, len(batches))
+  with progress, parallel.held_signals() as signals:
     for step, batch in enumerate(batches.from_step(start), start + 1):
-      inputs = int(batch['mask'].any(axis=1).sum())
+      inputs = int(batch['mask'].max(axis=1).sum()) * jax.process_count()
       state, metrics = run.step(state, batch)
       progress.advance(metrics, inputs)
-      evaluate, stop = step in evaluations, bool(interrupts)
-      save = evaluate or stop or step % config.checkpoint_every == 0
+      if parallel.preempted(step):
+        signals.append(signal.SIGTERM)
+      evaluate = step in evaluations
+      save = evaluate or signals or step % config.checkpoint_every == 0
       if save or step % config.log_every == 0:
         # First: where the loss is not finite, nothing is saved.
-        progress.log(step, learning_rate=float(rate(step - 1)))
+        if bad := progress.log(step, learning_rate=float(rate(step - 1))):
+          raise FloatingPointError(_explain(run, *bad, manager.latest_step()))
       tuned, score = {}, None
       with progress.paused():
         if evaluate:
@@ -207,9 +271,10 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
           seconds = time.monotonic() - began
           meta = run.meta | {'seconds': seconds, 'tuned': tuned}
           checkpoint.save(manager, state, meta, score)
-      if stop:
-        raise KeyboardInterrupt(
-          f'Stopped after step {step}. The same command goes on from there.'
+      if save and signals:
+        raise interrupts.Stopped(
+          f'Stopped after step {step}. The same command goes on from there.',
+          signals[0],
         )
   return time.monotonic() - began, jax.tree.map(
     checkpoint.abstract, state.params
@@ -224,32 +289,27 @@ def _evaluate(run: Run, params) -> tuple[dict[str, float], Scores]:
   return tuned, run.task.score(dev, predictions, tuned)
 
 
-@contextlib.contextmanager
-def _held_interrupts() -> Iterator[list]:
-  """A list that Ctrl-C fills: within orbax, it would cut a checkpoint short."""
-  pressed = []
-
-  def hold(*_):
-    signal.signal(signal.SIGINT, before)  # The second one stops at once.
-    pressed.append(True)
-
-  before = signal.signal(signal.SIGINT, hold)
-  try:
-    yield pressed
-  finally:
-    signal.signal(signal.SIGINT, before)
+def _explain(run: Run, step: int, metrics: dict, saved: int | None) -> str:
+  """What to look at where the metrics of a step are not finite."""
+  examples = run.examples['train']
+  names = [_name(examples[i]) for i in run.batches.sources(step - 1)]
+  after = f'after the checkpoint of step {saved}' if saved else 'at all'
+  return (
+    f'The loss is {metrics["loss"]} and the norm of its gradient '
+    f'{metrics["grad_norm"]} in step {step}, on {", ".join(names)} of the '
+    f'training split. Nothing was saved {after}.'
+  )
 
 
-def _init(model, seed):
-  """Fresh parameters of a model, compiled: op by op it takes much longer."""
-  tokens = jnp.zeros((1, 1), jnp.int32)
-  return jax.jit(model.init)(jax.random.key(seed), tokens)['params']
+def _name(example) -> str:
+  return getattr(example, 'id', None) or f'line {example.line}'
 
 
 def check_config(config: config_dict.ConfigDict) -> None:
   """Raises ValueError for a setting that cannot be."""
   for key in (
     'batch_size',
+    'micro_batches',
     'epochs',
     'evaluations_per_epoch',
     'checkpoint_every',
@@ -265,6 +325,10 @@ def check_config(config: config_dict.ConfigDict) -> None:
     raise ValueError(
       f"model.dtype is 'float32' or 'bfloat16', not {config.model.dtype!r}."
     )
+  if config.packing and config.task != 'tagging':
+    raise ValueError(f"packing is for the task 'tagging', not {config.task!r}.")
+  if config.packing and config.loss.options.get('axis') in (1, (1,), [1]):
+    raise ValueError('packing: a row is several sentences, and no set of one.')
   if not 0 <= config.model.dropout < 1:
     raise ValueError(
       f'model.dropout is at least 0 and below 1, not {config.model.dropout}.'

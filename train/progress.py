@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import math
+import os
 import pathlib
 import time
 from collections.abc import Iterator
@@ -15,33 +15,40 @@ import tqdm
 from train.report import format_score
 from train.workdir import METRICS
 
+_COMPILED = '/jax/core/compile/backend_compile_duration'
+
 
 class Progress:
   """A bar on a terminal, plain lines elsewhere, metrics.jsonl always."""
 
-  def __init__(self, workdir: pathlib.Path, start: int, total: int):
-    path = workdir / METRICS
-    cut = path.is_file() and not path.read_bytes().endswith(b'\n')
-    self._file = path.open('a')
-    if cut:  # A kill may have: what it left must not spoil the next line.
-      self._file.write('\n')
+  def __init__(self, workdir: pathlib.Path | None, start: int, total: int):
+    # None: another process shows and records the run.
+    self._path = workdir / METRICS if workdir else pathlib.Path(os.devnull)
+    if self._path.is_file() and not self._path.read_bytes().endswith(b'\n'):
+      self._write('\n')  # A kill cut a line: it must not spoil the next.
     self._total = total
     self._bar = tqdm.tqdm(
       initial=start,
       total=total,
       unit='step',
-      disable=None,  # Where standard error is no terminal.
+      # None: where standard error is no terminal.
+      disable=None if workdir else True,
       dynamic_ncols=True,
     )
     self._began, self._start = time.monotonic(), start
     self._clear()
 
   def __enter__(self):
+    jax.monitoring.register_event_duration_secs_listener(self._listen)
     return self
 
   def __exit__(self, *_):
+    jax.monitoring.unregister_event_duration_listener(self._listen)
     self._bar.close()
-    self._file.close()
+
+  def _listen(self, event, seconds, fun_name='', **_):
+    if event == _COMPILED and 'train_step' in fun_name:
+      self._compiled.append(seconds)
 
   def advance(self, metrics: dict[str, jax.Array], inputs: int) -> None:
     """Notes a step; does not wait for its metrics."""
@@ -49,33 +56,43 @@ class Progress:
     self._inputs += inputs
     self._bar.update()
 
-  def log(self, step: int, **values: float) -> None:
+  def log(self, step: int, **values: float) -> tuple[int, dict] | None:
     """Records the means since the last record, and shows them.
 
-    Raises:
-      FloatingPointError: the loss is not finite.
+    Returns:
+      The first step whose metrics are not finite, and these; None if all are.
     """
     metrics = jax.device_get(self._metrics)  # Waits for the last step.
     speed = self._inputs / (time.monotonic() - self._window)
     means = {
       name: float(np.mean([m[name] for m in metrics])) for name in metrics[0]
     }
-    self._record(step, **means, **values, inputs_per_second=speed)
+    self._record(
+      step,
+      **means,
+      **values,
+      inputs_per_second=speed,
+      compilations=len(self._compiled),  # Since the last record.
+      compile_seconds=sum(self._compiled),
+    )
+    for number, found in enumerate(metrics, step - len(metrics) + 1):
+      if not np.isfinite(list(found.values())).all():
+        return number, found
     loss = means['loss']
-    if not math.isfinite(loss):
-      raise FloatingPointError(
-        f'The loss is {loss} in the {len(metrics)} steps up to {step}.'
-      )
-    self._bar.set_postfix_str(f'loss {loss:.4f}, {speed:.0f} inputs/s')
+    shown = f'loss {loss:.4f}, {speed:.0f} inputs/s'
+    if self._compiled:
+      shown += f' ({sum(self._compiled):.0f} s compiling)'
+    self._bar.set_postfix_str(shown)
     if self._bar.disable:
       spent = time.monotonic() - self._began
       left = spent / (step - self._start) * (self._total - step)
       print(
-        f'step {step}/{self._total}: loss {loss:.4f}, {speed:.0f} inputs/s, '
+        f'step {step}/{self._total}: {shown}, '
         f'{left // 60:.0f}:{left % 60:02.0f} left',
         flush=True,
       )
     self._clear()
+    return None
 
   def log_scores(self, step: int, scores: dict, place: Sequence[str]) -> None:
     """Records an evaluation on dev, and shows the row of its headline."""
@@ -95,9 +112,15 @@ class Progress:
     self._window += time.monotonic() - began
 
   def _record(self, step, **values):
-    self._file.write(json.dumps({'step': step, **values}) + '\n')
-    self._file.flush()
+    self._write(json.dumps({'step': step, **values}) + '\n')
+
+  def _write(self, text):
+    try:
+      with self._path.open('a') as file:
+        file.write(text)
+    except OSError as error:  # That of a full disk does not name the file.
+      raise OSError(error.errno, error.strerror, str(self._path)) from None
 
   def _clear(self):
-    self._metrics, self._inputs = [], 0
+    self._metrics, self._inputs, self._compiled = [], 0, []
     self._window = time.monotonic()

@@ -28,6 +28,10 @@ def make_train_step(
   objective: Callable,
   optimizer: optax.GradientTransformation,
   seed: int,
+  *,
+  micro_batches: int = 1,
+  axis_name: str | None = None,
+  wrap: Callable[[Callable], Callable] = lambda forward: forward,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
   """One update of the parameters.
 
@@ -36,21 +40,39 @@ def make_train_step(
     objective: `(outputs, batch) -> scalar`.
     optimizer: of the gradients.
     seed: of dropout, together with the step: nothing random is stored.
+    micro_batches: parts of a batch that are encoded one after another, in the
+      memory of one; the number of rows is a multiple. The objective is that of
+      the whole batch.
+    axis_name: mapped axis over which the rows of a batch are spread, if it is;
+      the objective then has the same value everywhere.
+    wrap: what is made of the forward pass, `(params, batch, key) -> outputs`.
 
   Returns:
     `(state, batch) -> state, metrics`.
   """
 
+  @wrap
+  def forward(params, batch, key):
+    return _apply(
+      model, params, batch, deterministic=False, rngs={'dropout': key}
+    )
+
   def train_step(state, batch):
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-
-    def loss_of(params):
-      outputs = _apply(
-        model, params, batch, deterministic=False, rngs={'dropout': key}
+    if axis_name is not None:
+      key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+    if micro_batches > 1:
+      loss, grads = _in_parts(
+        forward, objective, state.params, batch, key, micro_batches
       )
-      return objective(outputs, batch)
-
-    loss, grads = jax.value_and_grad(loss_of)(state.params)
+    else:
+      loss, grads = jax.value_and_grad(
+        lambda params: objective(forward(params, batch, key), batch)
+      )(state.params)
+    if axis_name is not None:
+      # Sums over devices within the objective make each device's part of the
+      # gradient as many times too large as there are devices.
+      grads = jax.lax.pmean(grads, axis_name)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics = {'loss': loss, 'grad_norm': optax.tree.norm(grads)}
@@ -76,6 +98,41 @@ def make_predict_step(
     return answer(_apply(model, params, batch), batch)
 
   return predict_step
+
+
+def _in_parts(forward, objective, params, batch, key, parts):
+  """Value and gradient of an objective of outputs that are made in parts.
+
+  Only the outputs are kept of a first pass. The second one makes them again,
+  part by part, and pulls back what the objective of them all says of each. So
+  it need be neither a sum over examples nor a ratio of sums.
+  """
+
+  def split(tree):
+    # Each device keeps its rows: of these, every one in `parts` goes together.
+    return jax.tree.map(
+      lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), tree
+    )
+
+  def join(tree):
+    return jax.tree.map(
+      lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), tree
+    )
+
+  inputs = split(batch), jax.random.split(key, parts)
+  _, outputs = jax.lax.scan(
+    lambda _, xs: (None, forward(params, *xs)), None, inputs
+  )
+  loss, slopes = jax.value_and_grad(objective)(join(outputs), batch)
+
+  def pull_back(grads, xs):
+    xs, slope = xs
+    _, vjp = jax.vjp(lambda params: forward(params, *xs), params)
+    return jax.tree.map(jnp.add, grads, vjp(slope)[0]), None
+
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  grads, _ = jax.lax.scan(pull_back, zeros, (inputs, split(slopes)))
+  return loss, grads
 
 
 def _apply(model, params, batch, **kwargs):

@@ -1,15 +1,20 @@
 """The folder of a run: names of its files, and whose it is."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
+import socket
 from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import config_dict
 
+LOCK = 'lock'  # Held by the process that trains, and says which.
 CONFIG = 'config.json'  # Written last: where it is, a run can start.
 DATA = 'data.json'  # Digests of the splits and labels.
 TOKENIZER = 'tokenizer.json'
@@ -21,7 +26,7 @@ RESULTS = 'results.json'
 REPORT = 'report.html'
 
 # What a run that did not get as far as its config may have left.
-_LEFTOVERS = {DATA, TOKENIZER, CORPUS}
+_LEFTOVERS = {LOCK, DATA, TOKENIZER, CORPUS}
 
 
 def check_config(
@@ -50,6 +55,31 @@ def check_config(
       raise FileExistsError(
         f'{workdir} is not empty and holds no run. Choose another --workdir.'
       )
+
+
+@contextlib.contextmanager
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+  """Within, no other process has the workdir, which is made if it is new.
+
+  The kernel lets go of what a killed process held.
+
+  Raises:
+    FileExistsError: another process has it.
+  """
+  workdir.mkdir(parents=True, exist_ok=True)
+  with (workdir / LOCK).open('a+') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      file.seek(0)
+      raise FileExistsError(
+        f'{workdir} is in use by {file.read() or "another process"}. Wait for '
+        'it, or choose another --workdir.'
+      ) from None
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}')
+    file.flush()
+    yield
 
 
 def check_data(workdir: pathlib.Path, parts: Mapping[str, Any]) -> None:

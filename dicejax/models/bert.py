@@ -19,6 +19,7 @@ _ACTIVATIONS = {
 # Networks of one shape and several corpora. They differ from BERT in the row
 # of `positions` that is the first token's.
 _ROBERTA = ('roberta', 'xlm-roberta', 'camembert')
+_ATTENTIONS = ('xla', 'cudnn')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +31,16 @@ class BertConfig:
       are one network: positions are counted from `pad_token_id + 1`, as
       fairseq does, so that many fewer tokens fit.
     max_position_embeddings: the rows of that table; `max_length` tokens fit.
+    remat: computes each layer once more for its gradient instead of holding
+      what is in it: less memory for about a third more time. As `attention`,
+      it is no part of a published config, and the parameters are the same.
+    attention: 'xla', or 'cudnn': NVIDIA's flash attention, for Bert's `dtype`
+      bfloat16 on a GPU; JAX raises where that does not do, as for gradients
+      at odd lengths.
 
   Raises:
-    ValueError: the heads do not divide the hidden size, the activation or the
-      model type is unknown, or RoBERTa has no `pad_token_id`.
+    ValueError: the heads do not divide the hidden size, the activation, the
+      model type or the attention is unknown, or RoBERTa has no `pad_token_id`.
 
   Example:
     >>> BertConfig(hidden_size=100)
@@ -58,6 +65,8 @@ class BertConfig:
   pad_token_id: int | None = 0
   initializer_range: float = 0.02
   model_type: str = 'bert'
+  remat: bool = False
+  attention: str = 'xla'
 
   def __post_init__(self):
     if self.num_attention_heads < 1 or (
@@ -73,6 +82,10 @@ class BertConfig:
       )
     if self.model_type not in (types := ['bert', *_ROBERTA]):
       raise ValueError(f'model_type={self.model_type!r} is not one of {types}.')
+    if self.attention not in _ATTENTIONS:
+      raise ValueError(
+        f'attention={self.attention!r} is not one of {list(_ATTENTIONS)}.'
+      )
     if self.model_type != 'bert' and (
       self.pad_token_id is None or self.pad_token_id < 0
     ):
@@ -138,13 +151,16 @@ class Bert(nn.Module):
       segments: int `[batch, length]`, ids below `type_vocab_size`; None: 0.
         Where there is one segment only (RoBERTa) they have no influence.
       mask: bool `[batch, length]`, False for padding, which no token attends
-        to; None: all tokens are real.
+        to; None: all tokens are real. Or int, where a row holds several
+        sequences one after the other: 0 for padding, else which of them a
+        token belongs to, from 1. Each is encoded as if it were alone: tokens
+        attend within it, and its first token is at the first position.
       deterministic: without dropout; otherwise it draws from the rng
         `dropout`.
 
     Returns:
       `dtype` `[batch, length, hidden_size]`; arbitrary but finite where `mask`
-      is False.
+      is False or 0.
 
     Raises:
       AssertionError: ranks, shapes or types differ from the above.
@@ -157,7 +173,10 @@ class Bert(nn.Module):
       mask = jnp.ones_like(tokens, bool)
     chex.assert_rank(tokens, 2)
     chex.assert_equal_shape([tokens, segments, mask])
-    chex.assert_type([tokens, segments, mask], [int, int, bool])
+    packed = mask.dtype != bool
+    chex.assert_type(
+      [tokens, segments, mask], [int, int, int if packed else bool]
+    )
     length = tokens.shape[1]
     if length > c.max_length:
       raise ValueError(
@@ -173,11 +192,17 @@ class Bert(nn.Module):
     x = embed(c.vocab_size, name='tokens')(tokens)
     x += embed(c.type_vocab_size, name='segments')(segments)
     positions = c.position_offset + jnp.arange(length)[None]
+    if packed:
+      positions -= _starts(mask)
     x += embed(c.max_position_embeddings, name='positions')(positions)
     x = _norm(c, self.dtype, 'norm')(x)
     x = nn.Dropout(c.hidden_dropout_prob)(x, deterministic)
+    # Which token, a row, attends to which.
+    attended = mask[:, None] == mask[:, :, None] if packed else mask[:, None]
+    attended = jnp.broadcast_to(attended[:, None], (len(x), 1, length, length))
+    layer = nn.remat(_Layer, static_argnums=3) if c.remat else _Layer
     for i in range(c.num_hidden_layers):
-      x = _Layer(c, self.dtype, name=f'layer_{i}')(x, mask, deterministic)
+      x = layer(c, self.dtype, name=f'layer_{i}')(x, attended, deterministic)
     return x
 
 
@@ -188,7 +213,7 @@ class _Layer(nn.Module):
   dtype: jax.typing.DTypeLike
 
   @nn.compact
-  def __call__(self, x, mask, deterministic):
+  def __call__(self, x, attended, deterministic):
     c = self.config
     dense = functools.partial(
       nn.Dense,
@@ -205,13 +230,22 @@ class _Layer(nn.Module):
       project('query'),
       project('key'),
       project('value'),
-      mask=mask[:, None, None, :],
+      mask=attended,
+      # Parameters are made anywhere, on a CPU, too.
+      implementation='xla' if self.is_initializing() else c.attention,
     )
     y = dense(c.hidden_size, name='out')(y.reshape(x.shape))
     x = _norm(c, self.dtype, 'attention_norm')(x + dropout(y))
     y = dense(c.intermediate_size, name='up')(x)
     y = dense(c.hidden_size, name='down')(_ACTIVATIONS[c.hidden_act](y))
     return _norm(c, self.dtype, 'mlp_norm')(x + dropout(y))
+
+
+def _starts(sequences):
+  """For each token, where in the row its sequence begins."""
+  begins = jnp.diff(sequences, prepend=-1) != 0
+  index = jnp.arange(sequences.shape[1])[None]
+  return jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
 
 
 def _norm(config, dtype, name):

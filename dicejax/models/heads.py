@@ -53,7 +53,8 @@ class TokenTagger(nn.Module):
     Args:
       tokens: int `[batch, length]`.
       segments: int `[batch, length]`; None: 0.
-      mask: bool `[batch, length]`, False for padding; None: all are real.
+      mask: bool `[batch, length]`, False for padding; None: all are real. Or
+        int, for several sequences a row: see `Bert`.
       deterministic: without dropout.
 
     Returns:
@@ -108,7 +109,8 @@ class SpanExtractor(nn.Module):
     Args:
       tokens: int `[batch, length]`.
       segments: int `[batch, length]`; None: 0.
-      mask: bool `[batch, length]`, False for padding; None: all are real.
+      mask: bool `[batch, length]`, False for padding; None: all are real. Or
+        int, for several sequences a row: see `Bert`.
       deterministic: without dropout.
 
     Returns:
@@ -165,7 +167,8 @@ class TextClassifier(nn.Module):
     Args:
       tokens: int `[batch, length]`, the first of each text [CLS].
       segments: int `[batch, length]`; None: 0.
-      mask: bool `[batch, length]`, False for padding; None: all are real.
+      mask: bool `[batch, length]`, False for padding; None: all are real. A
+        row is one text: that of several has the logits of the first.
       deterministic: without dropout.
 
     Returns:
@@ -245,7 +248,9 @@ class QuerySpanTagger(nn.Module):
     Args:
       tokens: int `[batch, length]`: query and text.
       segments: int `[batch, length]`; None: 0.
-      mask: bool `[batch, length]`, False for padding; None: all are real.
+      mask: bool `[batch, length]`, False for padding; None: all are real. Or
+        int, for several sequences a row: see `Bert`. Pairs of tokens of two
+        sequences are scored as any others.
       deterministic: without dropout.
 
     Returns:

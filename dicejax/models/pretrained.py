@@ -54,6 +54,12 @@ _ARCHITECTURES = {  # The classes of transformers, by model type.
   'xlm-roberta': 'XLMRobertaModel',
   'camembert': 'CamembertModel',
 }
+# What a published config says; the other fields are how it is computed.
+_PUBLISHED = tuple(
+  field.name
+  for field in dataclasses.fields(BertConfig)
+  if field.name not in ('remat', 'attention')
+)
 # Most of these are pickles, which run code when they are read.
 _OTHER_WEIGHTS = ('.bin', '.ckpt', '.h5', '.msgpack', '.pt', '.pth')
 _HUB_FILES = (
@@ -235,7 +241,7 @@ def save_pretrained(
   values = {
     'architectures': [_ARCHITECTURES[config.model_type]],
     'attention_probs_dropout_prob': 0.0,  # Bert has none.
-    **dataclasses.asdict(config),
+    **{name: getattr(config, name) for name in _PUBLISHED},
   }
   (directory / 'config.json').write_text(json.dumps(values, indent=2) + '\n')
 
@@ -328,12 +334,11 @@ def _read_config(file):
   # What transformers takes where old files leave it out.
   defaults = {'layer_norm_eps': 1e-12, 'pad_token_id': int(kind != 'bert')}
   values = defaults | values
-  keys = [field.name for field in dataclasses.fields(BertConfig)]
-  missing = [k for k in keys if k not in values]
+  missing = [k for k in _PUBLISHED if k not in values]
   if missing:
     raise ValueError(f'{file} lacks {", ".join(missing)}.')
   try:
-    return BertConfig(**{k: values[k] for k in keys})
+    return BertConfig(**{k: values[k] for k in _PUBLISHED})
   except (TypeError, ValueError) as error:
     raise ValueError(f'{file}: {error}') from error
 

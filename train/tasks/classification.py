@@ -64,8 +64,8 @@ class Classification:
       encoder, 1 if self._sigmoid else len(self.labels), dtype
     )
 
-  def objective(self, loss):
-    loss = make_loss(loss, self.labels)
+  def objective(self, loss, axis_name=None):
+    loss = make_loss(loss, self.labels, axis_name)
 
     def objective(logits, batch):
       logits = logits[:, 0] if self._sigmoid else logits

@@ -89,7 +89,7 @@ class QuerySpans:
   def model(self, encoder: BertConfig, dtype: str) -> QuerySpanTagger:
     return QuerySpanTagger(encoder, self._settings.match, dtype)
 
-  def objective(self, loss):
+  def objective(self, loss, axis_name=None):
     """The weighted sum of the losses of the heads, each over the batch.
 
     Of the pairs, those count whose first word is a start or whose last is an
@@ -101,7 +101,7 @@ class QuerySpans:
         "query_spans needs loss.activation='sigmoid', which the presets of "
         f'get_loss(..., sigmoid=True) have, not {loss.activation!r}.'
       )
-    loss, weights = make_loss(loss), self._settings
+    loss, weights = make_loss(loss, axis_name=axis_name), self._settings
 
     def objective(logits, batch):
       starts, ends = batch['starts'], batch['ends']
@@ -150,7 +150,7 @@ class QuerySpans:
       first sub-word begins, else -1; `starts` and `ends`, 1 or 0 at words, else
       -1, also at the first word of an entity whose last one is cut off. For
       the match head `pair_start` and `pair_end`, which end with -1s: where the
-      entities start and end.
+      entities start and end. Of no axis: `example`, its number.
 
     Raises:
       ValueError: a query that is too long; entities of one type that overlap,
@@ -159,7 +159,7 @@ class QuerySpans:
     self._tokenizer.no_truncation()  # Another task may share the tokenizer.
     contexts, frames = self._contexts(examples), {}
     features = []
-    for example in examples:
+    for number, example in enumerate(examples):
       context = contexts[tuple(example.tokens)]
       for type_, query, spans in self._rows(example):
         if query not in frames:
@@ -167,9 +167,10 @@ class QuerySpans:
         try:
           if not self._settings.nested:
             _check_flat(spans)
-          features.append(self._feature(frames[query], context, spans))
+          feature = self._feature(frames[query], context, spans)
         except ValueError as error:
           raise ValueError(f'{_name(example)}, {type_}: {error}') from None
+        features.append(feature | {'example': np.int32(number)})
     return features
 
   def _rows(self, example) -> Iterator[tuple[str, str, list[tuple[int, int]]]]:

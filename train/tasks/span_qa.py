@@ -94,7 +94,7 @@ class SpanQa:
   def model(self, encoder: BertConfig, dtype: str) -> SpanExtractor:
     return SpanExtractor(encoder, dtype)
 
-  def objective(self, loss):
+  def objective(self, loss, axis_name=None):
     """Mean of the losses of starts and ends, over context and [CLS].
 
     Windows of questions without a label are left out.
@@ -103,7 +103,7 @@ class SpanQa:
       raise ValueError(
         'span_qa: label_smoothing would go to positions outside the context.'
       )
-    loss = make_loss(loss)
+    loss = make_loss(loss, axis_name=axis_name)
 
     def of_one(logits, marks, allowed):
       has_label = jnp.any(marks > 0, axis=-1)

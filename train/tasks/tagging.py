@@ -58,8 +58,8 @@ class Tagging:
   def model(self, encoder: BertConfig, dtype: str) -> TokenTagger:
     return TokenTagger(encoder, len(self.labels), dtype)
 
-  def objective(self, loss):
-    loss = make_loss(loss, self.labels)
+  def objective(self, loss, axis_name=None):
+    loss = make_loss(loss, self.labels, axis_name)
     return lambda logits, batch: loss(
       logits, batch['labels'], batch['labels'] >= 0
     )

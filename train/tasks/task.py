@@ -37,8 +37,14 @@ class Task(Protocol):
   def model(self, encoder: BertConfig, dtype: str) -> nn.Module:
     """An encoder and the task's head, called as `Bert` is."""
 
-  def objective(self, loss: Any) -> Callable[[Any, dict], jax.Array]:
-    """`(outputs, batch) -> scalar` from the part `loss` of a config."""
+  def objective(
+    self, loss: Any, axis_name: str | None = None
+  ) -> Callable[[Any, dict], jax.Array]:
+    """`(outputs, batch) -> scalar` from the part `loss` of a config.
+
+    With `axis_name`, the batch is spread over that mapped axis, and the scalar
+    is that of all of it.
+    """
 
   def answer(self, outputs: Any, batch: dict) -> Any:
     """What decoding needs of the outputs, arrays `[batch, ...]`."""
