@@ -194,8 +194,8 @@ def test_padded_rows_do_not_count(tokenizer, loss, sigmoid):
   task = spam(tokenizer, loss, sigmoid)
   examples = [Text('a', None, 'spam', 1), Text('b c', 'd', 'ham', 2)]
   features = task.features([*examples, Text('d', None, 'god', 3)])
-  whole = pad(features[:2], task.fill, batch_size=2, max_length=16)
-  padded = pad(features, task.fill, batch_size=5, max_length=16)
+  whole = pad(features[:2], task.fill, 2, 16)
+  padded = pad(features, task.fill, 5, 16)
   assert padded['label'].tolist() == [1, 0, -1, -1, -1]
   objective = task.objective(make_config(loss=loss, sigmoid=sigmoid).loss)
   logits = jax.random.normal(jax.random.key(0), (2, 1 if sigmoid else 2))
@@ -231,7 +231,7 @@ def test_learns(tokenizer):
     for pair in (None, 'a', 'b d')
   ]
   features = task.features(examples)
-  batch = pad(features, task.fill, batch_size=len(examples), max_length=16)
+  batch = pad(features, task.fill, len(examples), 16)
   model = task.model(ENCODER, 'float32')
   init = jax.jit(model.init)
   params = init(jax.random.key(0), batch['tokens'])['params']

@@ -25,18 +25,12 @@ def small_get_config(name):
 
 
 CASES = {
-  'ner/conll2003': (None, 'conll03', {}),
   'ner/wnut17': (None, 'wnut17', {}),
-  'ner/msra': (None, 'msra', {}),
   'ner/conll2003_mrc': (None, 'conll03', {}),
   'pos/ud_chinese': (None, 'ud_zh_1.4', {}),
-  'paraphrase/mrpc': (None, 'mrpc', {}),
   'paraphrase/qqp': (small_get_config('paraphrase/qqp'), 'qqp', {}),
-  'text/sst2': (None, 'sst5/trees', {'data.trees.phrases': False}),
   'text/sst5': (None, 'sst5/trees', {'data.trees.phrases': False}),
   'text/tnews': (None, 'tnews', {}),
-  'text/sms_spam': (None, 'sms_spam', {}),
-  'mrc/squad1': (small_get_config('mrc/squad1'), 'squad', _SQUAD),
   'mrc/squad2': (
     None,
     'squad',

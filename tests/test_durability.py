@@ -112,7 +112,7 @@ def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
   assert done.returncode == 0, done.stderr
 
   rng, start = random.Random(0), 0
-  for number in [signal.SIGKILL] * 3 + [signal.SIGTERM]:
+  for number in [signal.SIGKILL] * 2 + [signal.SIGTERM]:
     with subprocess.Popen([*command, f'--workdir={workdir}'], **popen) as run:
       line = start and run.stdout.readline()
       told = until_step(run, start + rng.randint(11, 20))

@@ -43,7 +43,6 @@ def check_equal(found, expected):
   [
     dict(loss=LOSSES[0]),
     dict(loss=LOSSES[1], mode='pmap'),
-    dict(loss=LOSSES[0], mode='pmap', parts=3),
     dict(loss=LOSSES[1], fsdp=4, parts=2),
   ],
   ids=str,

@@ -105,6 +105,7 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   """Reads the best checkpoint of a run; needs none of its data.
 
   Raises:
+    ValueError: it is damaged.
     FileNotFoundError: the workdir holds no run, or one without a checkpoint
       that was evaluated.
   """

@@ -106,25 +106,7 @@ def _prepare(config, workdir) -> Run:
     axis_name=axis_name,
     wrap=parallel.gather_parameters(mesh),
   )
-
-  def fresh():
-    tokens = jnp.zeros((1, 1), jnp.int32)
-    return model.init(jax.random.key(config.seed), tokens)['params']
-
-  def first(params):
-    return init_state(params, optimizer)
-
-  shapes = jax.eval_shape(lambda: first(fresh()))
-  shardings = parallel.shard_state(mesh, shapes)
-
-  def init():
-    # Compiled: op by op it takes much longer, and no device need hold it all.
-    params = jax.jit(fresh, out_shardings=shardings.params)()
-    for name in weights.keys() & params.keys():  # A head may have no pooler.
-      place = shardings.params[name]
-      params[name] = jax.device_put(weights[name], place)
-    return jax.jit(first, out_shardings=shardings)(params)
-
+  shapes, init = _initial_state(model, weights, optimizer, config.seed, mesh)
   run = Run(
     config=config,
     workdir=workdir,
@@ -140,6 +122,30 @@ def _prepare(config, workdir) -> Run:
   if parallel.is_first():
     files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
   return run
+
+
+def _initial_state(model, weights, optimizer, seed, mesh):
+  """Shapes of the state before the first step, and what makes it."""
+
+  def fresh():
+    tokens = jnp.zeros((1, 1), jnp.int32)
+    return model.init(jax.random.key(seed), tokens)['params']
+
+  def first(params):
+    return init_state(params, optimizer)
+
+  shapes = jax.eval_shape(lambda: first(fresh()))
+  shardings = parallel.shard_state(mesh, shapes)
+
+  def init():
+    # Compiled: op by op it takes much longer, and no device need hold it all.
+    params = jax.jit(fresh, out_shardings=shardings.params)()
+    for name in weights.keys() & params.keys():  # A head may have no pooler.
+      place = shardings.params[name]
+      params[name] = jax.device_put(weights[name], place)
+    return jax.jit(first, out_shardings=shardings)(params)
+
+  return shapes, init
 
 
 def _locked(workdir):
@@ -327,7 +333,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     )
   if config.packing and config.task != 'tagging':
     raise ValueError(f"packing is for the task 'tagging', not {config.task!r}.")
-  if config.packing and config.loss.options.get('axis') in (1, (1,), [1]):
+  if config.packing and config.loss.options.get('axis') in (1, -2, (1,), [1]):
     raise ValueError('packing: a row is several sentences, and no set of one.')
   if not 0 <= config.model.dropout < 1:
     raise ValueError(
