@@ -10,8 +10,8 @@ sentence-transformers/all-MiniLM-L6-v2. The data are CoNLL-2003 as distributed,
 or a file in SQuAD's JSON.
 
 Each side fine-tunes the same weights on the same examples, `--steps` batches
-drawn at random from the file: an epoch of all of it has as many tokens a
-second, as batches of like lengths are put together within 50 of them. Dropout
+drawn at random from the file. That stands for an epoch of all of it, if there
+are 50 of them or more: within so many are like lengths put together. Dropout
 (none on attention probabilities), cross entropy, clipping, AdamW and schedule
 are the same. The sides differ in their batches:
 
@@ -63,6 +63,7 @@ from typing import Any
 from typing import NamedTuple
 
 import numpy as np
+import tqdm
 
 # Neither JAX nor PyTorch is imported here: each process imports its own.
 
@@ -484,9 +485,11 @@ def measure(args, directory: str, inputs: Inputs) -> list[Row]:
   """Starts the sides one by one, then times them in turn."""
   context = multiprocessing.get_context('spawn')
   names = [name for name in SIDES if args.packing or 'packed' not in name]
+  kinds = ('train', 'mean', 'input') if args.shares else ('train',)
+  bar = tqdm.tqdm(total=len(names) * (1 + args.repetitions * len(kinds)))
   rows, connections, processes = [], [], []
   for name in names:
-    show(f'{name}: the first pass')
+    bar.set_description(f'{name}: the first pass')
     connection, other = context.Pipe()
     process = context.Process(
       target=work,
@@ -498,21 +501,22 @@ def measure(args, directory: str, inputs: Inputs) -> list[Row]:
     other.close()  # So that the end of the process is the end of the pipe.
     rows.append(Row(name, *connection.recv()))
     connections.append(connection)
+    bar.update()
   check(rows, args)
-  kinds = ('train', 'mean', 'input') if args.shares else ('train',)
   contest = list(zip(rows, connections, strict=True))
   for epoch in range(1, args.repetitions + 1):
     for row, connection in random.sample(contest, len(contest)):
       for kind in random.sample(kinds, len(kinds)):
-        show(f'{epoch} of {args.repetitions}: {row.name}, {kind}')
+        bar.set_description(f'{row.name}, {kind}')
         connection.send((kind, epoch))
         seconds, slots, row.memory = connection.recv()
         row.slots.append(slots)
         row.seconds.setdefault(kind, []).append(seconds)
+        bar.update()
   for connection, process in zip(connections, processes, strict=True):
     connection.send(None)
     process.join()
-  show('')
+  bar.close()
   return rows
 
 
@@ -579,14 +583,6 @@ def cores() -> int:
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count()
-
-
-def show(text: str) -> None:
-  """Progress, on one line of a terminal."""
-  if sys.stderr.isatty():
-    print(f'\r\x1b[K{text}', end='', file=sys.stderr, flush=True)
-  elif text:
-    print(text, file=sys.stderr, flush=True)
 
 
 def parse_flags() -> argparse.Namespace:

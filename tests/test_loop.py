@@ -95,6 +95,11 @@ def test_it_learns_and_says_so(trained):
   assert [r['step'] for r in records if 'dev' in r] == [12, 24]
   losses = [r['loss'] for r in records if 'loss' in r]
   assert losses[-1] < losses[0] / 4
+  batches = loop.prepare(config, workdir).batches
+  shapes = {batches[i]['tokens'].shape for i in range(len(batches))}
+  compiled = {r['step']: r['compilations'] for r in records if 'loss' in r}
+  assert sum(compiled.values()) == len(shapes)
+  assert not any(compiled[step] for step in compiled if step > 12)
   page = (workdir / 'report.html').read_text()
   assert '<svg' in page and 'micro' in page and 'cross_entropy' in page
 

@@ -204,7 +204,7 @@ def test_eps():
     np.testing.assert_allclose(updates['kernel'], want, rtol=1e-4)
 
 
-def make_step(loss, dropout=0.0, seed=0):
+def make_step(loss, dropout=0.0, seed=0, **options):
   config = CONFIG.__class__(
     **{**CONFIG.__dict__, 'hidden_dropout_prob': dropout}
   )
@@ -216,7 +216,7 @@ def make_step(loss, dropout=0.0, seed=0):
   def objective(logits, batch):
     return loss(logits, batch['labels'], batch['labels'] >= 0)
 
-  step = make_train_step(model, objective, optimizer, seed)
+  step = make_train_step(model, objective, optimizer, seed, **options)
   return step, init_state(params, optimizer), model
 
 
@@ -251,6 +251,16 @@ def test_padding_changes_nothing():
   np.testing.assert_array_equal(
     predict(near.params, wider)[:8, :6][real], predict(near.params, b)[real]
   )
+
+
+def test_parts_take_less_memory():
+  rows = batch(256, 32)
+  used = []
+  for parts in (1, 8):
+    step, state, _ = make_step('tversky', micro_batches=parts)
+    analysis = jax.jit(step).lower(state, rows).compile().memory_analysis()
+    used.append(analysis.temp_size_in_bytes)
+  assert used[1] < used[0] / 3
 
 
 @pytest.mark.parametrize('loss', ['cross_entropy', 'self_adjusting_dice'])

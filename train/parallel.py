@@ -217,7 +217,7 @@ def compile_step(
 
   Returns:
     `(state, rows) -> state, metrics`, where each process has its `own_rows`.
-    The memory of the state is used again.
+    With 'jit', the memory of the state that it is given is used again.
 
   Raises:
     ValueError: an unknown mode, or 'pmap' where parameters are shared.

@@ -32,7 +32,7 @@ class BertConfig:
       fairseq does, so that many fewer tokens fit.
     max_position_embeddings: the rows of that table; `max_length` tokens fit.
     remat: computes each layer once more for its gradient instead of holding
-      what is in it: less memory for about a third more time. As `attention`,
+      what is in it: less memory for one more forward pass. As `attention`,
       it is no part of a published config, and the parameters are the same.
     attention: 'xla', or 'cudnn': NVIDIA's flash attention, for Bert's `dtype`
       bfloat16 on a GPU; JAX raises where that does not do, as for gradients
