@@ -2,7 +2,7 @@
 
   python benchmarks/finetune.py --model=MINILM --data=conll03/eng.train
   python benchmarks/finetune.py --model=MINILM --data=squad/dev-v1.1.json \\
-      --squad --steps=20
+      --squad --steps=24
 
 From the repository root; PyTorch and transformers are of the extra `parity`.
 MINILM is a directory with the weights and the tokenizer of a BERT, such as
