@@ -1,0 +1,1 @@
+"""Reports as sets of ontology concepts: found, compared, searched, labelled."""

@@ -1,0 +1,509 @@
+"""Sets of concepts, compared by the Tversky index, and the search for the best.
+
+A report is two sets of concepts: those that it says are there and those that it
+says are not. Two reports are as similar as their positive sets; their negative
+sets decide between equals (Nützel, Dombrowski, Kainz, `arXiv:2508.19915
+<https://arxiv.org/abs/2508.19915>`_, 2025).
+
+For a query T and a candidate R, with W the sum of the weights of a set,
+
+.. math::
+  I = W(R \\cap T) \\qquad f = W(R \\setminus T') \\qquad b = W(T \\setminus R)
+
+where T' is T and what R has of its synonyms: these forgive what only the
+candidate has, and add nothing to what both have. A measure makes one number of
+the three, which are the true positives, false positives and false negatives of
+a candidate that predicts the query.
+
+Scores are exact where weights and their sums are: sums of small whole numbers,
+or of multiples of 1/64 (`on_grid`), have no rounding in float32, so each score
+is the float32 nearest to the true ratio, and equal ratios are equal scores.
+"""
+
+import dataclasses
+import fractions
+import functools
+import math
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dicejax.tversky import Counts
+from dicejax.tversky import tversky_index
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ConceptSets:
+  """The concepts of n reports, as numbers from 0 to the vocabulary's size.
+
+  Attributes:
+    positive: `[n, P]` int32, what each says is there: distinct, then -1.
+    negative: `[n, N]` int32, what it says is not; a concept may be in both.
+
+  Example:
+    >>> sets = ConceptSets.from_ids([[3, 1, 3], []], [[0], [2]])
+    >>> sets.positive.tolist()
+    [[1, 3], [-1, -1]]
+  """
+
+  positive: jax.typing.ArrayLike
+  negative: jax.typing.ArrayLike
+
+  @classmethod
+  def from_ids(
+    cls,
+    positive: Sequence[Iterable[int]],
+    negative: Sequence[Iterable[int]],
+  ) -> 'ConceptSets':
+    """Pads the sets of each report; raises ValueError for negative ids."""
+    if len(positive) != len(negative):
+      raise ValueError(
+        f'{len(positive)} positive sets, but {len(negative)} negative ones.'
+      )
+    return cls(_padded(positive), _padded(negative))
+
+  def __len__(self) -> int:
+    return len(self.positive)
+
+  def __getitem__(self, rows) -> 'ConceptSets':
+    """Some of the reports: a slice or an array of row numbers."""
+    return jax.tree.map(lambda ids: ids[rows], self)
+
+
+class Measure(Protocol):
+  """Makes one number of the counts of a query and a candidate; hashable."""
+
+  def __call__(
+    self, counts: Counts, contradiction: jax.typing.ArrayLike
+  ) -> jax.Array: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Asymmetric:
+  r"""What a candidate has beside the query costs less than what it lacks.
+
+  .. math::
+    S = \frac{I}{I + \alpha f + \beta b}
+
+  The default finds rare findings best, with information content as weights
+  (`benchmarks/concepts.py`).
+
+  Attributes:
+    alpha: weight of what only the candidate has, at least 0.
+    beta: weight of what only the query has, at least 0.
+  """
+
+  alpha: float = 0.1
+  beta: float = 0.9
+
+  def __call__(self, counts, contradiction=0):
+    del contradiction
+    return _index(counts, _fraction(self.alpha), _fraction(self.beta), 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Symmetric:
+  r"""The paper's measure.
+
+  .. math::
+    S = \frac{I}{I + \beta\,(\alpha \min(f, b) + (1 - \alpha) \max(f, b)) + c}
+
+  where c is the weight of the concepts that the query says are there and are
+  not. :math:`\alpha = \tfrac12, \beta = 1` is Dice, :math:`\beta = 2` Jaccard.
+
+  Attributes:
+    alpha: share of the smaller difference, between 0 and 1.
+    beta: weight of the differences, at least 0.
+  """
+
+  alpha: float = 0.5
+  beta: float = 1.0
+
+  def __call__(self, counts, contradiction=0):
+    smaller = jnp.minimum(counts.fp, counts.fn)
+    larger = counts.fp + counts.fn - smaller
+    alpha, beta = _fraction(self.alpha), _fraction(self.beta)
+    counts = Counts(counts.tp, smaller, larger)
+    return _index(counts, beta * alpha, beta * (1 - alpha), contradiction)
+
+
+class Hits(NamedTuple):
+  """What `search` found, best first.
+
+  Attributes:
+    ids: `[q, k]` int32, rows of the pool.
+    positive: `[q, k]` float32, similarity of the positive sets.
+    negative: `[q, k]` float32, of the negative sets.
+  """
+
+  ids: jax.Array
+  positive: jax.Array
+  negative: jax.Array
+
+
+def on_grid(weights: jax.typing.ArrayLike, step: float = 1 / 64) -> np.ndarray:
+  """Weights `[V]` rounded to multiples of a step, so that sums are exact.
+
+  Example:
+    >>> on_grid([0.5, 0.33], step=1 / 4).tolist()
+    [0.5, 0.25]
+  """
+  return (np.rint(np.asarray(weights, float) / step) * step).astype(np.float32)
+
+
+def pairwise(
+  queries: ConceptSets,
+  pool: ConceptSets,
+  weights: jax.typing.ArrayLike,
+  *,
+  measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
+  synonyms: jax.typing.ArrayLike | None = None,
+) -> jax.Array:
+  """Similarity of the positive sets of each query and each candidate.
+
+  All of it at once: `search` is for pools whose scores do not fit in memory.
+
+  Args:
+    queries: q reports.
+    pool: m reports.
+    weights: `[V]` of the concepts, at least 0.
+    measure: of the counts.
+    synonyms: `[V]` int, one concept of the synonyms of each.
+
+  Returns:
+    `[q, m]` float32, 0 where neither has anything that weighs.
+
+  Example:
+    >>> sets = ConceptSets.from_ids([[0, 1], [1, 2]], [[], []])
+    >>> pairwise(sets, sets, [1, 1, 1], measure=Symmetric()).tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
+  """
+  weights, synonyms = _checked(queries, pool, weights, synonyms)
+  return _pairwise(queries, pool, weights, synonyms, measure)
+
+
+def search(
+  queries: ConceptSets,
+  pool: ConceptSets,
+  k: int,
+  weights: jax.typing.ArrayLike,
+  *,
+  measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
+  synonyms: jax.typing.ArrayLike | None = None,
+  block: int = 64,
+  mesh: jax.sharding.Mesh | None = None,
+) -> Hits:
+  """The k candidates most similar to each query.
+
+  Candidates are ordered by the similarity of the positive sets, then by that of
+  the negative sets, then by their rows. A query that says nothing is there (or
+  nothing that weighs) has no similar candidate; the ones that say least then
+  come first, in the paper those that say nothing.
+
+  Args:
+    queries: q reports.
+    pool: m reports.
+    k: how many to find, at most m.
+    weights: `[V]` of the concepts, at least 0.
+    measure: of the counts.
+    synonyms: `[V]` int, one concept of the synonyms of each.
+    block: queries that are compared at a time. Memory is in proportion to
+      `block * m`, never to `q * m`.
+    mesh: the pool is cut over all of its devices.
+
+  Returns:
+    Hits `[q, k]`.
+
+  Raises:
+    ValueError: a concept that weights do not have, weights that are negative
+      or not finite, or k above m.
+
+  Example:
+    >>> pool = ConceptSets.from_ids([[0], [0, 1], [2]], [[], [], []])
+    >>> hits = search(pool[:1], pool, 2, [1, 1, 1])
+    >>> hits.ids.tolist()
+    [[0, 1]]
+  """
+  if not 0 < k <= len(pool):
+    raise ValueError(f'k is {k}, with {len(pool)} candidates.')
+  weights, synonyms = _checked(queries, pool, weights, synonyms)
+  return _search(queries, pool, weights, synonyms, k, measure, block, mesh)
+
+
+def greedy_retrieve(
+  queries: ConceptSets,
+  pool: ConceptSets,
+  order: jax.typing.ArrayLike,
+  weights: jax.typing.ArrayLike,
+  *,
+  measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
+  synonyms: jax.typing.ArrayLike | None = None,
+) -> jax.Array:
+  """Fetches the best candidate left, a query at a time.
+
+  The paper's long-tail task: the seeds of each class fetch in turn, class by
+  class. All scores are computed once, `[q, m]` of them.
+
+  Args:
+    queries: q reports.
+    pool: m reports.
+    order: `[steps]` int, the query that fetches at each step; at most m steps.
+    weights: `[V]` of the concepts, at least 0.
+    measure: of the counts.
+    synonyms: `[V]` int, one concept of the synonyms of each.
+
+  Returns:
+    `[steps]` int32, the row that each step takes out of the pool.
+
+  Example:
+    >>> pool = ConceptSets.from_ids([[0], [0], [1]], [[], [], []])
+    >>> greedy_retrieve(pool[:1], pool, [0, 0, 0], [1, 1]).tolist()
+    [0, 1, 2]
+  """
+  order = jnp.asarray(order)
+  if len(order) > len(pool):
+    raise ValueError(f'{len(order)} steps, but {len(pool)} candidates.')
+  weights, synonyms = _checked(queries, pool, weights, synonyms)
+  return _greedy(queries, pool, order, weights, synonyms, measure)
+
+
+def soft_similarity(
+  query: jax.typing.ArrayLike,
+  candidate: jax.typing.ArrayLike,
+  weights: jax.typing.ArrayLike,
+  *,
+  measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
+) -> jax.Array:
+  r"""Similarity of sets to which concepts belong in part; differentiable.
+
+  .. math::
+    I = \sum w x y \qquad f = \sum w (1 - x) y \qquad b = \sum w x (1 - y)
+
+  Of probabilities `candidate` and labels `query`, under `Asymmetric`, it is one
+  minus `losses.tversky` without smoothing: both papers have one formula.
+  `Symmetric` has a kink where f = b.
+
+  Args:
+    query: x, `[..., V]` between 0 and 1.
+    candidate: y, the same.
+    weights: w, `[V]`.
+    measure: of the counts.
+
+  Returns:
+    `[...]`.
+
+  Example:
+    >>> float(soft_similarity([1.0, 0.0], [0.5, 0.0], [1.0, 1.0]))
+    0.5263158082962036
+  """
+  x, y = jnp.asarray(query), jnp.asarray(candidate)
+  w = jnp.expand_dims(jnp.asarray(weights), range(x.ndim - 1))
+  counts = Counts(
+    tp=(w * x * y).sum(-1),
+    fp=(w * (1 - x) * y).sum(-1),
+    fn=(w * x * (1 - y)).sum(-1),
+  )
+  return measure(counts, 0)
+
+
+def _padded(sets):
+  rows = [sorted(set(ids)) for ids in sets]
+  if any(row and row[0] < 0 for row in rows):
+    raise ValueError('Concepts are numbered from 0; a set has a negative one.')
+  # Never without a column: a sum over nothing has no shape to broadcast.
+  padded = np.full((len(rows), max(map(len, rows), default=0) or 1), -1)
+  for row, ids in zip(padded, rows, strict=True):
+    row[: len(ids)] = ids
+  return padded.astype(np.int32)
+
+
+def _fraction(number):
+  """The simple fraction that a decimal stands for, or what it is."""
+  simple = fractions.Fraction(number).limit_denominator(1000)
+  return simple if float(simple) == number else fractions.Fraction(number)
+
+
+def _index(counts, alpha, beta, contradiction):
+  # A tenth is no float32, but ten times the counts are: all numbers of the
+  # ratio stay whole, and only the division rounds.
+  scale = math.lcm(alpha.denominator, beta.denominator)
+  if scale > 1e6:
+    scale = 1
+  missed = float(alpha * scale) * counts.fp + float(beta * scale) * counts.fn
+  return tversky_index(
+    Counts(scale * counts.tp, missed, scale * contradiction), 1, 1
+  )
+
+
+def _checked(queries, pool, weights, synonyms):
+  """Weights and synonyms as arrays; what jit could not say is said here."""
+  weights = np.asarray(weights, np.float32)
+  if weights.ndim != 1 or not np.all((weights >= 0) & np.isfinite(weights)):
+    raise ValueError('Weights are one finite number a concept, at least 0.')
+  ids = jax.tree.leaves((queries, pool))
+  most = max(np.max(sets, initial=-1) for sets in ids)
+  if most >= len(weights):
+    raise ValueError(f'Concept {most} has no weight: there are {len(weights)}.')
+  if synonyms is None:
+    return jnp.asarray(weights), None
+  synonyms = np.asarray(synonyms, np.int32)
+  if synonyms.shape != weights.shape or not np.all(
+    (synonyms >= 0) & (synonyms < len(weights))
+  ):
+    raise ValueError('Synonyms are the number of one concept for each.')
+  return jnp.asarray(weights), jnp.asarray(synonyms)
+
+
+def _scores(queries, pool, weights, synonyms, measure):
+  """Similarities `[q, m]` of positive and negative sets, and their order.
+
+  The third result orders candidates before the second does: it is the first,
+  but where a query weighs nothing, which knows no similar candidate.
+  """
+  # Padding points to a last concept that weighs nothing.
+  weights = jnp.append(weights, 0)
+  if synonyms is not None:
+    synonyms = jnp.append(synonyms, len(synonyms))
+  last = len(weights) - 1
+  queries, pool = jax.tree.map(
+    lambda ids: jnp.where(ids < 0, last, ids), (queries, pool)
+  )
+  says_both = jnp.any(
+    queries.positive[:, :, None] == queries.negative[:, None, :], axis=2
+  )
+  contradiction = jnp.sum(weights[queries.positive] * says_both, axis=1)
+  score = functools.partial(_similarity, weights, synonyms, measure)
+  positive = score(queries.positive, pool.positive, contradiction)
+  negative = score(queries.negative, pool.negative, 0 * contradiction)
+  weight = weights[queries.positive].sum(1)
+  lightest = -weights[pool.positive].sum(1)
+  order = jnp.where(weight[:, None] > 0, positive, lightest[None])
+  return positive, negative, order
+
+
+def _similarity(weights, synonyms, measure, queries, pool, contradiction):
+  """`[q, m]` of padded sets `[q, P]` and `[m, R]`."""
+  table = _table(queries, weights)
+  both = _sums(table, pool)
+  only_pool = weights[pool].sum(1)[None] - both
+  if synonyms is not None:
+    has_synonym = _table(synonyms[queries], jnp.ones_like(weights))[synonyms]
+    forgiven = jnp.where(table == 0, has_synonym, 0) * weights[:, None]
+    only_pool -= _sums(forgiven, pool)
+  only_query = weights[queries].sum(1)[:, None] - both
+  counts = Counts(both, only_pool, only_query)
+  return measure(counts, contradiction[:, None])
+
+
+def _table(sets, values):
+  """`[V, q]`: the value of each concept in the sets that have it, or 0."""
+  columns = jnp.arange(len(sets))[:, None]
+  empty = jnp.zeros((len(values), len(sets)), values.dtype)
+  return empty.at[sets, columns].set(values[sets])
+
+
+def _sums(table, sets):
+  """`[q, m]`: columns of a table `[V, q]` summed over sets `[m, R]`."""
+  # A row of the table at a time serves all queries of the block, and only the
+  # sums are ever held.
+  zeros = jnp.zeros((len(sets), table.shape[1]), table.dtype)
+  add = lambda sums, ids: (sums + table[ids], None)  # noqa: E731
+  return jax.lax.scan(add, zeros, sets.T)[0].T
+
+
+@functools.partial(jax.jit, static_argnames='measure')
+def _pairwise(queries, pool, weights, synonyms, measure):
+  return _scores(queries, pool, weights, synonyms, measure)[0]
+
+
+def _best(queries, pool, rows, weights, synonyms, k, measure):
+  """The first k of `rows` `[m]` for each query, with what they are sorted by.
+
+  Rows below 0 fill the pool up and come last.
+  """
+  positive, negative, order = _scores(queries, pool, weights, synonyms, measure)
+  order = jnp.where(rows[None] < 0, -jnp.inf, order)
+  # All that come before the k-th by the first key are in; those that tie with
+  # it compete by the second, which is at most 1. top_k takes the first of
+  # equals. The bound is not [:, -1:]: XLA makes a full sort of that on CPUs.
+  bound = jnp.min(jax.lax.top_k(order, k)[0], axis=1, keepdims=True)
+  tied = jnp.where(order == bound, negative, -1)
+  columns = jax.lax.top_k(jnp.where(order > bound, 2, tied), k)[1]
+  take = functools.partial(jnp.take_along_axis, indices=columns, axis=1)
+  keys = (-take(order), -take(negative), rows[columns], take(positive))
+  return jax.lax.sort(keys, num_keys=3)
+
+
+def _by_block(queries, block, function):
+  """A function of reports, mapped over blocks of them."""
+  number = len(queries)
+  blocks = -(-number // block)
+  filled = ((0, blocks * block - number), (0, 0))
+  queries = jax.tree.map(
+    lambda ids: jnp.pad(ids, filled, constant_values=-1).reshape(
+      blocks, block, -1
+    ),
+    queries,
+  )
+  found = jax.lax.map(function, queries)
+  return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1])[:number], found)
+
+
+@functools.partial(jax.jit, static_argnames=('k', 'measure', 'block', 'mesh'))
+def _search(queries, pool, weights, synonyms, k, measure, block, mesh):
+  devices = mesh.size if mesh else 1
+  number = len(pool)
+  filled = -number % devices
+  rows = jnp.pad(jnp.arange(number), (0, filled), constant_values=-1)
+  pool = jax.tree.map(
+    lambda ids: jnp.pad(ids, ((0, filled), (0, 0)), constant_values=-1), pool
+  )
+
+  def find(pool, rows):
+    best = functools.partial(
+      _best,
+      pool=pool,
+      rows=rows,
+      weights=weights,
+      synonyms=synonyms,
+      k=min(k, len(rows)),
+      measure=measure,
+    )
+    return _by_block(queries, block, best)
+
+  def find_on_all(pool, rows):
+    found = jax.lax.all_gather(find(pool, rows), 'devices', axis=1, tiled=True)
+    return jax.lax.sort(found, num_keys=3)
+
+  if mesh:
+    found = jax.shard_map(
+      find_on_all,
+      mesh=jax.sharding.Mesh(mesh.devices.ravel(), 'devices'),
+      in_specs=jax.P('devices'),
+      out_specs=jax.P(),
+      check_vma=False,  # It cannot know that sorted alike is the same.
+    )(pool, rows)
+  else:
+    found = find(pool, rows)
+  _, negative, ids, positive = (x[:, :k] for x in found)
+  return Hits(ids, positive, -negative)
+
+
+@functools.partial(jax.jit, static_argnames='measure')
+def _greedy(queries, pool, order, weights, synonyms, measure):
+  _, negative, first = _scores(queries, pool, weights, synonyms, measure)
+  rows = jnp.broadcast_to(jnp.arange(len(pool)), first.shape)
+  ranking = jax.lax.sort((-first, -negative, rows), num_keys=3)[2]
+
+  def fetch(free, query):
+    ranked = ranking[query]
+    row = ranked[jnp.argmax(free[ranked])]  # The first that is free.
+    return free.at[row].set(False), row
+
+  return jax.lax.scan(fetch, jnp.ones(len(pool), bool), order)[1]
