@@ -1,0 +1,602 @@
+"""`python -m dicejax.concepts`, from reports to hits and labels."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from dicejax.concepts import __main__ as command
+from dicejax.concepts import _display
+from dicejax.concepts.index import Index
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# Ids and UMLS ids are made up; so are the reports.
+_OBO = """format-version: 1.2
+
+[Term]
+id: X:0
+name: lung finding
+
+[Term]
+id: X:1
+name: pleural effusion
+synonym: "effusion" EXACT []
+is_a: X:0
+
+[Term]
+id: X:2
+name: pneumothorax
+is_a: X:0
+
+[Term]
+id: X:3
+name: cardiomegaly
+xref: UMLS:C9000003
+
+[Term]
+id: X:4
+name: edema
+is_a: X:0
+
+[Term]
+id: X:9
+name: hysteria
+is_obsolete: true
+"""
+_OTHER = """[Term]
+id: Z:3
+name: big heart
+xref: UMLS:C9000003
+
+[Term]
+id: Z:5
+name: scoliosis
+"""
+_CSV = """uid,findings,impression
+10,There is cardiomegaly.,Effusion. No pneumothorax.
+11,Scoliosis.,Big heart. Small pleural effusion.
+12,Large pneumothorax.,No effusion.
+13,,
+14,Everything is fine.,
+15,Possible edema.,
+16,No pneumothorax.,
+"""
+_ALIASES = 'form\tX:3\tenlarged heart\nstop\tscoliosis\n'
+_LABELS = '# A comment.\nEffusion\tX:1\nLung\t\tlung\nHeart\tX:3\n'
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  for name, text in {
+    'reports.csv': _CSV,
+    'x.obo': _OBO,
+    'z.obo': _OTHER,
+    'aliases.tsv': _ALIASES,
+    'labels.tsv': _LABELS,
+  }.items():
+    pathlib.Path(name).write_text(text)
+  return tmp_path
+
+
+_INPUT = [
+  'reports.csv',
+  '--text-columns=findings,impression',
+  '--ontology=x.obo',
+  '--ontology=z.obo',
+  '--aliases=none',
+]
+
+
+@pytest.fixture
+def index(home, capsys):
+  assert command.main(['index', *_INPUT, '--out=i']) == 0
+  capsys.readouterr()
+  return home / 'i'
+
+
+@pytest.fixture
+def run(capsys):
+  def run(*arguments):
+    code = command.main(arguments)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+  return run
+
+
+def _rows(text):
+  return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_index_counts_what_it_keeps_and_leaves_out(home, run):
+  code, out, err = run('index', *_INPUT, '--out=i')
+  assert code == 0
+  counts = {name: value for name, value in re.findall(r'(.*?)  +(\S+)\n', out)}
+  seconds = counts.pop('seconds')
+  assert float(seconds) >= 0
+  assert counts == {
+    'reports': '6',
+    'reports without concept': '1',
+    'mentions': '10',
+    'distinct concepts': '5',
+    'concepts of the ontology': '6',
+  }
+  assert 'left out: 1 reports without text\n' in err
+  assert 'left out: 1 obsolete' in err
+  assert Index.load('i').reports.ids == ['10', '11', '12', '14', '15', '16']
+  assert Index.load('i').ontology.alternatives == {'Z:3': 'X:3'}
+
+
+def test_aliases_are_names_and_stop_words(home, run):
+  pathlib.Path('reports.csv').write_text(
+    'uid,findings,impression\n1,Scoliosis.,Enlarged heart.\n'
+  )
+  arguments = [a for a in _INPUT if 'aliases' not in a]
+  code, _, err = run('index', *arguments, '--aliases=aliases.tsv', '--out=i')
+  assert code == 0, err
+  (found,) = Index.load('i').mentions
+  assert [m.concept for m in found] == ['X:3']
+  # The stop list is that of a query's text, too.
+  assert run('search', 'i', 'scoliosis')[0] == 1
+
+
+def test_search_by_report(index, run):
+  code, out, err = run('search', 'i', '10', '--weights=uniform', '-k', '2')
+  assert code == 0
+  first, second = _rows(out)
+  # Both have two concepts of two; one has one more: 2 / (2 + .1 * 1).
+  assert first == {
+    'rank': '1',
+    'id': '11',
+    'score': '0.952381',
+    'negative_score': '0.0',
+    'shared': 'cardiomegaly; pleural effusion',
+    'missing': '',
+    'extra': 'scoliosis',
+    'forgiven': '',
+    'contradicting': '',
+    'snippet': 'Scoliosis. Big heart. Small pleural effusion.',
+  }
+  # Nothing that is there, but the same absence.
+  assert (second['id'], second['score']) == ('16', '0.0')
+  assert second['negative_score'] == '1.0'
+  assert second['snippet'] == 'No pneumothorax.'
+  assert err.split() == (
+    'present cardiomegaly; pleural effusion absent pneumothorax'.split()
+  )
+
+
+def test_search_by_text(index, run):
+  code, out, _ = run(
+    'search',
+    'i',
+    'pneumothorax, no edema',
+    '--weights=uniform',
+    '--format=json',
+  )
+  assert code == 0
+  found = json.loads(out)
+  assert found['query'] == {'present': ['pneumothorax'], 'absent': ['edema']}
+  # The others have nothing of it.
+  (hit,) = found['hits']
+  assert hit == {
+    'rank': 1,
+    'id': '12',
+    'score': 1.0,
+    'negative_score': 0.0,
+    'shared': [{'concept': 'X:2', 'name': 'pneumothorax'}],
+    'missing': [],
+    'extra': [],
+    'forgiven': [],
+    'contradicting': [],
+    'snippet': 'Large pneumothorax. No effusion.',
+  }
+
+
+def test_contradictions_both_ways(index, run):
+  _, out, _ = run('search', 'i', '12', '--format=json', '--weights=uniform')
+  hits = {hit['id']: hit for hit in json.loads(out)['hits']}
+  assert hits == {}
+  _, out, _ = run('search', 'i', 'pneumothorax and effusion', '--format=json')
+  hits = {hit['id']: hit for hit in json.loads(out)['hits']}
+  assert set(hits) == {'10', '11', '12'}
+  names = {
+    id: [c['name'] for c in hit['contradicting']] for id, hit in hits.items()
+  }
+  assert names == {
+    '10': ['pneumothorax'],
+    '11': [],
+    '12': ['pleural effusion'],
+  }
+
+
+def test_nothing_in_common(index, run):
+  for query, options in (('12', ()), ('scoliosis', ('--weights=corpus',))):
+    code, out, err = run('search', 'i', query, *options, '--format=table')
+    if query == '12':
+      assert err == 'No report has anything of this.\n'
+    else:
+      assert ' 11  score' in out
+    assert code == 0
+  _, out, _ = run('search', 'i', '12', '--format=csv')
+  assert _rows(out) == [] and out.startswith('rank,id,score,')
+
+
+def test_uncertain_is_ignored_unless_it_counts(index, run):
+  code, out, err = run('search', 'i', '15')
+  assert (code, out) == (1, '')
+  assert err == (
+    "error: '15' mentions only what is uncertain, which is ignored: "
+    '--uncertain=present counts it.\n'
+  )
+  code, out, _ = run('search', 'i', 'edema', '--uncertain=present')
+  assert [row['id'] for row in _rows(out)] == ['15']
+  assert _rows(run('search', 'i', 'edema')[1]) == []
+
+
+@pytest.mark.parametrize(
+  'uncertain, extra', [('ignore', ''), ('present', 'pneumothorax')]
+)
+def test_uncertain_concepts_of_a_hit(home, run, uncertain, extra):
+  pathlib.Path('reports.csv').write_text(
+    'uid,findings,impression\n1,Edema.,\n2,Edema.,Possible pneumothorax.\n'
+  )
+  assert run('index', *_INPUT, '--out=i')[0] == 0
+  options = ('--weights=uniform', f'--uncertain={uncertain}')
+  (hit,) = _rows(run('search', 'i', '1', *options)[1])
+  assert hit['extra'] == extra
+  assert float(hit['score']) == pytest.approx(
+    1 / (1 + 0.1 * bool(extra)), abs=1e-6
+  )
+
+
+def test_measures_and_their_weights(index, run):
+  def score(*options):
+    options = ('--weights=uniform', '--format=json', *options)
+    return json.loads(run('explain', 'i', '11', '10', *options)[1])['score']
+
+  # The query has three concepts, of which 10 has two and nothing else.
+  assert score() == pytest.approx(2 / (2 + 0.9), abs=1e-6)
+  assert score('--beta=0.25') == pytest.approx(2 / 2.25, abs=1e-6)
+  assert score('--measure=symmetric') == pytest.approx(4 / 5, abs=1e-6)
+  assert score('--measure=symmetric', '--alpha=0') == pytest.approx(
+    2 / 3, abs=1e-6
+  )
+
+
+@pytest.mark.parametrize('weights', ['corpus', 'uniform', 'intrinsic'])
+def test_kinds_of_weights(index, run, weights):
+  code, out, _ = run('search', 'i', '10', f'--weights={weights}')
+  assert code == 0
+  assert _rows(out)[0]['id'] == '11'
+
+
+def test_no_concept_has_a_type(index, run):
+  code, _, err = run('search', 'i', '10', '--weights=types')
+  assert code == 1
+  assert err == 'error: --weights=types leaves every concept without weight.\n'
+
+
+def test_synonyms_of_the_umls_are_forgiven(home, run):
+  def conso(cui, name):
+    fields = [cui, 'ENG', 'P', 'L1', 'PF', 'S1', 'Y', 'A1', '', '', '']
+    return '|'.join([*fields, 'SNOMEDCT_US', 'PT', '1', name, '0', 'N', '', ''])
+
+  names = {
+    'C0000001': 'enlarged heart',
+    'C0000002': 'large heart',
+    'C0000003': 'edema',
+  }
+  pathlib.Path('umls').mkdir()
+  pathlib.Path('umls/MRCONSO.RRF').write_text(
+    ''.join(f'{conso(*item)}\n' for item in names.items())
+  )
+  pathlib.Path('umls/MRSTY.RRF').write_text(
+    ''.join(f'{cui}|T047|B1|Disease or Syndrome|A1||\n' for cui in names)
+  )
+  pathlib.Path('umls/MRREL.RRF').write_text(
+    'C0000001|A1|AUI|SY|C0000002|A2|AUI|||||SNOMEDCT_US|||N||\n'
+  )
+  pathlib.Path('reports.csv').write_text(
+    'id,t\n1,Enlarged heart. Edema.\n2,Large heart. Edema.\n'
+  )
+  code, _, err = run(
+    *('index', 'reports.csv', '--text-columns=t', '--umls=umls'),
+    *('--aliases=none', '--out=i'),
+  )
+  assert code == 0, err
+  _, out, _ = run('search', 'i', '1', '--weights=types')
+  (hit,) = _rows(out)
+  assert (hit['extra'], hit['forgiven']) == ('', 'large heart')
+  assert hit['missing'] == 'enlarged heart'
+  assert float(hit['score']) == pytest.approx(3 / (3 + 0.9 * 3), abs=1e-6)
+
+
+def test_explain_can_be_checked_by_hand(index, run):
+  code, out, _ = run(
+    'explain', 'i', '12', '10', '--weights=uniform', '--format=json'
+  )
+  assert code == 0
+  found = json.loads(out)
+  assert found['score'] == 0
+  assert found['calculation'] == '0 / (0 + 0.1 * 2 + 0.9 * 1)'
+  assert [(c['name'], c['counts']) for c in found['concepts']] == [
+    ('pneumothorax', ['missing', 'contradicting']),
+    ('cardiomegaly', ['extra']),
+    ('pleural effusion', ['extra', 'contradicting']),
+  ]
+  assert found['concepts'][0]['query'] == ['present "pneumothorax"']
+  assert found['concepts'][0]['candidate'] == ['absent "pneumothorax" (No)']
+
+
+def test_explain_as_table_and_csv(index, run, monkeypatch):
+  monkeypatch.setenv('COLUMNS', '78')
+  code, out, _ = run('explain', 'i', '10', '11', '--format=table')
+  assert code == 0
+  lines = out.splitlines()
+  assert lines[0].split() == ['concept', 'weight', '10', '11', 'counts']
+  assert max(map(len, lines[:-2])) <= 78
+  assert lines[1].startswith('cardiomegaly')
+  calculation, value = re.fullmatch('score = (.*) = (.*)', lines[-2]).groups()
+  assert eval(calculation) == pytest.approx(float(value), abs=1e-6)
+  assert lines[-1] == 'negative score = 0'
+  code, out, err = run('explain', 'i', '10', '11', '--format=csv')
+  assert [row['counts'] for row in _rows(out)] == [
+    'shared',
+    'shared',
+    'extra',
+    '',
+  ]
+  assert lines[-2] in err
+
+
+def test_explain_agrees_with_search(index, run):
+  for options in ((), ('--measure=symmetric', '--uncertain=present')):
+    _, out, _ = run('search', 'i', '10', *options)
+    for row in _rows(out):
+      pair = ('10', row['id'], *options, '--format=json')
+      found = json.loads(run('explain', 'i', *pair)[1])
+      assert found['score'] == float(row['score'])
+      assert found['negative_score'] == float(row['negative_score'])
+
+
+def test_label(home, run):
+  code, out, err = run(
+    *('label', *_INPUT, '--labels=labels.tsv'),
+    *('--out=labels.csv', '--trail=trail.jsonl'),
+  )
+  assert code == 0, err
+  assert pathlib.Path('labels.csv').read_text() == (
+    'id,Effusion,Lung,Heart,No Finding\n'
+    '10,1,0,1,\n'
+    '11,1,,1,\n'
+    '12,0,1,,\n'
+    '14,,,,1\n'
+    '15,,-1,,\n'
+    '16,,0,,1\n'
+  )
+  lines = pathlib.Path('trail.jsonl').read_text().splitlines()
+  trail = [json.loads(line) for line in lines]
+  assert trail[0] == {
+    'id': '10',
+    'label': 'Effusion',
+    'polarity': 'present',
+    'evidence': [
+      {
+        'words': 'Effusion',
+        'start': 23,
+        'end': 31,
+        'polarity': 'present',
+        'cue': '',
+        'concept': 'X:1',
+        'name': 'pleural effusion',
+        'rule': 'concept X:1',
+      }
+    ],
+  }
+  assert trail[1]['evidence'][0]['cue'] == 'No'
+  assert trail[1]['evidence'][0]['rule'] == 'parent X:0'
+  assert out.splitlines()[0].split() == ['present', 'absent', 'uncertain']
+  assert out.splitlines()[1].split() == ['Effusion', '2', '1', '0']
+
+
+def test_nothing_is_overwritten_without_force(index, run):
+  before = index.read_bytes()
+  for arguments in (
+    ['index', *_INPUT, '--out=i'],
+    ['label', *_INPUT, '--labels=labels.tsv', '--out=i'],
+    ['label', *_INPUT, '--labels=labels.tsv', '--out=new', '--trail=i'],
+  ):
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, '')
+    assert err == 'error: i: the file exists, and is not overwritten.\n'
+  assert index.read_bytes() == before
+  assert not pathlib.Path('new').exists()
+  assert run('index', *_INPUT, '--out=i', '--force')[0] == 0
+
+
+@pytest.mark.parametrize(
+  'arguments, message',
+  [
+    (
+      ['index', 'reports.csv', '--text-columns=t', '--out=o'],
+      'No ontology: name one with --ontology or --umls.',
+    ),
+    (
+      ['index', *_INPUT[:1], '--text-columns=report', *_INPUT[2:], '--out=o'],
+      'reports.csv: no column report; there are: uid, findings, impression.',
+    ),
+    (['index', 'no.csv', *_INPUT[1:], '--out=o'], 'no.csv: No such file'),
+    (['index', *_INPUT, '--ontology=no.obo', '--out=o'], 'no.obo: '),
+    (['index', *_INPUT, '--ontology=reports.csv', '--out=o'], 'reports.csv'),
+    (['index', *_INPUT, '--umls=no', '--out=o'], 'no'),
+    (['index', *_INPUT, '--aliases=no.tsv', '--out=o'], 'no.tsv: No such file'),
+    (['index', *_INPUT, '--out=no/i'], 'no: no such directory.'),
+    (['index', *_INPUT, '--encoding=no', '--out=o'], "'no' is no encoding"),
+    (
+      ['label', *_INPUT, '--labels=x.obo', '--out=o'],
+      'x.obo:1: expected a label',
+    ),
+    (['search', 'no', '10'], 'no: No such file'),
+    (['search', 'reports.csv', '10'], 'reports.csv: no index, or a damaged'),
+    (
+      ['search', 'i', 'The weather'],
+      "'The weather' is the id of no report in the index, and none of its "
+      'words is a name or a synonym of its 6 concepts.',
+    ),
+    (['search', 'i', ''], "'' is the id of no report in the index, and none"),
+    (
+      ['search', 'i', '14'],
+      "The report '14' mentions no concept of the ontology.",
+    ),
+    (
+      ['search', 'i', '10', '--measure=symmetric', '--alpha=1.5'],
+      '--alpha is at most 1 in the symmetric measure.',
+    ),
+    (['explain', 'i', '10', '99'], "'99' is the id of no report in the index."),
+    (['explain', 'i', '13', '10'], "'13' is the id of no report in the index."),
+  ],
+)
+def test_bad_input_is_one_sentence(index, run, arguments, message):
+  code, out, err = run(*arguments)
+  assert (code, out) == (1, '')
+  assert err.startswith(f'error: {message}')
+  assert err.count('\n') == 1
+  assert not pathlib.Path('o').exists()
+
+
+@pytest.mark.parametrize(
+  'arguments',
+  [
+    [],
+    ['find'],
+    ['search', 'i'],
+    ['search', 'i', '10', '-k', '0'],
+    ['search', 'i', '10', '-k', 'ten'],
+    ['search', 'i', '10', '--alpha=-1'],
+    ['search', 'i', '10', '--beta=nan'],
+    ['search', 'i', '10', '--format=xml'],
+    ['index', 'reports.csv', '--out=o'],
+  ],
+)
+def test_bad_arguments(arguments, capsys):
+  with pytest.raises(SystemExit) as stopped:
+    command.main(arguments)
+  assert stopped.value.code == 2
+  assert 'usage: python -m dicejax.concepts' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['index', 'search', 'explain', 'label'])
+def test_help_has_an_example_that_parses(name, capsys):
+  with pytest.raises(SystemExit) as stopped:
+    command.main([name, '--help'])
+  assert stopped.value.code == 0
+  assert f'  python -m dicejax.concepts {name} ' in capsys.readouterr().out
+
+
+def _on_terminal(arguments, **environment):
+  """What a person sees: standard output and error on one terminal."""
+  screen, terminal = pty.openpty()
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'dicejax.concepts', *arguments],
+    env=os.environ | {'PYTHONPATH': str(ROOT), 'COLUMNS': '60'} | environment,
+    stdin=subprocess.DEVNULL,
+    stdout=terminal,
+    stderr=terminal,
+  )
+  os.close(terminal)
+  shown = b''
+  while True:
+    try:
+      part = os.read(screen, 4096)
+    except OSError:  # The other end is closed.
+      break
+    if not part:
+      break
+    shown += part
+  os.close(screen)
+  assert process.wait() == 0, shown
+  return shown.decode().replace('\r\n', '\n')
+
+
+def test_on_a_terminal(index):
+  plain = _on_terminal(
+    ['search', 'i', '10', '-k1', '--weights=uniform'], NO_COLOR='1'
+  )
+  assert plain == (
+    '     present        cardiomegaly; pleural effusion\n'
+    '     absent         pneumothorax\n'
+    '\n'
+    '  1  11  score 0.9524, negative score 0.0000\n'
+    '     shared         cardiomegaly; pleural effusion\n'
+    '     extra          scoliosis\n'
+    '     text           Scoliosis. Big heart. Small pleural\n'
+    '                    effusion.\n'
+  )
+
+
+def test_a_reader_who_has_enough(index):
+  reading, writing = os.pipe()
+  os.close(reading)
+  done = subprocess.run(
+    [sys.executable, '-m', 'dicejax.concepts', 'explain', 'i', '10', '11'],
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+    stdout=writing,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  os.close(writing)
+  assert done.returncode == 0
+  # What standard output got, if anything, depends on its buffer.
+  assert 'rror' not in done.stderr
+
+
+def test_progress_is_for_terminals(monkeypatch):
+  stream = io.StringIO()
+  monkeypatch.setattr(sys, 'stderr', stream)
+  assert _display.Progress(abs, 1, 'reports')(-7) == 7
+  assert stream.getvalue() == ''
+  stream.isatty = lambda: True
+  count = _display.Progress(abs, 1200, 'reports')
+  for n in range(1200):
+    count(n)
+  first, *_, last = stream.getvalue().split('\r')[1:]
+  assert re.fullmatch(r'1 of 1,200 reports, .* a second, .* left\x1b\[K', first)
+  assert re.match(r'1,200 of 1,200 reports, .* a second, 0:00 left', last)
+  assert stream.getvalue().endswith('\n')
+  assert stream.getvalue().count('\n') == 1
+
+
+@pytest.mark.parametrize('no_color, on_terminal', [('', 1), ('1', 1), ('', 0)])
+def test_colours_are_for_terminals(monkeypatch, no_color, on_terminal):
+  monkeypatch.setenv('NO_COLOR', no_color)
+  stream = io.StringIO()
+  stream.isatty = lambda: bool(on_terminal)
+  shown = _display.paint('a\nb', 'missing', stream)
+  coloured = '\x1b[33ma\x1b[0m\n\x1b[33mb\x1b[0m'
+  assert shown == ('a\nb' if no_color or not on_terminal else coloured)
+  assert _display.paint('a', 'forgiven', stream) == 'a'
+
+
+def test_nothing_of_a_report_steers_the_terminal():
+  shown = _display.snippet('a \x1b[2J mass\r\nand\x07 edema', 6, 10)
+  assert shown == 'a [2J mass and edema'
+
+
+@pytest.mark.parametrize('start', [0, 100, 212, 395])
+def test_a_snippet_holds_its_place(start):
+  text = ' '.join(f'word{n:03}' for n in range(50))
+  start = text.index(' ', start) + 1 if start < 390 else len(text) - 7
+  shown = _display.snippet(text, start, start + 7, width=30)
+  assert text[start : start + 7] in shown
+  assert len(shown) <= 30 + 2 * 8 + 6
+  assert all(re.fullmatch(r'word\d{3}', w.strip('.')) for w in shown.split())

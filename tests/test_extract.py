@@ -1,0 +1,442 @@
+"""Mentions: which words, which polarity by which cue, and the alias table."""
+
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from dicejax.concepts import _phrases
+from dicejax.concepts import assertion
+from dicejax.concepts import extract
+from dicejax.concepts.extract import Aliases
+from dicejax.concepts.extract import DictionaryLinker
+from dicejax.concepts.extract import Polarity
+from dicejax.concepts.ontology import Ontology
+from dicejax.concepts.ontology import Term
+
+
+def _ontology(*terms):
+  return Ontology({term.id: term for term in terms})
+
+
+_TERMS = [
+  Term('X:1', 'effusion', ('pleural effusion',)),
+  Term('X:2', 'pneumothorax'),
+  Term('X:3', 'edema'),
+  Term('X:4', 'consolidation'),
+  Term('X:5', 'pneumonia', ('Pneumonia, recurrent',)),
+  Term('X:6', 'atelectasis'),
+  Term(
+    'X:7', 'cardiomegaly', ('heart is enlarged', 'enlargement of the heart')
+  ),
+  Term('X:8', 'nodule', ('pulmonary nodule',)),
+  Term('X:9', 'mass'),
+  Term('X:10', 'opacity'),
+  Term('X:11', 'chronic obstructive pulmonary disease', ('COPD',)),
+  Term('X:12', 'scar', ('scarring',)),
+]
+_LINKER = DictionaryLinker(_ontology(*_TERMS))
+
+# Each finding is in braces; then a sign for each, + (present), - (absent) or
+# ? (uncertain), and for each of the last two, its cue.
+_SENTENCES = [
+  # No cue.
+  ('There is a small left {pleural effusion}.', '+'),
+  ('{Cardiomegaly}.', '+'),
+  ('Stable {cardiomegaly} and {atelectasis}.', '++'),
+  ('{Opacity} consistent with {pneumonia}.', '++'),
+  ('{Edema} compatible with volume overload.', '+'),
+  ('{Scarring} or {atelectasis}.', '++'),
+  ('{Atelectasis} versus {consolidation}.', '++'),
+  # A negation before, and how far it reaches.
+  ('No {effusion}.', '-', 'No'),
+  ('There is no {pleural effusion} or {pneumothorax}.', '--', 'no', 'no'),
+  ('No {edema}, {consolidation} or {mass}.', '---', 'No', 'No', 'No'),
+  ('No {edema}, {consolidation}, and {mass}.', '---', 'No', 'No', 'No'),
+  ('Lungs are clear, without {effusion}.', '-', 'without'),
+  ('No evidence of {pneumonia}.', '-', 'No evidence of'),
+  ('No definite {pneumothorax} is seen.', '-', 'No definite'),
+  ('Negative for {pneumonia} or {edema}.', '--') + ('Negative for',) * 2,
+  ('The lungs are free of {consolidation}.', '-', 'free of'),
+  ('Interval resolution of the {effusion}.', '-', 'Interval resolution of'),
+  ('Neither {effusion} nor {pneumothorax}.', '--', 'Neither', 'nor'),
+  ('Films do not demonstrate {edema}.', '-', 'not demonstrate'),
+  ('Absence of {edema}.', '-', 'Absence of'),
+  ('Scar rather than {nodule}.'.replace('Scar', '{Scar}'), '+-', 'rather than'),
+  ('No XXXX {effusion}.', '-', 'No'),
+  ('No large\n  {effusion}, and no {mass}.', '--', 'No', 'no'),
+  ('No acute or chronic {consolidation}.', '-', 'No'),
+  ('No known {pneumonia} or {edema}.', '--', 'No known', 'No known'),
+  ('Not consistent with {edema}.', '-', 'Not consistent with'),
+  ('Non-displaced {mass}.', '+'),
+  # What ends its reach.
+  ('No {effusion} but {cardiomegaly}.', '-+', 'No'),
+  ('No {effusion}; {cardiomegaly}.', '-+', 'No'),
+  ('No {edema}, however {effusion}.', '-+', 'No'),
+  ('No {edema}, stable {cardiomegaly}.', '-+', 'No'),
+  ('No {edema}, with {atelectasis} at the base.', '-+', 'No'),
+  ('No {mass} is seen and there is {edema}.', '-+', 'No'),
+  ('No {mass} except a {nodule}.', '-+', 'No'),
+  ('No {mass}, although {nodule} is possible.', '-?', 'No', 'is possible'),
+  ('No change of disease otherwise {edema}.', '+'),
+  ('No {effusion}. {Edema}.', '-+', 'No'),
+  ('No {effusion}\nLungs: {Edema}', '-+', 'No'),
+  ('No {effusion}.Mild {edema}.', '-+', 'No'),
+  ('No {mass}!\n\nnew {edema}', '-+', 'No'),
+  ('No {nodule} of 1.5 cm or {mass}.', '--', 'No', 'No'),
+  ('No {nodule}, e.g. {mass}.', '--', 'No', 'No'),
+  # What only looks like a negation.
+  ('No change in the {effusion}.', '+'),
+  ('No significant interval change in {cardiomegaly}.', '+'),
+  ('Without change in {edema}.', '+'),
+  ('Not only {edema} but {effusion}.', '++'),
+  ('The {nodule} is not increased.', '+'),
+  # A negation after.
+  ('{Effusion} is not seen.', '-', 'is not seen'),
+  ('{Effusion} and {edema} are not seen.', '--') + ('are not seen',) * 2,
+  ('{Effusion}, {edema} or {mass} not identified.', '---')
+  + ('not identified',) * 3,
+  ('The {pneumothorax} has resolved.', '-', 'has resolved'),
+  ('{Pneumonia} was ruled out.', '-', 'was ruled out'),
+  ('{Edema}: none\n{Mass}: 2 cm', '-+', ': none'),
+  ('Negative for: {edema}, {mass}', '--') + ('Negative for:',) * 2,
+  ('{Edema} absent.', '-', 'absent'),
+  ('{Edema} with {mass} not seen.', '+-', 'not seen'),
+  ('{Cardiomegaly} is noted, {effusion} is not seen.', '+-', 'is not seen'),
+  ('{Edema} is no longer present.', '-', 'is no longer present'),
+  ('{Effusion} but {edema} not seen.', '+-', 'not seen'),
+  ('{Effusion} or {heart is enlarged} not seen.', '--') + ('not seen',) * 2,
+  # Doubt.
+  ('Possible {pneumonia}.', '?', 'Possible'),
+  ('This may represent {pneumonia} or {edema}.', '??') + ('may represent',) * 2,
+  ('{Opacity} suggesting {pneumonia}.', '+?', 'suggesting'),
+  ('{Opacity} that could be {atelectasis}.', '+?', 'could be'),
+  ('{Opacity} may be due to {edema}.', '+?', 'may be due to'),
+  ('{Pneumonia} cannot be excluded.', '?', 'cannot be excluded'),
+  ('Cannot exclude {pneumonia}.', '?', 'Cannot exclude'),
+  ('? {pneumonia}', '?', '?'),
+  ('{Pneumonia}? No {edema}.', '?-', '?', 'No'),
+  ('{Effusion}, ?{edema}.', '+?', '?'),
+  ('Questionable {nodule}, no {mass}.', '?-', 'Questionable', 'no'),
+  ('{Effusion} is unlikely.', '?', 'is unlikely'),
+  ('Unlikely {effusion}.', '?', 'Unlikely'),
+  ('Suspicious for {mass}.', '?', 'Suspicious for'),
+  ('{Pneumonia} is not excluded.', '?', 'is not excluded'),
+  ('Question {nodule}.', '?', 'Question'),
+  # Doubt and negation together.
+  ('No {effusion}, possible {edema}.', '-?', 'No', 'possible'),
+  ('No {effusion} and possible {edema}.', '-?', 'No', 'possible'),
+  ('No findings suggestive of {pneumonia}.', '-', 'No'),
+  ('No {consolidation} to suggest {pneumonia}.', '--', 'No', 'No'),
+  ('No {mass} suspicious for {nodule}.', '--', 'No', 'No'),
+  ('{Mass}, no finding suggestive of {edema}.', '+-', 'no'),
+  ('Possible {edema} not seen.', '?', 'Possible'),
+  ('Possible {edema} without {effusion}.', '?-', 'Possible', 'without'),
+  ('No {mass}, {pneumonia} cannot be excluded.', '-?')
+  + ('No', 'cannot be excluded'),
+]
+_SIGNS = {
+  '+': Polarity.PRESENT,
+  '-': Polarity.ABSENT,
+  '?': Polarity.UNCERTAIN,
+}
+
+
+def _unmark(marked):
+  """The text without its braces, and the spans that they enclosed."""
+  parts = marked.replace('}', '{').split('{')
+  ends = list(itertools.accumulate(map(len, parts)))
+  return ''.join(parts), list(zip(ends[::2], ends[1::2], strict=False))
+
+
+@pytest.mark.parametrize('case', _SENTENCES, ids=lambda case: case[0])
+def test_sentences(case):
+  marked, signs, *cues = case
+  text, spans = _unmark(marked)
+  found = _LINKER(text)
+  wanted = iter(cues)
+  assert [
+    (text[m.start : m.end], (m.start, m.end), m.polarity, m.cue) for m in found
+  ] == [
+    (text[a:b], (a, b), _SIGNS[sign], '' if sign == '+' else next(wanted))
+    for (a, b), sign in zip(spans, signs, strict=True)
+  ]
+
+
+def test_a_cue_does_not_run_into_a_finding():
+  said = assertion.assert_findings(['no', 'change', 'seen'], [(1, 2)])
+  assert said == [(Polarity.ABSENT, (0, 1))]
+  assert assertion.assert_findings(['no', 'change', 'x'], [(2, 3)]) == [
+    (Polarity.PRESENT, None)
+  ]
+
+
+def test_there_are_enough_sentences():
+  assert len(_SENTENCES) >= 60
+
+
+@pytest.mark.parametrize(
+  'text, concepts',
+  [
+    ('NODULES and Masses, opacities', ['X:8', 'X:9', 'X:10']),
+    ('The heart was mildly enlarged', ['X:7']),
+    ('heart remains enlarged', ['X:7']),
+    (
+      'enlargement of heart; severe enlargement of the right heart',
+      ['X:7'] * 2,
+    ),
+    ('heart is not enlarged', []),
+    ('heart, is enlarged', []),
+    ('heart is. Enlarged', []),
+    ('pulmonary-nodule/mass', ['X:8', 'X:9']),
+    ('pleural effusion', ['X:1']),
+    ('pneumonia, recurrent', ['X:5']),
+    ('nodular massive edematous', []),
+    ('COPD copd', ['X:11']),
+    ('chronic obstructive pulmonary disease', ['X:11']),
+    ('chronic obstructive pulmonary', []),
+    ('(effusion)', ['X:1']),
+    ('', []),
+    (' \n\n?!.,;: -- ', []),
+  ],
+)
+def test_links(text, concepts):
+  assert [mention.concept for mention in _LINKER(text)] == concepts
+
+
+def test_the_longest_form_wins_and_none_overlaps():
+  linker = DictionaryLinker(
+    _ontology(
+      Term('X:1', 'a1 b1'), Term('X:2', 'a1 b1 c1 d1'), Term('X:3', 'b1 c1')
+    )
+  )
+  assert [m.concept for m in linker('a1 b1 c1 d1 b1 c1')] == ['X:2', 'X:3']
+  assert [m.concept for m in linker('a1 b1 c1 e1')] == ['X:1']
+
+
+def test_first_term_has_a_shared_form():
+  linker = DictionaryLinker(
+    _ontology(Term('X:1', 'lump'), Term('X:2', 'tumor', ('Lumps', 'lump')))
+  )
+  assert [m.concept for m in linker('lump, tumor')] == ['X:1', 'X:2']
+  assert linker.skipped == {'forms of several terms, which mean the first': 1}
+
+
+def test_forms_never_linked():
+  linker = DictionaryLinker(
+    _ontology(
+      Term('X:1', 'a', ('12', '1 2', 'PE', '', '-', 'b 12')),
+      Term('X:2', 'modifier'),
+      Term('X:3', 'mild', parents=('X:2',)),
+      Term('X:4', 'heart disease', ('cor',)),
+      Term('X:5', 'kept'),
+    ),
+    stop={'X:2', 'Heart  diseases'},
+  )
+  text = 'a 12 1 2 PE b 12 modifier mild heart disease cor kept'
+  assert [m.concept for m in linker(text)] == ['X:4', 'X:5']
+  assert linker.skipped == {
+    'forms that are never linked': 6,
+    'terms that are never linked': 2,
+  }
+
+
+def test_abbreviations_need_capitals_unless_a_form_has_none():
+  linker = DictionaryLinker(
+    _ontology(
+      Term('X:1', 'leukemia', ('ALL',)),
+      Term('X:2', 'CHF', ('chf',)),
+      Term('X:3', 'ptx', ('PTX',)),
+    )
+  )
+  found = linker('all ALL All; chf CHF ptx')
+  assert [(m.concept, m.start) for m in found] == [
+    ('X:1', 4),
+    ('X:2', 13),
+    ('X:2', 17),
+    ('X:3', 21),
+  ]
+
+
+_WORDS = st.sampled_from(
+  'no not possible without is seen not but and or , . ; : ? ! \n \n\n edema '
+  'effusions heart enlarged the mildly XXXX resolved absent may represent COPD '
+  'change pulmonary nodule 1.5 straße ﬁndings İ é \u0301 \U0001f600'.split(' ')
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+  st.text() | st.lists(_WORDS).map(' '.join) | st.lists(_WORDS).map(''.join)
+)
+def test_any_text(text):
+  found = _LINKER(text)
+  assert found == _LINKER(text)
+  ids = {term.id for term in _TERMS}
+  end = 0
+  for mention in found:
+    assert end <= mention.start < mention.end <= len(text)
+    end = mention.end
+    assert mention.concept in ids
+    assert mention.cue in text
+    assert bool(mention.cue) == (mention.polarity is not Polarity.PRESENT)
+    # The words are one of the concept's forms, but for what is skipped.
+    words = _phrases.phrase_words(text[mention.start : mention.end])
+    term = _TERMS[int(mention.concept.split(':')[1]) - 1]
+    forms = map(_phrases.phrase_words, (term.name, *term.synonyms))
+    assert any(set(form) <= set(words) for form in forms)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+  st.lists(
+    st.lists(st.sampled_from('xyz'), min_size=1, max_size=4), max_size=6
+  ),
+  st.lists(st.sampled_from('xyz'), max_size=12),
+)
+def test_longest_phrase_by_brute_force(phrases, words):
+  held = _phrases.Phrases()
+  kept = {}
+  for number, phrase in enumerate(phrases):
+    assert held.add(phrase, number) == (tuple(phrase) not in kept)
+    kept.setdefault(tuple(phrase), number)
+  for start in range(len(words)):
+    for stop in range(start + 1, len(words) + 1):
+      ends = [
+        e for e in range(start, stop + 1) if tuple(words[start:e]) in kept
+      ]
+      wanted = (
+        (kept[tuple(words[start : ends[-1]])], ends[-1]) if ends else None
+      )
+      assert held.longest(words, start, stop) == wanted
+
+
+_TABLE = """# A comment.
+term\tL:1\tlarge dot\tX:9|L:2
+term\tL:2\tthing
+
+form\tX:8\tspot | coin
+form\tL:1\tblob
+form\tX:8\tround shadow
+stop\tcoins of gold | X:5
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+  def read(text):
+    path = tmp_path / 'table.tsv'
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return extract.read_aliases(path)
+
+  return read
+
+
+@pytest.mark.parametrize('newline', ['\n', '\r\n'])
+def test_alias_table(read, newline):
+  table = read('\ufeff' + _TABLE.replace('\n', newline))
+  assert table == Aliases(
+    {
+      'L:1': Term('L:1', 'large dot', parents=('X:9', 'L:2')),
+      'L:2': Term('L:2', 'thing'),
+    },
+    {'L:1': ('blob',), 'L:2': (), 'X:8': ('spot', 'coin', 'round shadow')},
+    frozenset(['coins of gold', 'X:5']),
+  )
+
+
+@pytest.mark.parametrize(
+  'text, message',
+  [
+    ('term\tL:1\n', "1: expected 'term', id.* found 'term' and 1 values"),
+    ('# x\nterm\tL:1\t\n', "2: expected 'term'"),
+    ('form\tX:1\n', "1: expected 'term', id"),
+    ('form\tX:1\ta b\tc d\n', "1: .*found 'form' and 3 values"),
+    ('form X:1 spot\n', "1: .*found 'form X:1 spot' and 0 values"),
+    ('word\tX:1\tspot\n', "1: .*found 'word'"),
+    ('stop\n', "1: .*found 'stop' and 0 values"),
+    ('form\tX:1\tspot | \n', '1: expected something on both sides of |'),
+    ('term\tL:1\tone\nterm\tL:1\ttwo\n', '2: the term L:1 is there already'),
+    (
+      'form\tX:1\tspot\n\nform\tX:2\tthe Spots\n',
+      "3: the form 'the Spots' is that of X:1, too .line 1.",
+    ),
+    ('form\tX:1\ta\n', "1: the form 'a' is too short"),
+    ('form\tX:1\t1 2 3\n', "1: the form '1 2 3' is too short"),
+    (b'form\tX:1\tb\xe9b\xe9\n', ' is not UTF-8'),
+  ],
+)
+def test_malformed_alias_table(read, tmp_path, text, message):
+  with pytest.raises(ValueError, match=f'^{tmp_path}/table.tsv:{message}'):
+    read(text)
+
+
+def test_with_aliases():
+  ontology = dataclasses.replace(
+    _ontology(
+      Term('X:1', 'edema', ('swelling', 'dropsy')),
+      Term('X:2', 'mass', ('lump', 'swelling of skin')),
+      Term('X:3', 'nodule', ('lump', 'spot'), parents=('X:2',)),
+    ),
+    alternatives={'Y:3': 'X:3'},
+    skipped={'obsolete terms': 2},
+  )
+  aliases = Aliases(
+    {'L:1': Term('L:1', 'cuff', parents=('Y:3', 'Z:1'))},
+    {
+      'Y:3': ('coin', 'the lump'),
+      'X:2': ('spot',),
+      'L:1': ('swelling',),
+      'Z:2': ('never',),
+    },
+    frozenset(),
+  )
+  made = extract.with_aliases(ontology, aliases)
+  assert list(made.terms) == ['L:1', 'X:3', 'X:2', 'X:1']
+  assert made.terms['L:1'].parents == ('X:3',)
+  assert made.terms['X:3'].parents == ('X:2',)
+  assert made.skipped == {
+    'obsolete terms': 2,
+    'concepts of the alias table that the ontology lacks': 1,
+    'parents that are no live term': 1,
+  }
+  assert ontology.terms['X:1'].synonyms == ('swelling', 'dropsy')
+  linker = DictionaryLinker(made)
+  text = 'coin, lump, spot, swelling, dropsy, cuff, never, swelling of skin'
+  assert [m.concept for m in linker(text)] == (
+    ['X:3', 'X:3', 'X:2', 'L:1', 'X:1', 'L:1', 'X:2']
+  )
+
+
+def test_the_table_of_the_package():
+  aliases = extract.read_aliases()
+  ids = {id for id in aliases.forms if not id.startswith('DJ:')}
+  ids |= {p for t in aliases.terms.values() for p in t.parents} - {
+    *aliases.terms
+  }
+  ontology = _ontology(*(Term(id, f'name {n}') for n, id in enumerate(ids)))
+  made = extract.with_aliases(ontology, aliases)
+  assert made.skipped == {}
+  linker = DictionaryLinker(made, stop=aliases.stop)
+  assert linker.skipped == {}
+  assert all(id.startswith('DJ:') for id in aliases.terms)
+  for id, forms in aliases.forms.items():
+    for form in forms:
+      assert [m.concept for m in linker(form)] == [id], form
+  text = 'Airspace disease at the base. No cardiopulmonary disease.'
+  assert [m.concept for m in linker(text)] == ['DJ:airspace_disease']
+
+
+def test_time_is_linear():
+  # Each of these takes minutes if a rule looks again at what it has seen.
+  for piece in (
+    'left ',
+    'heart left ',
+    'edema not seen ',
+    'no edema , ',
+    '\n ',
+  ):
+    assert len(_LINKER(piece * 20_000)) in (0, 20_000)
