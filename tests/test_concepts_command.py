@@ -130,8 +130,8 @@ def test_index_counts_what_it_keeps_and_leaves_out(home, run):
     'distinct concepts': '5',
     'concepts of the ontology': '6',
   }
-  assert 'left out: 1 reports without text\n' in err
-  assert 'left out: 1 obsolete' in err
+  assert 'left out: reports without text: 1\n' in err
+  assert 'left out: obsolete terms: 1' in err
   assert Index.load('i').reports.ids == ['10', '11', '12', '14', '15', '16']
   assert Index.load('i').ontology.alternatives == {'Z:3': 'X:3'}
 

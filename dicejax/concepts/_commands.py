@@ -183,10 +183,10 @@ def _read_input(arguments):
 
 
 def _tell_skipped(*parts):
-  """What each left out, as a phrase that follows a number."""
+  """What each left out."""
   for part in parts:
     for phrase, count in part.skipped.items():
-      print(f'left out: {count:,} {phrase}', file=sys.stderr)
+      print(f'left out: {phrase}: {count:,}', file=sys.stderr)
 
 
 def _trail(id, text, name, found, ontology) -> dict:

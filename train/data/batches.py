@@ -13,7 +13,7 @@ import numpy as np
 # batches of like lengths, few enough that no epoch is like another.
 _POOL = 50
 # Lengths that batches are padded to; each costs one compilation.
-_BUCKETS = (*range(16, 64, 8), *range(64, 128, 16), *range(128, 513, 64))
+_BUCKETS = (*range(16, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
 
 Example = Mapping[str, np.ndarray]
 Batch = dict[str, np.ndarray]
