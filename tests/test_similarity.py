@@ -184,6 +184,14 @@ def test_memory_is_of_the_block(collection):
   assert large > 4 * few
 
 
+def test_inside_of_jit(collection):
+  pool, weights = collection
+  search = jax.jit(lambda pool, w: similarity.search(pool[:9], pool, 5, w))
+  chex.assert_trees_all_equal(
+    search(pool, weights), similarity.search(pool[:9], pool, 5, weights)
+  )
+
+
 def test_search_is_the_head_of_pairwise(collection):
   pool, weights = collection
   scores = np.asarray(similarity.pairwise(pool, pool, weights))
@@ -398,11 +406,20 @@ SETS = ConceptSets.from_ids([[0], [1]], [[], []])
     (lambda: similarity.pairwise(SETS, SETS, [1, np.nan]), 'finite'),
     (
       lambda: similarity.pairwise(SETS, SETS, [1, 1], synonyms=[0, 2]),
-      'Synonyms are',
+      'Synonyms are numbers',
+    ),
+    (lambda: similarity.pairwise(SETS, SETS, [[1, 1]]), r'not \(1, 2\)'),
+    (
+      lambda: similarity.pairwise(SETS, SETS, [1, 1], synonyms=[0]),
+      r'\(1,\), weights \(2,\)',
     ),
     (
       lambda: similarity.greedy_retrieve(SETS, SETS, [0, 0, 0], [1, 1]),
       '3 steps, but 2 candidates',
+    ),
+    (
+      lambda: similarity.greedy_retrieve(SETS, SETS, [2], [1, 1]),
+      'none of 2 is',
     ),
   ],
 )

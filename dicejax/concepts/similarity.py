@@ -269,6 +269,10 @@ def greedy_retrieve(
   order = jnp.asarray(order)
   if len(order) > len(pool):
     raise ValueError(f'{len(order)} steps, but {len(pool)} candidates.')
+  if not isinstance(order, jax.core.Tracer) and not bool(
+    jnp.all((order >= 0) & (order < len(queries)))
+  ):
+    raise ValueError(f'The order has a row that none of {len(queries)} is.')
   weights, synonyms = _checked(queries, pool, weights, synonyms)
   return _greedy(queries, pool, order, weights, synonyms, measure)
 
@@ -342,22 +346,29 @@ def _index(counts, alpha, beta, contradiction):
 
 
 def _checked(queries, pool, weights, synonyms):
-  """Weights and synonyms as arrays; what jit could not say is said here."""
-  weights = np.asarray(weights, np.float32)
-  if weights.ndim != 1 or not np.all((weights >= 0) & np.isfinite(weights)):
-    raise ValueError('Weights are one finite number a concept, at least 0.')
+  """Weights and synonyms as arrays; refuses values that make no sense."""
+  weights = jnp.asarray(weights, jnp.float32)
+  if weights.ndim != 1:
+    raise ValueError(f'Weights are [V], one a concept, not {weights.shape}.')
+  if synonyms is not None:
+    synonyms = jnp.asarray(synonyms, jnp.int32)
+    if synonyms.shape != weights.shape:
+      raise ValueError(
+        f'Synonyms are {synonyms.shape}, weights {weights.shape}.'
+      )
   ids = jax.tree.leaves((queries, pool))
-  most = max(np.max(sets, initial=-1) for sets in ids)
+  if any(isinstance(x, jax.core.Tracer) for x in (*ids, weights, synonyms)):
+    return weights, synonyms  # Inside of jit values are not known.
+  if not bool(jnp.all((weights >= 0) & jnp.isfinite(weights))):
+    raise ValueError('Weights are finite and at least 0.')
+  most = max(int(sets.max(initial=-1)) for sets in ids)
   if most >= len(weights):
     raise ValueError(f'Concept {most} has no weight: there are {len(weights)}.')
-  if synonyms is None:
-    return jnp.asarray(weights), None
-  synonyms = np.asarray(synonyms, np.int32)
-  if synonyms.shape != weights.shape or not np.all(
-    (synonyms >= 0) & (synonyms < len(weights))
+  if synonyms is not None and not bool(
+    jnp.all((synonyms >= 0) & (synonyms < len(weights)))
   ):
-    raise ValueError('Synonyms are the number of one concept for each.')
-  return jnp.asarray(weights), jnp.asarray(synonyms)
+    raise ValueError('Synonyms are numbers of concepts.')
+  return weights, synonyms
 
 
 def _scores(queries, pool, weights, synonyms, measure):

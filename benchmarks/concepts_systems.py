@@ -1,0 +1,360 @@
+"""The reports of `concepts.py`, and what ranks them: text and concepts."""
+
+import collections
+import csv
+import dataclasses
+import functools
+import itertools
+import pathlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from dicejax.concepts import extract
+from dicejax.concepts import ontology as ontologies
+from dicejax.concepts import similarity
+from dicejax.concepts.extract import Polarity
+
+try:
+  import bm25s
+except ImportError:
+  bm25s = None
+
+# On a terminal only.
+progress = functools.partial(tqdm, leave=False, disable=None)
+
+FOLDS = 5
+MIN_REPORTS = 5  # Of a label.
+RECOMMENDED = 'concepts, recommended'
+# They name no finding.
+LEFT_OUT = {
+  'normal',
+  'No Indexing',
+  'Technical Quality of Image Unsatisfactory',
+}
+SENTENCE_END = re.compile(r'(?<=[.!?])\s+|\n+')
+NEGATED = re.compile(
+  r'\b(no|not|without|negative|free of|absent|resolved|normal|unremarkable'
+  r'|clear|intact|within)\b',
+  re.IGNORECASE,
+)
+# Queries and pool, as rows in ascending order, to scores [q, m], or to two of
+# them, of which the second orders what the first has equal.
+System = Callable[[np.ndarray, np.ndarray], Any]
+
+
+class Collection(NamedTuple):
+  """Reports, row by row."""
+
+  ids: list[str]
+  texts: list[str]
+  problems: list[frozenset[str]]  # Empty: no human has labelled it.
+  gold: dict[str, frozenset[str]]  # Classes of a report.
+  classes: list[str]
+  test: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """How concepts are compared; the defaults are the recommended setting."""
+
+  measure: similarity.Measure = similarity.Asymmetric()  # noqa: RUF009
+  polarity: bool = True  # False: all mentions count as present.
+  uncertain: bool = False  # Counted as present.
+  information: bool = True  # Information content as weights; False: all 1.
+  aliases: bool = True
+  closure: bool = False  # With all ancestors.
+
+
+class Annotated(NamedTuple):
+  """Reports with their mentions, found by one dictionary."""
+
+  ontology: ontologies.Ontology
+  mentions: list[list[extract.Mention]]
+
+
+# The collection.
+
+
+def read_collection(
+  directory: pathlib.Path, more: list[pathlib.Path]
+) -> Collection:
+  reports = rows_of(directory / 'openi' / 'indiana_reports.csv')
+  problems = {row['uid']: problems_of(row) for row in reports}
+  gold = {}
+  for file in [directory / 'negbio' / 'openi_gld_std14.csv', *more]:
+    for row in rows_of(file):
+      if 'Problems' in row:
+        problems[row['uid']] = problems_of(row)
+      else:
+        uid = row.pop('filename').removeprefix('CXR')
+        gold[uid] = frozenset(name for name in row if row[name] == '1')
+        classes = [name for name in row if name != 'normal']
+  test = (directory / 'negbio' / 'openi-testset.txt').read_text().split()
+  return Collection(
+    [row['uid'] for row in reports],
+    [f'{row["findings"]}\n{row["impression"]}'.strip() for row in reports],
+    [problems[row['uid']] for row in reports],
+    gold,
+    classes,
+    frozenset(line.removeprefix('CXR') for line in test),
+  )
+
+
+def rows_of(file: pathlib.Path) -> list[dict[str, str]]:
+  with file.open(encoding='utf-8', newline='') as lines:
+    return list(csv.DictReader(lines))
+
+
+def problems_of(row: dict[str, str]) -> frozenset[str]:
+  return frozenset(filter(None, map(str.strip, row['Problems'].split(';'))))
+
+
+def splits_of(collection: Collection) -> list[tuple[np.ndarray, np.ndarray]]:
+  """Queries and pools: the test reports if they have labels, else folds."""
+  labelled = np.array([bool(names) for names in collection.problems])
+  test = np.array([uid in collection.test for uid in collection.ids])
+  if (labelled & test).any():
+    return [(np.flatnonzero(test & labelled), np.flatnonzero(labelled & ~test))]
+  rows = np.random.default_rng(0).permutation(np.flatnonzero(labelled))
+  folds = np.array_split(rows, FOLDS)
+  return [(np.sort(fold), np.setdiff1d(rows, fold)) for fold in folds]
+
+
+def has_labels(collection: Collection) -> tuple[list[str], np.ndarray]:
+  """Labels that enough reports have, and `[n, labels]` bool."""
+  counts = collections.Counter(itertools.chain(*collection.problems))
+  names = sorted(
+    name
+    for name, number in counts.items()
+    if number >= MIN_REPORTS and name not in LEFT_OUT
+  )
+  has = [[name in report for name in names] for report in collection.problems]
+  return names, np.array(has)
+
+
+# Text as a baseline.
+
+
+def affirmed(text: str) -> str:
+  """Text without the sentences that negate or call something normal."""
+  sentences = SENTENCE_END.split(text)
+  return ' '.join(s for s in sentences if not NEGATED.search(s))
+
+
+def tfidf(texts: list[str]) -> System:
+  from sklearn.feature_extraction.text import TfidfVectorizer
+
+  def scores(queries, pool):
+    vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words='english')
+    candidates = vectorizer.fit_transform([texts[row] for row in pool])
+    asked = vectorizer.transform([texts[row] for row in queries])
+    return (asked @ candidates.T).toarray()
+
+  return scores
+
+
+def bm25(texts: list[str]) -> System:
+  tokens = bm25s.tokenize(
+    texts, stopwords='en', return_ids=False, show_progress=False
+  )
+
+  def scores(queries, pool):
+    index = bm25s.BM25()
+    index.index([tokens[row] for row in pool], show_progress=False)
+    return np.stack(
+      [
+        index.get_scores(tokens[row]) if tokens[row] else np.zeros(len(pool))
+        for row in queries
+      ]
+    )
+
+  return scores
+
+
+def minilm(directory: pathlib.Path, texts: list[str]) -> System:
+  """Cosine of the means of token vectors, of the first 256 tokens."""
+  import tokenizers
+
+  from dicejax import models
+
+  config, params = models.load_pretrained(directory)
+  tokenizer = tokenizers.Tokenizer.from_file(str(directory / 'tokenizer.json'))
+  tokenizer.no_padding()
+  tokenizer.enable_truncation(256)
+  encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+
+  @jax.jit
+  def encode(tokens, mask):
+    states = models.Bert(config).apply({'params': params}, tokens, mask=mask)
+    total = jnp.where(mask[..., None], states, 0).sum(1)
+    return total / jnp.linalg.norm(total, axis=1, keepdims=True)
+
+  vectors = np.zeros((len(texts), config.hidden_size), np.float32)
+  order = sorted(range(len(texts)), key=lambda row: len(encoded[row]))
+  size = 32
+  for start in progress(range(0, len(order), size), 'MiniLM'):
+    rows = order[start : start + size]
+    longest = len(encoded[rows[-1]])
+    # Few shapes, few compilations.
+    tokens = np.zeros((size, -(-longest // 32) * 32), np.int32)
+    mask = np.zeros(tokens.shape, bool)
+    for i, row in enumerate(rows):
+      tokens[i, : len(encoded[row])] = encoded[row]
+      mask[i, : len(encoded[row])] = True
+    vectors[rows] = encode(tokens, mask)[: len(rows)]
+  return lambda queries, pool: vectors[queries] @ vectors[pool].T
+
+
+# Concepts.
+
+
+def annotate(files: list[pathlib.Path], texts: list[str]) -> dict:
+  """The reports with and without the table of aliases."""
+  ontology = ontologies.merge(*map(ontologies.read_obo, files))
+  aliases = extract.read_aliases()
+  extended = extract.with_aliases(ontology, aliases)
+  linkers = {
+    True: (extended, extract.DictionaryLinker(extended, stop=aliases.stop)),
+    False: (ontology, extract.DictionaryLinker(ontology)),
+  }
+  seconds = []
+  for _ in range(3):
+    start = time.perf_counter()
+    for text in texts:
+      linkers[True][1](text)
+    seconds.append(time.perf_counter() - start)
+  print(
+    f'{len(ontology.terms)} terms, {len(extended.terms)} with aliases. '
+    f'Extraction on one core: {len(texts) / np.median(seconds):.0f} reports/s.'
+  )
+  return {
+    with_aliases: Annotated(o, [linker(text) for text in texts])
+    for with_aliases, (o, linker) in linkers.items()
+  }
+
+
+def concept_ids(
+  annotated: Annotated, recipe: Recipe
+) -> tuple[list[set[str]], list[set[str]]]:
+  """What each report says is there, and what it says is not."""
+  present = {Polarity.PRESENT}
+  if recipe.uncertain:
+    present.add(Polarity.UNCERTAIN)
+  if not recipe.polarity:
+    present.update(Polarity)
+  absent = {Polarity.ABSENT} - present
+
+  def select(polarities):
+    return [
+      {m.concept for m in mentions if m.polarity in polarities}
+      for mentions in annotated.mentions
+    ]
+
+  positive, negative = select(present), select(absent)
+  if recipe.closure:
+    above = ontologies.ancestors(annotated.ontology)
+    positive = [set().union(*map(above.get, ids)) for ids in positive]
+  return positive, negative
+
+
+class ConceptSystem:
+  """Compares the concepts of reports, by a recipe."""
+
+  def __init__(self, annotated: Annotated, recipe: Recipe):
+    self._ontology, self._recipe = annotated.ontology, recipe
+    self._positive, negative = concept_ids(annotated, recipe)
+    self._known = sorted(set().union(*self._positive, *negative))
+    numbers = {concept: i for i, concept in enumerate(self._known)}
+    self.sets = similarity.ConceptSets.from_ids(
+      [[numbers[concept] for concept in ids] for ids in self._positive],
+      [[numbers[concept] for concept in ids] for ids in negative],
+    )
+
+  def weights(self, pool: np.ndarray) -> np.ndarray:
+    """`[V]` of the concepts that occur, learnt from the pool."""
+    if not self._recipe.information:
+      return np.ones(len(self._known), np.float32)
+    information = ontologies.corpus_information(
+      self._ontology, [self._positive[row] for row in pool]
+    )
+    return similarity.on_grid([information[id] for id in self._known])
+
+  def __call__(self, queries, pool):
+    weights, measure = self.weights(pool), self._recipe.measure
+    asked, candidates = self.sets[queries], self.sets[pool]
+    return tuple(
+      np.asarray(similarity.pairwise(*sides, weights, measure=measure))
+      for sides in [
+        (asked, candidates),
+        (negatives(asked), negatives(candidates)),
+      ]
+    )
+
+  def fetch(self, queries, pool, order):
+    return similarity.greedy_retrieve(
+      self.sets[queries],
+      self.sets[pool],
+      order,
+      self.weights(pool),
+      measure=self._recipe.measure,
+    )
+
+
+def negatives(sets: similarity.ConceptSets) -> similarity.ConceptSets:
+  """The negative sets in the place of the positive ones."""
+  nothing = np.full((len(sets), 1), -1, np.int32)
+  return similarity.ConceptSets(sets.negative, nothing)
+
+
+def with_text(concepts: System, text: System, share: float = 0.2) -> System:
+  """The scores of concepts, plus a share of those of the text, at most 1."""
+
+  def scores(queries, pool):
+    first, _ = concepts(queries, pool)
+    second = text(queries, pool)
+    return first + share * second / np.maximum(second.max(1)[:, None], 1e-9)
+
+  return scores
+
+
+def retrieval_systems(
+  collection: Collection, annotated: dict, directory: pathlib.Path | None
+) -> dict[str, System]:
+  def concepts(**changes):
+    recipe = Recipe(**changes)
+    return ConceptSystem(annotated[recipe.aliases], recipe)
+
+  texts = collection.texts
+  short = [affirmed(text) for text in texts]
+  paper = similarity.Symmetric()
+  systems = {'TF-IDF': tfidf(texts), 'TF-IDF, dropped': tfidf(short)}
+  if bm25s:
+    systems |= {'BM25': bm25(texts), 'BM25, dropped': bm25(short)}
+  if directory:
+    systems['MiniLM'] = minilm(directory, texts)
+    systems['MiniLM, dropped'] = minilm(directory, short)
+  systems |= {
+    'concepts, as in the paper': concepts(
+      measure=paper, uncertain=True, information=False
+    ),
+    'concepts, symmetric': concepts(measure=paper),
+    RECOMMENDED: concepts(),
+    '- polarity ignored': concepts(polarity=False),
+    '- all weights 1': concepts(information=False),
+    '- uncertain as present': concepts(uncertain=True),
+    '- no aliases': concepts(aliases=False),
+    '- with all ancestors': concepts(closure=True),
+  }
+  if bm25s:
+    systems['recommended + 0.2 BM25, dropped'] = with_text(
+      systems[RECOMMENDED], systems['BM25, dropped']
+    )
+  return systems
