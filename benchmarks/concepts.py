@@ -198,7 +198,9 @@ def present_labels(annotated, mentions, **settings) -> list[set[str]]:
   found = []
   for report in mentions:
     given = labels.assign_labels(report, annotated.ontology, names, **settings)
-    present = [n for n, label in given.items() if label[0] is Polarity.PRESENT]
+    present = [
+      n for n, label in given.items() if label.polarity is Polarity.PRESENT
+    ]
     found.append(set(map(spaced, present)))
   return found
 

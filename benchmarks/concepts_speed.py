@@ -192,7 +192,7 @@ def search(pool, weights, negatives=False):
 
   def find(queries):
     sets = concept_sets(queries, negatives)
-    return np.asarray(similarity.search(sets, candidates, K, weights).ids)
+    return np.asarray(similarity.search(sets, candidates, K, weights).rows)
 
   return find
 

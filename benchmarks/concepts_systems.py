@@ -100,7 +100,7 @@ def read_collection(
   test = (directory / 'negbio' / 'openi-testset.txt').read_text().split()
   return Collection(
     [row['uid'] for row in reports],
-    [f'{row["findings"]}\n{row["impression"]}'.strip() for row in reports],
+    [f'{row["findings"]}\n\n{row["impression"]}'.strip() for row in reports],
     [problems[row['uid']] for row in reports],
     gold,
     classes,

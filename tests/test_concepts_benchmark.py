@@ -157,7 +157,7 @@ def test_collections_are_read_and_labels_added(systems, tmp_path):
   read = systems.read_collection(tmp_path, [])
   assert read.ids == ['1', '2', '3']
   assert read.texts == [
-    'Mild edema.\nA line, new.\nEdema.',
+    'Mild edema.\nA line, new.\n\nEdema.',
     'No change.',
     'Clear lungs.',
   ]

@@ -223,12 +223,18 @@ def test_nothing_in_common(index, run):
   for query, options in (('12', ()), ('scoliosis', ('--weights=corpus',))):
     code, out, err = run('search', 'i', query, *options, '--format=table')
     if query == '12':
-      assert err == 'No report has anything of this.\n'
+      assert err == 'No report says any of this.\n'
     else:
       assert ' 11  score' in out
     assert code == 0
   _, out, _ = run('search', 'i', '12', '--format=csv')
   assert _rows(out) == [] and out.startswith('rank,id,score,')
+
+
+def test_a_query_that_affirms_nothing_gets_the_lightest(index, run):
+  _, out, _ = run('search', 'i', 'no effusion', '-k', '6')
+  scores = [float(row['negative_score']) for row in _rows(out)]
+  assert len(scores) == 6 and max(scores) > 0
 
 
 def test_uncertain_is_ignored_unless_it_counts(index, run):
@@ -393,8 +399,8 @@ def test_label(home, run):
     'evidence': [
       {
         'words': 'Effusion',
-        'start': 23,
-        'end': 31,
+        'start': 24,
+        'end': 32,
         'polarity': 'present',
         'cue': '',
         'concept': 'X:1',
@@ -407,6 +413,28 @@ def test_label(home, run):
   assert trail[1]['evidence'][0]['rule'] == 'parent X:0'
   assert out.splitlines()[0].split() == ['present', 'absent', 'uncertain']
   assert out.splitlines()[1].split() == ['Effusion', '2', '1', '0']
+
+
+def test_label_names_what_is_not_there(home, run):
+  pathlib.Path('more.tsv').write_text('Lung\tX:4 | X:404\n')
+  code, out, err = run(
+    *('label', *_INPUT, '--labels=more.tsv', '--out=labels.csv')
+  )
+  assert code == 0
+  assert 'reports: 6, without concept: 1\n' in out
+  assert 'concepts of labels that the ontology lacks: X:404\n' in err
+
+
+@pytest.mark.parametrize(
+  'outs', [['--out=x', '--trail=./x'], ['--out=reports.csv', '--force']]
+)
+def test_label_refuses_one_file_in_two_roles(home, run, outs):
+  before = pathlib.Path('reports.csv').read_bytes()
+  code, _, err = run('label', *_INPUT, *outs)
+  assert code == 1
+  assert 'are different files' in err
+  assert pathlib.Path('reports.csv').read_bytes() == before
+  assert not pathlib.Path('x').exists()
 
 
 def test_nothing_is_overwritten_without_force(index, run):

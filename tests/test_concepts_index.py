@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from dicejax.concepts import index as index_room
+from dicejax.concepts._files import replacing
 from dicejax.concepts.compare import compare
 from dicejax.concepts.compare import formula
 from dicejax.concepts.compare import split_polarity
@@ -23,7 +24,6 @@ from dicejax.concepts.index import Index
 from dicejax.concepts.index import Reports
 from dicejax.concepts.index import concept_sets
 from dicejax.concepts.index import read_reports
-from dicejax.concepts.index import replacing
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
 from dicejax.concepts.similarity import Asymmetric
@@ -66,7 +66,7 @@ def test_texts_are_the_columns_in_the_order_asked_for(read, newline, mark):
   inside = newline.join(['Large heart, "boot"', 'shaped.'])
   assert found == Reports(
     ['a', 'b', 'c'],
-    [f'{inside}\nEdema.', 'No effusion.', 'Normal.'],
+    [f'{inside}\n\nEdema.', 'No effusion.', 'Normal.'],
     {'blank lines': 1, 'reports without text': 1},
   )
 

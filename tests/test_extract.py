@@ -72,6 +72,10 @@ _SENTENCES = [
   ('No known {pneumonia} or {edema}.', '--', 'No known', 'No known'),
   ('Not consistent with {edema}.', '-', 'Not consistent with'),
   ('Non-displaced {mass}.', '+'),
+  ('{Pneumonia} difficult to exclude.', '?', 'difficult to exclude'),
+  ('Difficult to exclude {mass}.', '?', 'Difficult to exclude'),
+  ('Exclude {pneumonia}.', '?', 'Exclude'),
+  ("Can't reliably exclude {mass}.", '?', 'exclude'),
   # What ends its reach.
   ('No {effusion} but {cardiomegaly}.', '-+', 'No'),
   ('No {effusion}; {cardiomegaly}.', '-+', 'No'),

@@ -203,12 +203,36 @@ def read(tmp_path):
   return read
 
 
+def test_rules_know_other_ids_and_cases():
+  """Of a merged ontology the ids may be those of the other one."""
+  terms = {
+    'X:1': Term('X:1', 'Effusion'),
+    'X:2': Term('X:2', 'deep', parents=('X:1',)),
+    'X:3': Term('X:3', 'Mass'),
+  }
+  merged = Ontology(terms, {'HP:7': 'X:1'})
+  rules = {
+    'Effusion': LabelRule(frozenset(['HP:7'])),
+    'Mass': LabelRule(names=('MASS',)),
+  }
+  assert labels.find_rules('X:2', merged, rules) == [('Effusion', 'below X:1')]
+  assert labels.find_rules('HP:7', merged, rules) == [
+    ('Effusion', 'concept X:1')
+  ]
+  assert labels.find_rules('X:3', merged, rules) == [('Mass', 'name MASS')]
+
+
+def test_an_order_without_a_polarity_is_refused():
+  with pytest.raises(ValueError, match='all polarities'):
+    labels.assign_labels([], Ontology({}), {}, precedence=['present'])
+
+
 def test_read_labels(read):
   text = (
     '\ufeff# x\n\nMass\tX:1 | X:2\tLung Mass|tumor\nEdema\tX:3\nRest\t\ta\n'
   )
   assert read(text) == {
-    'Mass': LabelRule(frozenset(['X:1', 'X:2']), ('lung mass', 'tumor')),
+    'Mass': LabelRule(frozenset(['X:1', 'X:2']), ('Lung Mass', 'tumor')),
     'Edema': LabelRule(frozenset(['X:3']), ()),
     'Rest': LabelRule(frozenset(), ('a',)),
   }
@@ -223,6 +247,7 @@ def test_read_labels(read):
     ('Mass\tX:1\tmass\tmore\n', ':1: expected a label'),
     ('Mass\tX:1\nMass\tX:2\n', ":2: the label 'Mass' is there already"),
     ('No Finding\tX:1\n', ":1: the label 'No Finding' is given by itself"),
+    ('Mass\tX:1 | \n', ':1: expected something on both sides'),
     ('# nothing\n', ': no line has a label'),
     (b'M\xe9\tX:1\n', ': is not UTF-8'),
   ],

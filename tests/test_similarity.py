@@ -130,9 +130,9 @@ def test_order_is_that_of_a_full_sort(measure, reports, weights, synonyms):
   for row, query in enumerate(queries):
     order = exact_order(measure, query, pool, weights, synonyms)[:k]
     keys, positive, negative = zip(*order, strict=True)
-    assert hits.ids[row].tolist() == [key[2] for key in keys]
-    np.testing.assert_array_equal(hits.positive[row], nearest(positive))
-    np.testing.assert_array_equal(hits.negative[row], nearest(negative))
+    assert hits.rows[row].tolist() == [key[2] for key in keys]
+    np.testing.assert_array_equal(hits.scores[row], nearest(positive))
+    np.testing.assert_array_equal(hits.negative_scores[row], nearest(negative))
 
 
 @pytest.fixture(scope='module')
@@ -199,10 +199,10 @@ def test_search_is_the_head_of_pairwise(collection):
   best = -np.sort(-scores, axis=1)[:, :20]
   says_something = (pool.positive >= 0).any(1)
   np.testing.assert_array_equal(
-    hits.positive[says_something], best[says_something]
+    hits.scores[says_something], best[says_something]
   )
   np.testing.assert_array_equal(
-    np.take_along_axis(scores, np.asarray(hits.ids), 1), hits.positive
+    np.take_along_axis(scores, np.asarray(hits.rows), 1), hits.scores
   )
 
 
@@ -252,7 +252,7 @@ def test_the_weight_of_differences_keeps_the_order(collection):
   """Symmetric scores fall with (difference / common), whatever beta is."""
   sets, weights = plain(collection)
   orders = [
-    similarity.search(sets, sets, 300, weights, measure=Symmetric(beta=b)).ids
+    similarity.search(sets, sets, 300, weights, measure=Symmetric(beta=b)).rows
     for b in (1, 2)
   ]
   np.testing.assert_array_equal(*orders)
@@ -303,9 +303,9 @@ def test_a_query_without_findings_gets_reports_without():
   pool = ConceptSets.from_ids([[0, 1], [0], [], []], [[1, 2], [2], [], [1, 2]])
   query = ConceptSets.from_ids([[], []], [[1, 2], []])
   hits = similarity.search(query, pool, 4, [1, 1, 1])
-  assert hits.ids.tolist() == [[3, 2, 1, 0], [2, 3, 1, 0]]
-  assert not hits.positive.any()
-  assert hits.negative[0, 0] == 1
+  assert hits.rows.tolist() == [[3, 2, 1, 0], [2, 3, 1, 0]]
+  assert not hits.scores.any()
+  assert hits.negative_scores[0, 0] == 1
 
 
 def test_equal_ratios_are_equal_scores():
@@ -346,7 +346,7 @@ def test_greedy_takes_the_best_that_is_left(collection, measure):
     hit = similarity.search(
       seeds[query : query + 1], pool, 100, weights, measure=measure
     )
-    best = next(r for r in hit.ids[0].tolist() if r in left)
+    best = next(r for r in hit.rows[0].tolist() if r in left)
     assert row == best
     left.remove(best)
 
@@ -401,6 +401,10 @@ SETS = ConceptSets.from_ids([[0], [1]], [[], []])
     (lambda: ConceptSets.from_ids([[-1]], [[]]), 'numbered from 0'),
     (lambda: similarity.search(SETS, SETS, 3, [1, 1]), 'k is 3, with 2'),
     (lambda: similarity.search(SETS, SETS, 0, [1, 1]), 'k is 0'),
+    (
+      lambda: similarity.search(SETS, SETS, 1, [1, 1], block=0),
+      'block is 0',
+    ),
     (lambda: similarity.search(SETS, SETS, 1, [1]), 'Concept 1 has no weight'),
     (lambda: similarity.pairwise(SETS, SETS, [1, -1]), 'at least 0'),
     (lambda: similarity.pairwise(SETS, SETS, [1, np.nan]), 'finite'),

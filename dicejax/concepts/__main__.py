@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     required=True,
     metavar='CSV',
     help='a new file, a column a label: 1 is there, 0 is not, -1 uncertain, '
-    'blank not mentioned',
+    'blank not mentioned; No Finding where no label is there or uncertain',
   )
   label.add_argument(
     '--trail', metavar='FILE', help='a new file: in JSON, why, a line a label'

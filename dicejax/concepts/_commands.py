@@ -3,6 +3,7 @@
 import collections
 import csv
 import json
+import os
 import sys
 import time
 
@@ -11,6 +12,8 @@ import numpy as np
 from dicejax.concepts import _display
 from dicejax.concepts import _scoring
 from dicejax.concepts import _views
+from dicejax.concepts._files import check_writable
+from dicejax.concepts._files import replacing
 from dicejax.concepts.compare import compare
 from dicejax.concepts.compare import formula
 from dicejax.concepts.compare import split_polarity
@@ -19,10 +22,9 @@ from dicejax.concepts.extract import Polarity
 from dicejax.concepts.extract import read_aliases
 from dicejax.concepts.extract import with_aliases
 from dicejax.concepts.index import Index
-from dicejax.concepts.index import check_writable
 from dicejax.concepts.index import concept_sets
 from dicejax.concepts.index import read_reports
-from dicejax.concepts.index import replacing
+from dicejax.concepts.labels import NO_FINDING
 from dicejax.concepts.labels import assign_labels
 from dicejax.concepts.labels import read_labels
 from dicejax.concepts.ontology import merge
@@ -61,18 +63,14 @@ def label(arguments) -> None:
   """Writes what each report says of each label."""
   for path in filter(None, (arguments.out, arguments.trail)):
     check_writable(path, force=arguments.force)
-  names = read_labels(arguments.labels)
+  _check_apart(arguments.reports, arguments.out, arguments.trail)
+  rules = read_labels(arguments.labels)
   reports, ontology, stop = _read_input(arguments)
   linker = DictionaryLinker(ontology, stop=stop)
-  find = _display.Progress(
-    lambda text: assign_labels(linker(text), ontology, names),
-    len(reports.texts),
-    'reports',
-  )
-  labels = [find(text) for text in reports.texts]
-  # Those of the table, in its order, and what no table names: No Finding.
-  given = (name for row in labels for name in row)
-  columns = list(dict.fromkeys([*names, *given]))
+  extract = _display.Progress(linker, len(reports.texts), 'reports')
+  mentions = [extract(text) for text in reports.texts]
+  labels = [assign_labels(row, ontology, rules) for row in mentions]
+  columns = [*rules, NO_FINDING]
   with replacing(arguments.out, force=arguments.force, text=True) as file:
     writer = csv.writer(file, lineterminator='\n')
     writer.writerow(['id', *columns])
@@ -91,7 +89,17 @@ def label(arguments) -> None:
   rows = [['', *Polarity]]
   rows += [[c, *(f'{counts[c, p]:,}' for p in Polarity)] for c in columns]
   print('\n'.join(_display.format_table(rows, _display.terminal_width())))
+  empty = sum(not row for row in mentions)
+  print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
   _tell_skipped(reports, ontology, linker)
+  wanted = set().union(*(rule.concepts for rule in rules.values()))
+  lacking = wanted - ontology.terms.keys() - ontology.alternatives.keys()
+  if lacking:
+    print(
+      'left out: concepts of labels that the ontology lacks: '
+      f'{", ".join(sorted(lacking))}',
+      file=sys.stderr,
+    )
 
 
 def search(arguments) -> None:
@@ -118,8 +126,12 @@ def search(arguments) -> None:
     synonyms=space.synonyms,
   )
   scored = zip(*(np.asarray(part)[0].tolist() for part in hits), strict=True)
-  # What scores 0 twice has nothing of the query.
-  found = [hit for hit in scored if hit[0] != own and (hit[1] or hit[2])]
+  found = [
+    hit
+    for hit in scored
+    if hit[0] != own
+    and _views.has_something(query, loaded.mentions[hit[0]], space)
+  ]
   rows = [
     _views.hit_row(rank, hit, query, loaded, space)
     for rank, hit in enumerate(found[: arguments.k], start=1)
@@ -180,6 +192,13 @@ def _read_input(arguments):
     return reports, ontology, frozenset()
   aliases = read_aliases(arguments.aliases)
   return reports, with_aliases(ontology, aliases), aliases.stop
+
+
+def _check_apart(*paths):
+  """Refuses one file in two roles: the second would take its place."""
+  seen = [os.path.realpath(path) for path in paths if path]
+  if len(set(seen)) < len(seen):
+    raise ValueError('REPORTS.csv, --out and --trail are different files.')
 
 
 def _tell_skipped(*parts):

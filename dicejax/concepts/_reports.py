@@ -86,7 +86,8 @@ def read_reports(
     lines[id] = line
     cells = [row[at] for at in texts_at if row[at].strip()]
     if cells:
-      texts[id] = '\n'.join(cells)
+      # An empty line: no sentence goes on in the next column.
+      texts[id] = '\n\n'.join(cells)
     else:
       _count(skipped, 'reports without text')
   if not texts:

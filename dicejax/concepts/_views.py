@@ -1,6 +1,7 @@
 """What search and explain show."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from dicejax.concepts import _display
@@ -10,6 +11,7 @@ from dicejax.concepts.compare import Polar
 from dicejax.concepts.compare import compare
 from dicejax.concepts.compare import number
 from dicejax.concepts.compare import split_polarity
+from dicejax.concepts.extract import Mention
 from dicejax.concepts.index import Index
 
 _GROUPS = ('shared', 'missing', 'extra', 'forgiven', 'contradicting')
@@ -56,6 +58,21 @@ def hit_row(
   }
 
 
+def has_something(
+  query: Polar, mentions: Sequence[Mention], space: Space
+) -> bool:
+  """Whether a report says something that the query says.
+
+  A query that affirms nothing asks for reports that affirm little; all fit.
+  """
+  said = split_polarity(mentions, uncertain=space.uncertain)
+  return (
+    not query.positive
+    or not said.positive.isdisjoint(query.positive)
+    or not said.negative.isdisjoint(query.negative)
+  )
+
+
 def show_hits(
   rows: list[dict], query: Polar, index: Index, space: Space, chosen: str | None
 ) -> None:
@@ -81,7 +98,7 @@ def show_hits(
     entry = _display.format_entry(polarity, asked[polarity], width)
     print(entry, file=sys.stdout if chosen == 'table' else sys.stderr)
   if not rows:
-    print('No report has anything of this.', file=sys.stderr)
+    print('No report says any of this.', file=sys.stderr)
   rows = [row | {g: names(row[g]) for g in _GROUPS} for row in rows]
   if chosen == 'csv':
     columns = ['rank', 'id', 'score', 'negative_score', *_GROUPS, 'snippet']

@@ -67,8 +67,8 @@ class _Kind(enum.Enum):
 
 _LISTS = {
   (_Kind.BEFORE, Polarity.ABSENT): """
-    no | not | without | neither | nor | never | denies | deny | no evidence of
-    no evidence for | no evidence to suggest | no sign of | no signs of
+    no | not | without | neither | nor | never | denies | no evidence of
+    no evidence for | no evidence to suggest | no sign of
     no definite | no definite evidence of | no convincing
     no radiographic evidence of | no findings of | no findings to suggest
     no suspicious | no suspicion of | no suggestion of | no indication of
@@ -76,7 +76,7 @@ _LISTS = {
     negative for | free of | free from | clear of | rather than | cleared of
     fails to show | failed to demonstrate | resolution of
     interval resolution of | clearing of | removal of | interval removal of
-    exclude the presence of | excludes | no possible | no probable
+    exclude the presence of | no possible | no probable
     no questionable | no convincing evidence of | not demonstrate | not show
     not reveal | not suggest | not represent | no unequivocal | no residual
     """,
@@ -106,17 +106,17 @@ _LISTS = {
     suspicious for | suspicion of | suspicion for | suspect | worrisome for
     concerning for | concern for | question of | questionable | equivocal
     cannot exclude | cannot rule out | can not exclude | can not rule out
-    difficult to exclude | not exclude | does not exclude
+    not exclude | does not exclude
     not entirely exclude | cannot entirely exclude | cannot completely exclude
     cannot definitely exclude | would not exclude | not rule out | rule out
     r/o | evaluate for | evaluation for | assess for | exclude
     differential includes | differential diagnosis includes | consider
     considerations include | apparent | suggestion of | could obscure
     may obscure | may mask | limits evaluation for | whether | if there is
-    indeterminate for | question | suggest | suggests | suggesting
-    suggestive of | favor | favors | favoring | favored to represent
+    indeterminate for | question | suggest | suggesting
+    suggestive of | favor | favoring | favored to represent
     differential diagnosis is | could include | may include | might suggest
-    could suggest | raise possibility of | raises possibility of | presumed
+    could suggest | raise possibility of | presumed
     """,
   (_Kind.AFTER, Polarity.UNCERTAIN): """
     is also possible | is possible | is questioned | is suspected
@@ -128,10 +128,12 @@ _LISTS = {
     may be present | is not ruled out | is considered | should be considered
     is equivocal | is a consideration | is a possibility
     is in the differential | could also be considered | may be considered
-    might be present | difficult to exclude | not entirely excluded
+    might be present | not entirely excluded
     not completely excluded
     """,
-  (_Kind.EITHER, Polarity.UNCERTAIN): '? | unlikely | less likely | suspected',
+  (_Kind.EITHER, Polarity.UNCERTAIN): """
+    ? | unlikely | less likely | suspected | difficult to exclude
+    """,
   (_Kind.END, None): """
     ; | : | but | however | although | though | except | except for | besides
     apart from | aside from | other than | which | otherwise | yet | whereas
@@ -144,7 +146,7 @@ _LISTS = {
     is enlarged | is increased | shows | demonstrates | known
     """,
   (_Kind.NONE, None): """
-    no change | no changes | no interval change | no significant change
+    no change | no interval change | no significant change
     no significant interval change | no substantial change
     no appreciable change | no definite change | no adverse change
     without change | without significant change | without interval change
@@ -167,7 +169,8 @@ def _compile(lists) -> Phrases:
   for (kind, polarity), cues in lists.items():
     for line in cues.strip().splitlines():
       for cue in line.split('|'):
-        phrases.add(phrase_words(cue), (kind, polarity))
+        if not phrases.add(phrase_words(cue), (kind, polarity)):
+          raise ValueError(f'The cue {cue.strip()!r} is there twice.')
   return phrases
 
 

@@ -114,7 +114,7 @@ def formula(
     measure: of `similarity`.
 
   Returns:
-    Arithmetic that Python, too, can read.
+    Arithmetic.
 
   Example:
     >>> query = Polar(frozenset('ab'), frozenset())

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dicejax.concepts import _phrases
+from dicejax.concepts import _tables
 from dicejax.concepts import assertion
 from dicejax.concepts._terms import assemble
 from dicejax.concepts.assertion import Polarity
@@ -179,17 +180,11 @@ def read_aliases(path: str | os.PathLike[str] | None = None) -> Aliases:
     ('enlarged heart', 'heart enlarged')
   """
   path = _ALIASES if path is None else path
-  try:
-    lines = pathlib.Path(path).read_text('utf-8-sig').splitlines()
-  except UnicodeDecodeError as error:
-    raise ValueError(f'{path}: is not UTF-8: {error}.') from None
   aliases = Aliases({}, {}, frozenset())
   seen, stop = {}, set()
-  for number, line in enumerate(lines, 1):
-    if not line.strip() or line.startswith('#'):
-      continue
+  for number, fields in _tables.read_rows(path):
     try:
-      _read_line(line.split('\t'), aliases, seen, stop, number)
+      _read_line(fields, aliases, seen, stop, number)
     except ValueError as error:
       raise ValueError(f'{path}:{number}: {error}') from None
   return aliases._replace(stop=frozenset(stop))
@@ -249,35 +244,28 @@ def with_aliases(ontology: Ontology, aliases: Aliases) -> Ontology:
 
 
 def _read_line(fields, aliases, seen, stop, number):
-  kind, *values = (field.strip() for field in fields)
+  kind, *values = fields
   if kind == 'term' and len(values) in (2, 3) and all(values[:2]):
     id, name = values[:2]
     if id in aliases.terms:
       raise ValueError(f'the term {id} is there already.')
-    parents = tuple(_split(values[2])) if values[2:] else ()
+    parents = tuple(_tables.split(values[2])) if values[2:] else ()
     aliases.terms[id] = Term(id, name, parents=parents)
     given = aliases.forms.setdefault(id, ())
   elif kind == 'form' and len(values) == 2 and all(values):
     id = values[0]
-    given = tuple(_split(values[1]))
+    given = tuple(_tables.split(values[1]))
     for form in given:
       _claim(form, id, seen, number)
     aliases.forms[id] = (*aliases.forms.get(id, ()), *given)
   elif kind == 'stop' and len(values) == 1 and all(values):
-    stop.update(_split(values[0]))
+    stop.update(_tables.split(values[0]))
   else:
     raise ValueError(
       "expected 'term', id, name and perhaps parents, 'form', id and forms, "
       f"or 'stop' and forms, between tabs; found {kind!r} and {len(values)} "
       'values.'
     )
-
-
-def _split(value) -> list[str]:
-  parts = [part.strip() for part in value.split('|')]
-  if not all(parts):
-    raise ValueError(f'expected something on both sides of | in {value!r}.')
-  return parts
 
 
 def _claim(form, id, seen, number):

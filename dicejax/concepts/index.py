@@ -5,22 +5,18 @@ JSON. A search needs nothing else, and there is no pickle in it: to load it runs
 no code of whoever wrote it.
 """
 
-import contextlib
 import dataclasses
-import io
 import itertools
 import json
 import os
-import pathlib
 import zipfile
 from collections.abc import Collection
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import IO
 
 import numpy as np
 
+from dicejax.concepts._files import replacing
 from dicejax.concepts._reports import Reports
 from dicejax.concepts._reports import read_reports
 from dicejax.concepts.compare import split_polarity
@@ -35,10 +31,8 @@ from dicejax.concepts.similarity import ConceptSets
 __all__ = [
   'Index',
   'Reports',
-  'check_writable',
   'concept_sets',
   'read_reports',
-  'replacing',
 ]
 
 _FORMAT = 'dicejax concepts index'
@@ -121,6 +115,7 @@ class Index:
       try:
         # Of what is no zip, numpy would say that it may be a pickle.
         is_zip = zipfile.is_zipfile(file)
+        file.seek(0)
         arrays = np.load(file, allow_pickle=False) if is_zip else {}
         about = _from_json(arrays['about'])
         found = about['format'], about['version']
@@ -167,51 +162,6 @@ def concept_sets(
     )
   except KeyError as error:
     raise _unknown(error.args[0]) from None
-
-
-@contextlib.contextmanager
-def replacing(
-  path: str | os.PathLike, *, force: bool = False, text: bool = False
-) -> Iterator[IO]:
-  """A file that takes the place of `path` when it is whole, or not at all.
-
-  Args:
-    path: the file.
-    force: it may be there.
-    text: UTF-8 with `\\n`, in place of bytes.
-
-  Raises:
-    FileExistsError: the file is there, and `force` is not set.
-    FileNotFoundError: its directory is not.
-  """
-  path = pathlib.Path(path)
-  check_writable(path, force=force)
-  part = path.with_name(f'{path.name}.{os.getpid()}.part')
-  try:
-    with open(part, 'wb') as file:
-      if text:
-        stream = io.TextIOWrapper(file, 'utf-8', newline='')
-        yield stream
-        stream.flush()
-        stream.detach()
-      else:
-        yield file
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(part, path)
-  finally:
-    part.unlink(missing_ok=True)
-
-
-def check_writable(path: str | os.PathLike, *, force: bool = False) -> None:
-  """Raises early what `replacing` would raise after the work is done."""
-  path = pathlib.Path(path)
-  if path.is_dir():
-    raise IsADirectoryError(f'{path}: a directory, where a file is written.')
-  if path.exists() and not force:
-    raise FileExistsError(f'{path}: the file exists, and is not overwritten.')
-  if not path.parent.is_dir():
-    raise FileNotFoundError(f'{path.parent}: no such directory.')
 
 
 def _resolve(mention, ontology) -> Mention:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dicejax.concepts import _tables
 from dicejax.concepts.extract import Mention
 from dicejax.concepts.extract import Polarity
 from dicejax.concepts.ontology import Ontology
@@ -51,7 +52,8 @@ class LabelRule(NamedTuple):
   """What gives a label.
 
   Attributes:
-    concepts: ids of terms; they and all below them give it.
+    concepts: ids of terms, alternative ones too; they and all below them give
+      it.
     names: words; a concept whose name contains them gives it, too.
   """
 
@@ -59,10 +61,10 @@ class LabelRule(NamedTuple):
   names: tuple[str, ...] = ()
 
 
-LabelNames = Mapping[str, LabelRule]
+LabelRules = Mapping[str, LabelRule]
 
 
-def read_labels(path: str | os.PathLike[str] | None = None) -> LabelNames:
+def read_labels(path: str | os.PathLike[str] | None = None) -> LabelRules:
   """Reads which concepts give which label.
 
   A line has a label, ids of concepts between `|`, and, if any, words between
@@ -82,15 +84,8 @@ def read_labels(path: str | os.PathLike[str] | None = None) -> LabelNames:
     ['HP:0001640']
   """
   path = _LABELS if path is None else path
-  try:
-    lines = pathlib.Path(path).read_text('utf-8-sig').splitlines()
-  except UnicodeDecodeError as error:
-    raise ValueError(f'{path}: is not UTF-8: {error}.') from None
   rules = {}
-  for number, line in enumerate(lines, 1):
-    if not line.strip() or line.startswith('#'):
-      continue
-    label, *values = (field.strip() for field in line.split('\t'))
+  for number, (label, *values) in _tables.read_rows(path):
     if not label or not 1 <= len(values) <= 2 or not any(values):
       raise ValueError(
         f'{path}:{number}: expected a label, ids of concepts and perhaps words '
@@ -99,9 +94,12 @@ def read_labels(path: str | os.PathLike[str] | None = None) -> LabelNames:
     if label in rules or label == NO_FINDING:
       reason = 'is there already' if label in rules else 'is given by itself'
       raise ValueError(f'{path}:{number}: the label {label!r} {reason}.')
-    concepts, names = (_split(value) for value in (*values, '')[:2])
-    lower = tuple(name.casefold() for name in names)
-    rules[label] = LabelRule(frozenset(concepts), lower)
+    try:
+      parts = [_tables.split(value) if value else [] for value in values]
+    except ValueError as error:
+      raise ValueError(f'{path}:{number}: {error}') from None
+    concepts, names = [*parts, []][:2]
+    rules[label] = LabelRule(frozenset(concepts), tuple(names))
   if not rules:
     raise ValueError(f'{path}: no line has a label.')
   return rules
@@ -110,7 +108,7 @@ def read_labels(path: str | os.PathLike[str] | None = None) -> LabelNames:
 def assign_labels(
   mentions: Iterable[Mention],
   ontology: Ontology,
-  names: LabelNames,
+  rules: LabelRules,
   *,
   precedence: Sequence[Polarity] = PAPER_ORDER,
 ) -> dict[str, Label]:
@@ -128,11 +126,11 @@ def assign_labels(
   Args:
     mentions: those of the report.
     ontology: the terms; mentions of what it lacks speak of no label.
-    names: what gives each label, from `read_labels`.
+    rules: what gives each label, from `read_labels`.
     precedence: polarities, the one that wins first.
 
   Returns:
-    The labels that the report speaks of, in the order of `names`, each with all
+    The labels that the report speaks of, in the order of `rules`, each with all
     the mentions that do; and the label `No Finding`, without evidence, if none
     of them is present or uncertain.
 
@@ -140,16 +138,18 @@ def assign_labels(
     >>> from dicejax.concepts.ontology import Term
     >>> ontology = Ontology({'X:1': Term('X:1', 'pleural effusion')})
     >>> mention = Mention('X:1', 3, 11, Polarity.ABSENT, 'no')
-    >>> names = {'Effusion': LabelRule(names=('effusion',))}
-    >>> labels = assign_labels([mention], ontology, names)
+    >>> rules = {'Effusion': LabelRule(names=('effusion',))}
+    >>> labels = assign_labels([mention], ontology, rules)
     >>> labels['Effusion'].polarity.value, labels['Effusion'].evidence[0].rule
     ('absent', 'name effusion')
     >>> 'No Finding' in labels
     True
   """
-  found = {label: [] for label in names}
+  if set(precedence) != set(Polarity):
+    raise ValueError('precedence is an order of all polarities.')
+  found = {label: [] for label in rules}
   for mention in mentions:
-    for label, rule in find_rules(mention.concept, ontology, names):
+    for label, rule in find_rules(mention.concept, ontology, rules):
       found[label].append(Evidence(mention, rule))
   labels = {}
   for label, evidence in found.items():
@@ -163,15 +163,15 @@ def assign_labels(
 
 
 def find_rules(
-  concept: str, ontology: Ontology, names: LabelNames
+  concept: str, ontology: Ontology, rules: LabelRules
 ) -> list[tuple[str, str]]:
   """The labels that a concept speaks of, each with the rule that says so.
 
   Example:
     >>> from dicejax.concepts.ontology import Term
     >>> ontology = Ontology({'X:1': Term('X:1', 'large mass')})
-    >>> names = {'Mass': LabelRule(names=('mass',)), 'Any': LabelRule({'X:1'})}
-    >>> find_rules('X:1', ontology, names)
+    >>> rules = {'Mass': LabelRule(names=('mass',)), 'Any': LabelRule({'X:1'})}
+    >>> find_rules('X:1', ontology, rules)
     [('Mass', 'name mass'), ('Any', 'concept X:1')]
   """
   concept = ontology.alternatives.get(concept, concept)
@@ -180,14 +180,14 @@ def find_rules(
   lineage = _lineage(concept, ontology)
   own = [
     (label, rule)
-    for label, given in names.items()
+    for label, given in rules.items()
     if (rule := _own_rule(concept, lineage, ontology, given))
   ]
   if own:
     return own
   return [
     (label, f'parent {parent}')
-    for label, given in names.items()
+    for label, given in rules.items()
     if (parent := _named_parent(concept, ontology, given))
   ]
 
@@ -230,10 +230,6 @@ def merge_labels(
   return max((first, second, first & second, first | second), key=covered)
 
 
-def _split(value) -> list[str]:
-  return [part.strip() for part in value.split('|') if part.strip()]
-
-
 def _lineage(concept, ontology) -> list[str]:
   """The concept and all above it, nearest first."""
   found = {concept: None}
@@ -246,17 +242,20 @@ def _lineage(concept, ontology) -> list[str]:
 
 
 def _own_rule(concept, lineage, ontology, given) -> str | None:
-  if concept in given.concepts:
+  live = ontology.alternatives
+  concepts = {live.get(id, id) for id in given.concepts}
+  if concept in concepts:
     return f'concept {concept}'
   for id in lineage:
-    if id in given.concepts:
+    if id in concepts:
       return f'below {id}'
   return _named(ontology.terms[concept].name, given)
 
 
 def _named(name, given) -> str | None:
   name = name.casefold()
-  return next((f'name {words}' for words in given.names if words in name), None)
+  words = next((w for w in given.names if w.casefold() in name), None)
+  return None if words is None else f'name {words}'
 
 
 def _named_parent(concept, ontology, given) -> str | None:

@@ -18,6 +18,8 @@ a candidate that predicts the query.
 Scores are exact where weights and their sums are: sums of small whole numbers,
 or of multiples of 1/64 (`on_grid`), have no rounding in float32, so each score
 is the float32 nearest to the true ratio, and equal ratios are equal scores.
+That takes weights of a measure that are fractions, too, with a common
+denominator of at most 1,000, as 0.1 and 0.9 are.
 """
 
 import dataclasses
@@ -137,14 +139,14 @@ class Hits(NamedTuple):
   """What `search` found, best first.
 
   Attributes:
-    ids: `[q, k]` int32, rows of the pool.
-    positive: `[q, k]` float32, similarity of the positive sets.
-    negative: `[q, k]` float32, of the negative sets.
+    rows: `[q, k]` int32, of the pool.
+    scores: `[q, k]` float32, similarity of the positive sets.
+    negative_scores: `[q, k]` float32, of the negative sets.
   """
 
-  ids: jax.Array
-  positive: jax.Array
-  negative: jax.Array
+  rows: jax.Array
+  scores: jax.Array
+  negative_scores: jax.Array
 
 
 def on_grid(weights: jax.typing.ArrayLike, step: float = 1 / 64) -> np.ndarray:
@@ -214,7 +216,7 @@ def search(
     measure: of the counts.
     synonyms: `[V]` int, one concept of the synonyms of each.
     block: queries that are compared at a time. Memory is in proportion to
-      `block * m`, never to `q * m`.
+      `block * (m + V)`, never to `q * m`.
     mesh: the pool is cut over all of its devices.
 
   Returns:
@@ -227,12 +229,15 @@ def search(
   Example:
     >>> pool = ConceptSets.from_ids([[0], [0, 1], [2]], [[], [], []])
     >>> hits = search(pool[:1], pool, 2, [1, 1, 1])
-    >>> hits.ids.tolist()
+    >>> hits.rows.tolist()
     [[0, 1]]
   """
   if not 0 < k <= len(pool):
     raise ValueError(f'k is {k}, with {len(pool)} candidates.')
+  if block < 1:
+    raise ValueError(f'block is {block}: at least one query is compared.')
   weights, synonyms = _checked(queries, pool, weights, synonyms)
+  block = min(block, len(queries) or 1)
   return _search(queries, pool, weights, synonyms, k, measure, block, mesh)
 
 
@@ -266,7 +271,7 @@ def greedy_retrieve(
     >>> greedy_retrieve(pool[:1], pool, [0, 0, 0], [1, 1]).tolist()
     [0, 1, 2]
   """
-  order = jnp.asarray(order)
+  order = jnp.asarray(order, jnp.int32)
   if len(order) > len(pool):
     raise ValueError(f'{len(order)} steps, but {len(pool)} candidates.')
   if not isinstance(order, jax.core.Tracer) and not bool(
@@ -337,7 +342,7 @@ def _index(counts, alpha, beta, contradiction):
   # A tenth is no float32, but ten times the counts are: all numbers of the
   # ratio stay whole, and only the division rounds.
   scale = math.lcm(alpha.denominator, beta.denominator)
-  if scale > 1e6:
+  if scale > 1000:  # Whole numbers would outgrow float32: as they are.
     scale = 1
   missed = float(alpha * scale) * counts.fp + float(beta * scale) * counts.fn
   return tversky_index(
@@ -502,8 +507,8 @@ def _search(queries, pool, weights, synonyms, k, measure, block, mesh):
     )(pool, rows)
   else:
     found = find(pool, rows)
-  _, negative, ids, positive = (x[:, :k] for x in found)
-  return Hits(ids, positive, -negative)
+  _, negative, rows, positive = (x[:, :k] for x in found)
+  return Hits(rows, positive, -negative)
 
 
 @functools.partial(jax.jit, static_argnames='measure')
