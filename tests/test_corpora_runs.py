@@ -20,9 +20,7 @@ _SQUAD = {
 
 
 CASES = {
-  'ner/conll2003_mrc': ('conll03', {}),
   'pos/ud_chinese': ('ud_zh_1.4', {}),
-  'text/sst5': ('sst5/trees', {'data.trees.phrases': False}),
   'mrc/quoref': (
     'quoref',
     _SQUAD | {'data.files': {'train': 'quoref-dev-v0.1.json'}},
