@@ -194,6 +194,23 @@ def test_any_loss_of_two_labels(loss):
     presets.get_binary_loss('x')
 
 
+@pytest.mark.parametrize(
+  'axis, refused',
+  [(1, True), (-2, True), ((1,), True), ((-2,), True)]
+  + [((), False), (None, False), (0, False), ((0, 1), False)],
+)
+def test_packed_rows_are_no_sets(axis, refused):
+  config = default.get_config()
+  config.packing = True
+  config.loss = presets.get_loss('dice')
+  config.loss.options.axis = axis
+  if refused:
+    with pytest.raises(ValueError, match='no set of one'):
+      check_config(config)
+  else:
+    check_config(config)
+
+
 def test_bad_values():
   for key, value in [
     ('batch_size', 0),

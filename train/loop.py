@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import config_dict
 
 from train import checkpoint
@@ -333,7 +334,10 @@ def check_config(config: config_dict.ConfigDict) -> None:
     )
   if config.packing and config.task != 'tagging':
     raise ValueError(f"packing is for the task 'tagging', not {config.task!r}.")
-  if config.packing and config.loss.options.get('axis') in (1, -2, (1,), [1]):
+  # Of logits [rows, tokens, classes]; None names all axes but the classes'.
+  axis = config.loss.options.get('axis', ())
+  axes = () if axis is None else np.atleast_1d(axis) % 3
+  if config.packing and set(axes) == {1}:
     raise ValueError('packing: a row is several sentences, and no set of one.')
   if not 0 <= config.model.dropout < 1:
     raise ValueError(
