@@ -66,6 +66,7 @@ from concepts_systems import bm25s
 from concepts_systems import has_labels
 from concepts_systems import progress
 from concepts_systems import read_collection
+from concepts_systems import repolarise
 from concepts_systems import retrieval_systems
 from concepts_systems import splits_of
 
@@ -179,13 +180,6 @@ def evaluate_retrieval(collection: Collection, systems: dict) -> dict:
 
 
 # Labelling.
-
-
-def repolarise(mentions, change: dict):
-  return [
-    [m._replace(polarity=change.get(m.polarity, m.polarity)) for m in report]
-    for report in mentions
-  ]
 
 
 def spaced(name: str) -> str:

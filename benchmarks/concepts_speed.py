@@ -148,23 +148,20 @@ def incidence(sets) -> sparse.csr_array:
 
 def numpy_dense(pool, weights):
   matrix = incidence(pool.positive).toarray()
-  has = matrix @ weights
-
-  def find(queries):
-    found = []
-    for start in range(0, len(queries.positive), BLOCK):
-      block = incidence(queries.positive[start : start + BLOCK]).toarray()
-      block *= weights
-      shared = block @ matrix.T
-      asked = block.sum(1, keepdims=True)
-      found += [best(row) for row in scores(shared, asked, has)]
-    return found
-
-  return find
+  return by_products(matrix, weights, lambda block: block @ matrix.T)
 
 
 def scipy_sparse(pool, weights):
   matrix = incidence(pool.positive)
+
+  def product(block):
+    return np.ascontiguousarray((matrix @ block.T).T)
+
+  return by_products(matrix, weights, product)
+
+
+def by_products(matrix, weights, product):
+  """Of weighed queries `[BLOCK, V]` and the pool's matrix `[n, V]`."""
   has = matrix @ weights
 
   def find(queries):
@@ -172,9 +169,8 @@ def scipy_sparse(pool, weights):
     for start in range(0, len(queries.positive), BLOCK):
       block = incidence(queries.positive[start : start + BLOCK]).toarray()
       block *= weights
-      shared = np.ascontiguousarray((matrix @ block.T).T)
       asked = block.sum(1, keepdims=True)
-      found += [best(row) for row in scores(shared, asked, has)]
+      found += [best(row) for row in scores(product(block), asked, has)]
     return found
 
   return find

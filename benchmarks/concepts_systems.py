@@ -9,6 +9,8 @@ import pathlib
 import re
 import time
 from collections.abc import Callable
+from collections.abc import Sequence
+from collections.abc import Set
 from typing import Any
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from dicejax.concepts import compare
 from dicejax.concepts import extract
 from dicejax.concepts import ontology as ontologies
 from dicejax.concepts import similarity
@@ -241,24 +244,23 @@ def annotate(files: list[pathlib.Path], texts: list[str]) -> dict:
   }
 
 
+def repolarise(mentions, change: dict):
+  return [
+    [m._replace(polarity=change.get(m.polarity, m.polarity)) for m in report]
+    for report in mentions
+  ]
+
+
 def concept_ids(
   annotated: Annotated, recipe: Recipe
-) -> tuple[list[set[str]], list[set[str]]]:
+) -> tuple[Sequence[Set[str]], Sequence[Set[str]]]:
   """What each report says is there, and what it says is not."""
-  present = {Polarity.PRESENT}
-  if recipe.uncertain:
-    present.add(Polarity.UNCERTAIN)
+  mentions = annotated.mentions
   if not recipe.polarity:
-    present.update(Polarity)
-  absent = {Polarity.ABSENT} - present
-
-  def select(polarities):
-    return [
-      {m.concept for m in mentions if m.polarity in polarities}
-      for mentions in annotated.mentions
-    ]
-
-  positive, negative = select(present), select(absent)
+    mentions = repolarise(mentions, dict.fromkeys(Polarity, Polarity.PRESENT))
+  uncertain = 'present' if recipe.uncertain else 'ignore'
+  said = [compare.split_polarity(m, uncertain=uncertain) for m in mentions]
+  positive, negative = zip(*said, strict=True)
   if recipe.closure:
     above = ontologies.ancestors(annotated.ontology)
     positive = [set().union(*map(above.get, ids)) for ids in positive]

@@ -1,38 +1,14 @@
 """What the figures of benchmarks/concepts.py rest on."""
 
-import importlib.util
-import pathlib
-import sys
-
+import concepts
+import concepts_systems as systems
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 from sklearn.metrics import precision_recall_fscore_support
 
-BENCHMARKS = pathlib.Path(__file__).parents[1] / 'benchmarks'
 
-
-def _load(name):
-  spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f'{name}.py')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
-
-
-@pytest.fixture(scope='module')
-def concepts():
-  path = list(sys.path)
-  sys.path.insert(0, str(BENCHMARKS))
-  yield _load('concepts')
-  sys.path[:] = path
-
-
-@pytest.fixture(scope='module')
-def systems(concepts):
-  return sys.modules['concepts_systems']
-
-
-def test_average_precision_is_that_of_scikit_learn(concepts):
+def test_average_precision_is_that_of_scikit_learn():
   rng = np.random.default_rng(0)
   scores = rng.random((20, 50))
   hits = rng.random((20, 50)) < 0.1
@@ -44,7 +20,7 @@ def test_average_precision_is_that_of_scikit_learn(concepts):
   np.testing.assert_allclose(concepts.average_precision(ranked), wanted)
 
 
-def test_ranking_is_by_both_scores_and_then_in_order(concepts):
+def test_ranking_is_by_both_scores_and_then_in_order():
   rng = np.random.default_rng(1)
   first, second = rng.integers(3, size=(2, 9, 30)) / 2
   keys = [
@@ -56,7 +32,7 @@ def test_ranking_is_by_both_scores_and_then_in_order(concepts):
   assert concepts.ranking(first).tolist() == alone
 
 
-def test_labels_are_scored_apart_and_over_all_splits(concepts):
+def test_labels_are_scored_apart_and_over_all_splits():
   # By hand: reports 0 to 3, each label found in the order of the pool.
   has = np.array([[1, 0], [1, 1], [0, 1], [1, 0]], bool)
   splits = [
@@ -73,7 +49,7 @@ def test_labels_are_scored_apart_and_over_all_splits(concepts):
   np.testing.assert_allclose(first_ten, [2 / 3, 1 / 3])
 
 
-def test_intervals_hold_the_mean_and_narrow_with_the_labels(concepts):
+def test_intervals_hold_the_mean_and_narrow_with_the_labels():
   rng = np.random.default_rng(2)
   few, many = rng.random(10), rng.random(1000)
   low, high = concepts.interval(few)
@@ -84,7 +60,7 @@ def test_intervals_hold_the_mean_and_narrow_with_the_labels(concepts):
   assert -narrow == pytest.approx(2 * 1.96 * error, rel=0.05)
 
 
-def test_counts_of_classes_are_those_of_scikit_learn(concepts):
+def test_counts_of_classes_are_those_of_scikit_learn():
   rng = np.random.default_rng(3)
   classes = ['a', 'b', 'c']
   x, y = rng.random((2, 40, 3)) < 0.4
@@ -100,13 +76,13 @@ def test_counts_of_classes_are_those_of_scikit_learn(concepts):
   np.testing.assert_allclose(concepts.measures(counts.sum(1)), micro)
 
 
-def test_greedy_fetches_the_best_left(concepts):
+def test_greedy_fetches_the_best_left():
   scores = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 1.0]])
   assert concepts.fetch(scores, [1, 0, 1]).tolist() == [0, 1, 2]
   assert concepts.fetch(scores, [1, 1]).tolist() == [0, 1]
 
 
-def test_the_greedy_task_takes_turns(concepts):
+def test_the_greedy_task_takes_turns():
   rng = np.random.default_rng(4)
   has = rng.random((200, 3)) < [0.5, 0.2, 0.1]
   seeds, pool, steps = concepts.draw_task(has, np.random.default_rng(0))
@@ -130,11 +106,11 @@ def test_the_greedy_task_takes_turns(concepts):
     ('', ''),
   ],
 )
-def test_affirmed_drops_what_negates(systems, text, left):
+def test_affirmed_drops_what_negates(text, left):
   assert systems.affirmed(text) == left
 
 
-def test_collections_are_read_and_labels_added(systems, tmp_path):
+def test_collections_are_read_and_labels_added(tmp_path):
   for name, lines in {
     'openi/indiana_reports.csv': [
       'uid,Problems,findings,impression',
@@ -171,16 +147,16 @@ def test_collections_are_read_and_labels_added(systems, tmp_path):
   assert read.gold['2'] == {'Mass'}
 
 
-def _collection(systems, problems, test):
+def _collection(problems, test):
   ids = [str(i) for i in range(len(problems))]
   return systems.Collection(
     ids, [''] * len(ids), problems, {}, [], frozenset(test)
   )
 
 
-def test_folds_ask_each_labelled_report_once(systems):
+def test_folds_ask_each_labelled_report_once():
   problems = [frozenset('a' if i % 3 else '') for i in range(50)]
-  collection = _collection(systems, problems, test=['0', '3'])
+  collection = _collection(problems, test=['0', '3'])
   labelled = [i for i in range(50) if i % 3]
   splits = systems.splits_of(collection)
   assert len(splits) == systems.FOLDS
@@ -191,15 +167,15 @@ def test_folds_ask_each_labelled_report_once(systems):
     assert (np.diff(pool) > 0).all()
 
 
-def test_labelled_test_reports_ask_all_others(systems):
-  collection = _collection(systems, [frozenset('a')] * 6, test=['1', '4'])
+def test_labelled_test_reports_ask_all_others():
+  collection = _collection([frozenset('a')] * 6, test=['1', '4'])
   ((queries, pool),) = systems.splits_of(collection)
   assert queries.tolist() == [1, 4]
   assert pool.tolist() == [0, 2, 3, 5]
 
 
-def test_labels_of_findings_that_enough_reports_have(systems):
+def test_labels_of_findings_that_enough_reports_have():
   problems = [frozenset({'normal', 'a'})] * 5 + [frozenset('b')] * 4
-  names, has = systems.has_labels(_collection(systems, problems, []))
+  names, has = systems.has_labels(_collection(problems, []))
   assert names == ['a']
   assert has[:, 0].tolist() == [True] * 5 + [False] * 4
