@@ -89,6 +89,10 @@ def plug_in_threshold(
   examples above F* / 2. So the less can be told, the lower the threshold: with
   the same p for all, everything is called positive.
 
+  A temperature calibrates how sure a model is, not how often it says positive:
+  where the training examples were resampled, or the loss was no log loss, as
+  Dice is none, `best_threshold` on labelled examples may do better.
+
   Args:
     probabilities: float `[n]`, between 0 and 1, and calibrated: see
       `fit_temperature`.
