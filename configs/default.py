@@ -9,7 +9,7 @@ from ml_collections import config_dict
 from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
+def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
   create = config_dict.create
   return create(
     seed=0,  # Of initial weights, dropout, order of examples, synthetic data.
@@ -27,7 +27,11 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
       take=create(train=0, dev=0, test=0),  # Only so many, at random; 0: all.
       # {'label': 0.5}: half of the training texts with it; 2.0: each twice.
       resample=create(),
-      cache='~/.cache/dicejax',  # Parsed files, by their contents.
+      # The share of each training batch that is drawn from the examples with
+      # something to find: an entity, an answer, a positive label. 0: none is.
+      foreground=0.0,
+      # Parsed files and states of frozen encoders, by their contents.
+      cache='~/.cache/dicejax',
       # Options of the formats.
       conll=create(
         token=0,  # Columns, from 0; negative: from the end.
@@ -100,9 +104,26 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
       # 'cudnn': its fused attention, on GPUs, with bfloat16.
       attention='xla',
       remat=False,  # Layers are computed again for the gradient: less memory.
+      # The encoder stays as it is, and only the head is trained: the hidden
+      # states of all examples are computed once, and kept in memory.
+      frozen=False,
+      frozen_memory=8.0,  # GiB that they may take.
+      frozen_cache=8.0,  # GiB of them that are kept in data.cache.
+      pooling='cls',  # Classification: or 'mean', of all tokens' states.
       dropout=0.1,  # On embeddings and sublayers, and before the head.
       dtype='float32',  # Of the computation: 'bfloat16' on TPUs and new GPUs.
     ),
+    # Keys that not every preset of losses.py names:
+    # - name, options: of a loss of dicejax.losses, and its keyword arguments;
+    # - cross_entropy: weight of a cross entropy that is added;
+    # - running: decay of counts that run over the batches, as in 0.99, so that
+    #   a set is some 1 / (1 - running) batches; 0: a set is a batch;
+    # - class_weights: by label, {'O': 0.0}; 1 where not given;
+    # - class_weighting: weights from the counts of the training split, 'log',
+    #   'balanced' or 'class_balanced'; class_weights replace them by label;
+    # - keep_hardest: negatives kept for each positive of a batch, those with
+    #   the highest cross entropy; 0: all are;
+    # - activation: 'softmax' or 'sigmoid'.
     loss=losses.get_loss(loss, background='O'),
     optimizer=create(  # AdamW, linear warm-up and decay.
       learning_rate=1e-4,  # At its highest.

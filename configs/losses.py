@@ -1,22 +1,96 @@
-"""Settings of the losses that an experiment can be run with: `FILE.py:NAME`."""
+"""Settings of the losses that an experiment can be run with: `FILE.py:NAME`.
+
+A preset is the name of a loss of `dicejax.losses` with its keyword arguments
+and, where it says so, other keys of the part `loss` of a config (default.py
+has them all). `NAME+cross_entropy` adds a cross entropy to it, and
+`NAME+0.1*cross_entropy` one of this weight, in place of the preset's own.
+
+Presets that begin with `paper_` are what Li et al., 2020, and their code
+compute; up to version 0.1 `dice` and `self_adjusting_dice` were theirs.
+"""
+
+import re
 
 from ml_collections import config_dict
 
-# Of heads with class ids, a softmax.
+# What the experiments train with where nothing else is said.
+RECOMMENDED = 'running_dice'
+
+# Of heads with class ids, a softmax. `average='micro'` pools the classes, the
+# background left out, as micro F1 does; 'macro' is the mean of their losses.
 SOFTMAX = {
-  'cross_entropy': dict(
-    name='cross_entropy', options=dict(label_smoothing=0.0)
+  'dice': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=None, average='micro'),
+    cross_entropy=1.0,
   ),
-  'focal': dict(name='focal', options=dict(gamma=2.0)),
-  # The paper's DL and DSC as its code computes them for several classes: each
-  # element a set, squared. (Linear, single tokens do not start to learn.)
-  'dice': dict(name='dice', options=dict(square=True, smooth=1.0)),
+  'running_dice': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=None, average='micro'),
+    cross_entropy=1.0,
+    running=0.99,
+  ),
+  'macro_dice': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=None, average='macro'),
+    cross_entropy=1.0,
+  ),
   'self_adjusting_dice': dict(
     name='self_adjusting_dice',
-    options=dict(alpha=0.01, smooth=1.0, square=True, decay_gradient='full'),
+    options=dict(
+      alpha=0.01,
+      smooth=1.0,
+      square=True,
+      decay_gradient='full',
+      axis=None,
+      average='micro',
+    ),
+    cross_entropy=1.0,
   ),
-  'poly': dict(name='poly', options=dict(epsilon=1.0)),
-  # The cross entropy is in it.
+  'tversky': dict(
+    name='tversky',
+    options=dict(alpha=0.5, beta=0.5, smooth=1.0, axis=None, average='macro'),
+    cross_entropy=1.0,
+  ),
+  'focal_tversky': dict(
+    name='focal_tversky',
+    options=dict(
+      alpha=0.3, beta=0.7, gamma=0.75, smooth=1.0, axis=None, average='macro'
+    ),
+    cross_entropy=1.0,
+  ),
+  'f_beta': dict(
+    name='f_beta',
+    options=dict(beta=1.0, smooth=1.0, axis=None, average='macro'),
+    cross_entropy=1.0,
+  ),
+  'jaccard': dict(
+    name='jaccard',
+    options=dict(smooth=1.0, axis=None, average='macro'),
+    cross_entropy=1.0,
+  ),
+  'log_cosh_dice': dict(
+    name='log_cosh_dice',
+    options=dict(smooth=1.0, axis=None, average='macro'),
+    cross_entropy=1.0,
+  ),
+  'dice_plus_plus': dict(
+    name='dice_plus_plus',
+    options=dict(gamma=2.0, smooth=1.0, axis=None, average='macro'),
+    cross_entropy=1.0,
+  ),
+  'dice_semimetric': dict(
+    name='dice_semimetric',
+    options=dict(smooth=1.0, axis=None, average='macro'),
+    cross_entropy=1.0,
+  ),
+  'generalised_dice': dict(
+    name='generalised_dice', options=dict(axis=None), cross_entropy=1.0
+  ),
+  'lovasz_softmax': dict(
+    name='lovasz_softmax', options=dict(axis=None), cross_entropy=1.0
+  ),
+  # A cross entropy is in these two.
   'unified_focal': dict(
     name='unified_focal', options=dict(weight=0.5, delta=0.6, gamma=0.5)
   ),
@@ -24,36 +98,88 @@ SOFTMAX = {
     name='asymmetric_unified_focal',
     options=dict(weight=0.5, delta=0.6, gamma=0.5),
   ),
-}
-# Options of losses of one set a class and batch.
-_SETS = {
-  'tversky': dict(alpha=0.5, beta=0.5, smooth=1.0),
-  'focal_tversky': dict(alpha=0.3, beta=0.7, gamma=0.75, smooth=1.0),
-  'jaccard': dict(smooth=1.0),
-  'f_beta': dict(beta=1.0, smooth=1.0),
-  'log_cosh_dice': dict(smooth=1.0),
-  'dice_plus_plus': dict(gamma=2.0, smooth=1.0),
-}
-# A class's soft F1, where alpha = beta = 1/2. Alone, some classes never start
-# to learn; cross entropy starts them.
-SOFTMAX |= {
-  name: dict(name=name, options=options | dict(axis=None), cross_entropy=1.0)
-  for name, options in (
-    _SETS | {'generalised_dice': {}, 'lovasz_softmax': {}}
-  ).items()
+  'cross_entropy': dict(
+    name='cross_entropy', options=dict(label_smoothing=0.0)
+  ),
+  'focal': dict(name='focal', options=dict(gamma=2.0)),
+  'poly': dict(name='poly', options=dict(epsilon=1.0)),
+  # These know how often the training split has each class.
+  'logit_adjusted': dict(name='logit_adjusted', options=dict(tau=1.0)),
+  'balanced_softmax': dict(name='balanced_softmax', options={}),
+  'ldam': dict(name='ldam', options=dict(max_margin=0.5, scale=30.0)),
+  # DL and DSC as the paper's code computes them for several classes: each
+  # element is a set, and the denominator is squared.
+  'paper_dice': dict(
+    name='dice', options=dict(square=True, smooth=1.0, axis=())
+  ),
+  'paper_self_adjusting_dice': dict(
+    name='self_adjusting_dice',
+    options=dict(
+      alpha=0.01, smooth=1.0, square=True, decay_gradient='full', axis=()
+    ),
+  ),
+  # The paper's equation of TL, of which there is no code.
+  'paper_tversky': dict(
+    name='tversky', options=dict(alpha=0.5, beta=0.5, smooth=1.0, axis=())
+  ),
 }
 
-# Of heads with independent sigmoids, in which one side is rare. What the batch
-# finds is one set, as in the paper's code.
+# Of heads with independent sigmoids, in which one side is rare.
 SIGMOID = {
-  name: SOFTMAX[name] for name in ('cross_entropy', 'focal', 'poly')
-} | {
-  name: dict(name=name, options=options | dict(axis=None))
-  for name, options in (
-    {name: SOFTMAX[name]['options'] for name in ('dice', 'self_adjusting_dice')}
-    | _SETS
-    | {'lovasz_hinge': {}, 'sigmoid_f1': {}}
-  ).items()
+  'dice': dict(name='dice', options=dict(smooth=1.0, axis=None)),
+  'running_dice': dict(
+    name='dice', options=dict(smooth=1.0, axis=None), running=0.99
+  ),
+  'self_adjusting_dice': dict(
+    name='self_adjusting_dice',
+    options=dict(
+      alpha=0.01, smooth=1.0, square=True, decay_gradient='full', axis=None
+    ),
+  ),
+  'tversky': dict(
+    name='tversky', options=dict(alpha=0.5, beta=0.5, smooth=1.0, axis=None)
+  ),
+  'focal_tversky': dict(
+    name='focal_tversky',
+    options=dict(alpha=0.3, beta=0.7, gamma=0.75, smooth=1.0, axis=None),
+  ),
+  'f_beta': dict(name='f_beta', options=dict(beta=1.0, smooth=1.0, axis=None)),
+  'jaccard': dict(name='jaccard', options=dict(smooth=1.0, axis=None)),
+  'log_cosh_dice': dict(
+    name='log_cosh_dice', options=dict(smooth=1.0, axis=None)
+  ),
+  'dice_plus_plus': dict(
+    name='dice_plus_plus', options=dict(gamma=2.0, smooth=1.0, axis=None)
+  ),
+  'dice_semimetric': dict(
+    name='dice_semimetric', options=dict(smooth=1.0, axis=None)
+  ),
+  'sigmoid_f1': dict(name='sigmoid_f1', options={}),
+  'lovasz_hinge': dict(name='lovasz_hinge', options=dict(axis=None)),
+  'cross_entropy': dict(
+    name='cross_entropy', options=dict(label_smoothing=0.0)
+  ),
+  'focal': dict(name='focal', options=dict(gamma=2.0)),
+  'poly': dict(name='poly', options=dict(epsilon=1.0)),
+  'asymmetric': dict(
+    name='asymmetric',
+    options=dict(gamma_positive=1.0, gamma_negative=4.0, margin=0.05),
+  ),
+  'zlpr': dict(name='zlpr', options={}),
+  # DL and DSC as the paper's code computes them for one logit: the batch is one
+  # set, and the denominator is squared.
+  'paper_dice': dict(
+    name='dice', options=dict(square=True, smooth=1.0, axis=None)
+  ),
+  'paper_self_adjusting_dice': dict(
+    name='self_adjusting_dice',
+    options=dict(
+      alpha=0.01, smooth=1.0, square=True, decay_gradient='full', axis=None
+    ),
+  ),
+  'paper_tversky': dict(
+    name='tversky', options=dict(alpha=0.5, beta=0.5, smooth=1.0, axis=None)
+  ),
 }
 
 
@@ -63,45 +189,56 @@ def get_loss(
   """The part `loss` of a config.
 
   Args:
-    name: a preset; `+cross_entropy` may follow, which starts what it does not.
+    name: a preset; `+cross_entropy` or `+0.1*cross_entropy` may follow.
     sigmoid: of independent sigmoids in place of a softmax.
     background: the label whose F1 does not matter: losses of sets leave it out.
   """
   presets = SIGMOID if sigmoid else SOFTMAX
-  preset, added = _parse(name, presets)
-  loss = (
+  preset, weight = _parse(name, presets)
+  loss = config_dict.ConfigDict(
     dict(
-      class_weights={},  # By label, 1 where not given.
-      cross_entropy=0.0,  # Weight of a cross entropy that is added.
+      class_weights={},
+      class_weighting='',
+      cross_entropy=0.0,
+      running=0.0,
+      keep_hardest=0.0,
       activation='sigmoid' if sigmoid else 'softmax',
     )
     | presets[preset]
   )
-  if background and 'axis' in loss['options']:
-    loss['class_weights'] = {background: 0.0}
-  if added:
-    loss['cross_entropy'] = 1.0
-  # `name` is one of dicejax.losses, `options` are its keyword arguments.
-  return config_dict.ConfigDict(loss)
+  if weight is not None:
+    loss.cross_entropy = weight
+  options = loss.options
+  if 'axis' in options:
+    if background and options.axis != ():
+      loss.class_weights = {background: 0.0}
+    # Of any type: a flag may make it None, a number or a tuple.
+    axis = options.axis
+    del options.axis
+    options.axis = config_dict.FieldReference(axis, field_type=object)
+  return loss
 
 
 def get_binary_loss(name: str) -> config_dict.ConfigDict:
   """The part `loss` of a config for two labels, one of which is positive.
 
-  As in the paper's code: what is a loss of sets has one logit and a sigmoid,
-  and the batch is one set; any other loss has two logits and a softmax.
+  As in the paper's code: what is a loss of sets, or of sigmoids alone, has one
+  logit and a sigmoid; any other loss has two logits and a softmax.
   """
-  preset, _ = _parse(name, SIGMOID | SOFTMAX)
-  options = SIGMOID.get(preset, {'options': {}})['options']
-  return get_loss(name, sigmoid='axis' in options)
+  preset, _ = _parse(name, SOFTMAX | SIGMOID)
+  if preset in SIGMOID:
+    of_sets = 'axis' in SIGMOID[preset]['options']
+    return get_loss(name, sigmoid=of_sets or preset not in SOFTMAX)
+  return get_loss(name)
 
 
-def _parse(name, presets):
-  """The preset, and what is added to it or ''."""
+def _parse(name, presets) -> tuple[str, float | None]:
+  """The preset, and the weight of a cross entropy if one is added."""
   preset, plus, added = name.partition('+')
-  if preset not in presets or plus and added != 'cross_entropy':
+  weight = re.fullmatch(r'(?:(\d+\.?\d*|\.\d+)\*)?cross_entropy', added)
+  if preset not in presets or bool(plus) != bool(weight):
     raise ValueError(
       f'The loss {name!r} is none of {", ".join(presets)}, nor one of them '
-      'with +cross_entropy.'
+      'with +cross_entropy or +0.1*cross_entropy.'
     )
-  return preset, added
+  return preset, float(weight[1] or 1) if weight else None

@@ -83,7 +83,7 @@ def save(
   step = int(state.step)
   if score is not None and not (manager.best and score < manager.best[1]):
     manager.best = [step, score]
-  items = {'params': state.params, 'rest': {'opt_state': state.opt_state}}
+  items = {'params': state.params, 'rest': _rest(state)}
   checksums = {name: checksum(item) for name, item in items.items()}
   meta = meta | {'best': manager.best, 'checksums': checksums}
   with _writing(manager):
@@ -121,7 +121,7 @@ def restore(
     ValueError: all are damaged. Nothing is deleted.
   """
   like = jax.tree.map(abstract, like)
-  likes = {'params': like.params, 'rest': {'opt_state': like.opt_state}}
+  likes = {'params': like.params, 'rest': _rest(like)}
   damaged = {}
   for step in sorted(manager.all_steps(), reverse=True):
     try:
@@ -135,8 +135,7 @@ def restore(
       manager.delete(later)
     manager.best = meta['best']
     placed = jax.device_put(jnp.int32(step), like.step.sharding)
-    state = TrainState(placed, found['params'], found['rest']['opt_state'])
-    return state, meta
+    return TrainState(placed, found['params'], **found['rest']), meta
   if damaged:
     raise ValueError(
       f'{damaged[max(damaged)]} No other one is whole: choose a new --workdir.'
@@ -205,6 +204,10 @@ def _sum(x):
     i += along * jnp.uint32(stride % 2**32)
     stride *= bits.shape[axis]
   return jnp.sum(bits * (2 * i + 1), dtype=jnp.uint32)
+
+
+def _rest(state: TrainState) -> dict[str, Any]:
+  return {'opt_state': state.opt_state, 'running': state.running}
 
 
 def _digest(meta) -> str:

@@ -1,11 +1,17 @@
 """The encoder of a run: published, or from scratch with its own vocabulary."""
 
 import dataclasses
+import hashlib
+import os
 import pathlib
+import shutil
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
+import jax
+import numpy as np
 import tokenizers
 from ml_collections import config_dict
 
@@ -39,7 +45,10 @@ def make_encoder(
   """
   begun = (workdir / files.CONFIG).is_file()
   if config.model.pretrained:
-    source = resolve(config.model.pretrained)
+    if begun and config.model.frozen:
+      source = workdir / files.ENCODER
+    else:
+      source = resolve(config.model.pretrained)
     encoder, params = load_pretrained(source)
     weights = {'encoder': params}
     if pooler := load_pooler(source):
@@ -50,6 +59,11 @@ def make_encoder(
         f'{source}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the '
         f'encoder only vocab_size={encoder.vocab_size}.'
       )
+  elif config.model.frozen:
+    raise ValueError(
+      'model.frozen keeps a published encoder as it is: expected '
+      'model.pretrained, the name or the directory of one.'
+    )
   else:
     shape = config.model.scratch.to_dict()
     size = shape.pop('vocab_size')
@@ -65,6 +79,8 @@ def make_encoder(
       f'max_length={config.max_length} is more than the encoder has positions '
       f'for: {encoder.max_length}.'
     )
+  if not begun and config.model.frozen:
+    _keep(source, workdir)
   if not begun:
     files.write_whole(workdir / files.TOKENIZER, tokenizer.to_str(pretty=True))
   encoder = dataclasses.replace(
@@ -74,6 +90,54 @@ def make_encoder(
     attention=config.model.attention,
   )
   return tokenizer, encoder, weights
+
+
+def _keep(source, workdir):
+  """Gives a run weights of its own, so that it needs no other directory."""
+  kept = workdir / files.ENCODER
+  shutil.rmtree(kept, ignore_errors=True)  # Of a run that never began.
+  kept.mkdir()
+  for path in source.iterdir():
+    if path.name == 'config.json' or '.safetensors' in path.suffixes:
+      _link(path.resolve(), kept / path.name)
+
+
+def _link(source, target):
+  """Shares a file where the file system can, as runs are many."""
+  try:
+    os.link(source, target)
+  except OSError:
+    shutil.copyfile(source, target)
+
+
+def load_encoder(workdir: pathlib.Path, meta: Mapping[str, Any]) -> dict:
+  """The frozen encoder of a run, `{'encoder': params}`; {} if it has none.
+
+  Args:
+    workdir: of the run.
+    meta: of a checkpoint.
+
+  Raises:
+    OSError, ValueError: its weights are not those that the run began with.
+  """
+  if 'weights' not in meta:
+    return {}
+  directory = workdir / files.ENCODER
+  _, params = load_pretrained(directory)
+  if digest_params(params) != meta['weights']:
+    raise ValueError(
+      f'{directory} is damaged: its weights are not those of the training.'
+    )
+  return {'encoder': params}
+
+
+def digest_params(params: Any) -> str:
+  """SHA-256 of the values and shapes of parameters."""
+  digest = hashlib.sha256()
+  for path, x in jax.tree.leaves_with_path(params):
+    digest.update(f'{jax.tree_util.keystr(path)} {x.shape} {x.dtype}'.encode())
+    digest.update(np.ascontiguousarray(x))
+  return digest.hexdigest()
 
 
 def _words(example) -> list[str]:

@@ -1,11 +1,14 @@
 """Predictions: in a run's evaluations, and from a run that is over."""
 
+import collections
 import dataclasses
 import functools
 import operator
 import pathlib
 import sys
 from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +24,13 @@ from train import workdir as files
 from train.data.batches import batches_in_order
 from train.data.describe import count_notes
 from train.data.tokenizer import load_tokenizer
+from train.encoder import load_encoder
 from train.step import make_predict_step
 from train.tasks.task import Features
 from train.tasks.task import Task
+
+# Batches whose answers are not fetched yet: they take memory of the devices.
+_UNDER_WAY = 16
 
 Predictor = Callable[[Any, Sequence, Features], list]
 
@@ -48,13 +55,42 @@ def make_predictor(
   task: Task, model, config, mesh: jax.sharding.Mesh
 ) -> Predictor:
   """`(params, examples, features) -> predictions`, one for each example."""
+  step = make_predict_step(model, task.answer)
+  answer_all = make_mapper(step, task.fill, config, mesh)
+
+  def predict(params, examples, features):
+    answers: list = [None] * len(features)
+    for i, answer in answer_all(params, features):
+      answers[i] = answer
+    return task.decode(examples, features, answers)
+
+  return predict
+
+
+def make_mapper(
+  step: Callable[[Any, dict], Any],
+  fill: Mapping[str, int],
+  config,
+  mesh: jax.sharding.Mesh,
+) -> Callable[[Any, Features], Iterator[tuple[int, Any]]]:
+  """Applies a step to all of some features, in batches over all devices.
+
+  Args:
+    step: `(params, batch) -> arrays [batch, ...]`.
+    fill: of the task.
+    config: of the run.
+    mesh: of the devices.
+
+  Returns:
+    `(params, features) -> (number of the feature, arrays [...])`, each once.
+  """
   whole, by_row = parallel.replicated(mesh), parallel.by_row(mesh)
   rows = parallel.count_rows(config.batch_size, mesh)
   own = parallel.own_rows(rows)
   # Each device has its own examples. Left to the compiler, devices talk, and on
   # a CPU many batches under way at once may wait for each other for ever.
   step = jax.shard_map(
-    make_predict_step(model, task.answer),
+    step,
     mesh=mesh,
     in_specs=(whole.spec, by_row.spec),
     out_specs=by_row.spec,
@@ -63,23 +99,27 @@ def make_predictor(
   step = jax.jit(step, in_shardings=(whole, by_row))
   gather = jax.jit(lambda params: params, out_shardings=whole)
 
-  def predict(params, examples, features):
+  def compute(params, features):
     params = gather(params)  # Once: devices may share them.
-    order, pending = [], []
+    pending = collections.deque()
     for indices, batch in batches_in_order(
-      features, task.fill, batch_size=rows, max_length=config.max_length
+      features, fill, batch_size=rows, max_length=config.max_length
     ):
       batch = {name: x[own] for name, x in batch.items()}
-      order.append(indices)
-      # Fetched only below: the host prepares a batch while one is computed.
-      pending.append(step(params, parallel.place(batch, mesh)))
-    answers: list = [None] * len(features)
-    for indices, answer in zip(order, parallel.to_host(pending), strict=True):
-      for row, i in enumerate(indices):
-        answers[i] = jax.tree.map(operator.itemgetter(row), answer)
-    return task.decode(examples, features, answers)
+      pending.append((indices, step(params, parallel.place(batch, mesh))))
+      # Fetched late: the host prepares a batch while others are computed.
+      if len(pending) > _UNDER_WAY:
+        yield from _by_row(*pending.popleft())
+    while pending:
+      yield from _by_row(*pending.popleft())
 
-  return predict
+  return compute
+
+
+def _by_row(indices, answer) -> Iterator[tuple[int, Any]]:
+  answer = parallel.to_host(answer)
+  for row, i in enumerate(indices):
+    yield int(i), jax.tree.map(operator.itemgetter(row), answer)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +173,9 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   tokens = jnp.zeros((1, 1), jnp.int32)
   shapes = jax.eval_shape(model.init, jax.random.key(0), tokens)['params']
   like = jax.tree.map(lambda x: x.update(sharding=replicated), shapes)
-  params = checkpoint.restore_params(manager, step, like)
+  if kept := load_encoder(workdir, meta):
+    like.pop('encoder')
+  params = checkpoint.restore_params(manager, step, like) | kept
   manager.close()
   predict = functools.partial(make_predictor(task, model, config, mesh), params)
   return TrainedRun(config, step, task, meta['tuned'], predict)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import config_dict
 
 from train import checkpoint
+from train import frozen
 from train import inference
 from train import interrupts
 from train import parallel
@@ -24,11 +24,14 @@ from train import workdir as files
 from train.data.batches import TrainingBatches
 from train.data.batches import pack
 from train.data.splits import read_splits
+from train.encoder import digest_params
 from train.encoder import make_encoder
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
 from train.progress import Progress
 from train.step import TrainState
+from train.step import apply_model
+from train.step import init_params
 from train.step import init_state
 from train.step import make_train_step
 from train.tasks.task import Features
@@ -97,20 +100,31 @@ def _prepare(config, workdir) -> Run:
     for split, part in examples.items()
   }
   mesh = parallel.make_mesh(config.fsdp)
-  batches = _batches(config, task, features['train'], mesh)
-  model = task.model(encoder, config.model.dtype)
-  optimizer = make_optimizer(config.optimizer, len(batches))
   axis_name = parallel.DATA if config.parallel == 'pmap' else None
+  class_counts, foreground = _count_targets(
+    task, features['train'], config.loss.activation == 'sigmoid'
+  )
+  objective = task.objective(config.loss, axis_name, class_counts)
+  model = task.model(encoder, config.model.dtype)
+  meta = {'labels': labels, 'encoder': dataclasses.asdict(encoder)}
+  if config.model.frozen:
+    own = weights.pop('encoder')
+    features = frozen.add_states(config, model, own, features, task.fill, mesh)
+    meta['weights'] = digest_params(own)
+  batches = _batches(config, task, features['train'], foreground, mesh)
+  optimizer = make_optimizer(config.optimizer, len(batches))
   step = make_train_step(
     model,
-    task.objective(config.loss, axis_name),
+    objective,
     optimizer,
     config.seed,
     micro_batches=config.micro_batches,
     axis_name=axis_name,
     wrap=parallel.gather_parameters(mesh),
   )
-  shapes, init = _initial_state(model, weights, optimizer, config.seed, mesh)
+  shapes, init = _initial_state(
+    model, weights, optimizer, objective, batches[0], config.seed, mesh
+  )
   run = Run(
     config=config,
     workdir=workdir,
@@ -118,7 +132,7 @@ def _prepare(config, workdir) -> Run:
     features=features,
     task=task,
     headline=headline,
-    meta={'labels': labels, 'encoder': dataclasses.asdict(encoder)},
+    meta=meta,
     batches=batches,
     step=parallel.compile_step(step, mesh, shapes, config.parallel),
     predict=inference.make_predictor(task, model, config, mesh),
@@ -129,15 +143,17 @@ def _prepare(config, workdir) -> Run:
   return run
 
 
-def _initial_state(model, weights, optimizer, seed, mesh):
+def _initial_state(model, weights, optimizer, objective, batch, seed, mesh):
   """Shapes of the state before the first step, and what makes it."""
 
   def fresh():
-    tokens = jnp.zeros((1, 1), jnp.int32)
-    return model.init(jax.random.key(seed), tokens)['params']
+    return init_params(model, batch, seed)
+
+  outputs = jax.eval_shape(lambda: apply_model(model, fresh(), batch))
 
   def first(params):
-    return init_state(params, optimizer)
+    running = objective.init(outputs, batch)
+    return init_state(params, optimizer, running)
 
   shapes = jax.eval_shape(lambda: first(fresh()))
   shardings = parallel.shard_state(mesh, shapes)
@@ -160,7 +176,18 @@ def _locked(workdir):
   return contextlib.nullcontext()
 
 
-def _batches(config, task, features, mesh) -> TrainingBatches:
+def _count_targets(task, features, sigmoid) -> tuple[np.ndarray, list[bool]]:
+  """How often there is each class, and which of the features have a positive.
+
+  Where no class is the negative one, none has.
+  """
+  targets = [task.targets(feature) for feature in features]
+  number = 2 if sigmoid else max(len(task.labels), 2)
+  counts = np.bincount(np.concatenate(targets), minlength=number)
+  return counts, [bool(task.background and (t > 0).any()) for t in targets]
+
+
+def _batches(config, task, features, foreground, mesh) -> TrainingBatches:
   size = config.batch_size
   if config.packing:
     number = len(features)
@@ -178,6 +205,8 @@ def _batches(config, task, features, mesh) -> TrainingBatches:
     max_length=config.max_length,
     epochs=config.epochs,
     seed=config.seed,
+    foreground=foreground,
+    share=config.data.foreground,
   )
 
 
@@ -250,6 +279,11 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
   if found := checkpoint.restore(manager, state):
     state, meta = found
     start, before = int(state.step), meta['seconds']
+    if meta.get('weights') != run.meta.get('weights'):
+      raise ValueError(
+        f'{run.workdir / files.ENCODER} is damaged: its weights are not those '
+        'of the training.'
+      )
     print(f'{run.workdir} goes on from step {start} of {len(batches)}.')
   rate = learning_rate(config.optimizer, len(batches))
   per_epoch = batches.steps_per_epoch / config.evaluations_per_epoch
@@ -344,6 +378,19 @@ def check_config(config: config_dict.ConfigDict) -> None:
   axes = () if axis is None else np.atleast_1d(axis) % 3
   if config.packing and set(axes) == {1}:
     raise ValueError('packing: a row is several sentences, and no set of one.')
+  if not 0 <= config.data.foreground < 1:
+    raise ValueError(
+      'data.foreground is at least 0 and below 1, not '
+      f'{config.data.foreground}.'
+    )
+  if config.packing and config.data.foreground:
+    raise ValueError(
+      'data.foreground: most packed rows have some; expected packing=False.'
+    )
+  if config.model.pooling not in ('cls', 'mean'):
+    raise ValueError(
+      f"model.pooling is 'cls' or 'mean', not {config.model.pooling!r}."
+    )
   if not 0 <= config.model.dropout < 1:
     raise ValueError(
       f'model.dropout is at least 0 and below 1, not {config.model.dropout}.'

@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,88 +12,211 @@ import numpy as np
 
 from dicejax import losses
 
-
-def _is_loss(function):
-  """Whether it is one of the losses, or of what goes with them."""
-  signature = inspect.signature(function)
-  returns_array = signature.return_annotation is jax.Array
-  return returns_array and next(iter(signature.parameters)) == 'logits'
-
-
-_LOSSES = {
-  name: getattr(losses, name)
-  for name in losses.__all__
-  if _is_loss(getattr(losses, name))
+# Weights of classes from their counts in the training split.
+_WEIGHTINGS = {
+  'balanced': lambda counts: counts.sum() / (len(counts) * counts),
+  'class_balanced': losses.class_balanced_weights,
+  'log': losses.log_weights,
 }
 
 
+class Loss(NamedTuple):
+  """A scalar of a batch, and what it keeps of the batches before.
+
+  Attributes:
+    init: `(logits, labels) -> running`: the running counts before the first
+      batch, from arrays or their shapes; `()` for a loss without them.
+    update: `(logits, labels, where, running) -> scalar, running`, for arrays as
+      the losses take them: the mean over the sets (for an element-wise loss:
+      the elements) that have an element. The first axis is that of the batch.
+  """
+
+  init: Callable[..., Any]
+  update: Callable[..., tuple[jax.Array, Any]]
+
+
+class Objective(NamedTuple):
+  """What a training step minimises: the loss of a task, or several.
+
+  Attributes:
+    init: `(outputs, batch) -> running`, as of `Loss`.
+    update: `(outputs, batch, running) -> scalar, running`.
+  """
+
+  init: Callable[..., Any]
+  update: Callable[..., tuple[jax.Array, Any]]
+
+
 def make_loss(
-  config, labels: Sequence[str] = (), axis_name: str | None = None
-) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+  config,
+  labels: Sequence[str] = (),
+  axis_name: str | None = None,
+  *,
+  class_counts: np.ndarray | None = None,
+  background: bool = False,
+) -> Loss:
   """The loss that the part `loss` of a config describes.
 
   Args:
-    config: name, options, class_weights, cross_entropy, activation.
+    config: the part; configs/default.py explains its keys.
     labels: names of the classes, in order, where they have names.
     axis_name: mapped axis over which a batch is spread, if it is.
-
-  Returns:
-    `(logits, labels, where) -> scalar`, for arrays as the losses take them:
-    the mean over the sets (for an element-wise loss: the elements) that have
-    an element. The first axis is that of the batch.
+    class_counts: of the training split, `[classes]`, of a sigmoid `[2]`, of
+      negatives and positives. For losses and weights that need them.
+    background: whether class 0 of a softmax is the negative one.
 
   Raises:
-    ValueError: an unknown loss, option or label; or sets of a whole batch that
-      is spread, with a loss that has no sums to add up (Lovász).
+    ValueError: an unknown loss, option or label, or settings that do not go
+      together; begins with the key.
   """
   if config.activation not in ('softmax', 'sigmoid'):
     raise ValueError(
       f"loss.activation is 'softmax' or 'sigmoid', not {config.activation!r}."
     )
-  if config.name not in _LOSSES:
-    known = ', '.join(_LOSSES)
+  if config.name not in losses.LOSSES:
+    known = ', '.join(losses.LOSSES)
     raise ValueError(f'loss.name: {config.name!r} is none of {known}.')
-  if unknown := set(config.class_weights) - set(labels):
-    raise ValueError(
-      f'loss.class_weights: no label {sorted(unknown)}, only {list(labels)}.'
-    )
+  function = losses.LOSSES[config.name]
+  parameters = inspect.signature(function).parameters
+  sigmoid = config.activation == 'sigmoid'
   options = {  # JSON knows no tuples.
     name: tuple(value) if isinstance(value, list) else value
     for name, value in config.options.items()
   }
-  if config.class_weights:
-    weights = [config.class_weights.get(label, 1.0) for label in labels]
-    options['class_weights'] = np.array(weights, np.float32)
-  function = _LOSSES[config.name]
-  parameters = inspect.signature(function).parameters
-  axis = parameters.get('axis')
-  axis = options.get('axis', axis.default) if axis else ()
+  weights = _class_weights(config, labels, class_counts)
+  if weights is not None:
+    if 'class_weights' not in parameters or (sigmoid and 'axis' in parameters):
+      raise ValueError(
+        f'loss.class_weights: {config.name} has no weights of classes with '
+        f'loss.activation={config.activation!r}.'
+      )
+    options['class_weights'] = weights
+  if 'class_counts' in parameters:
+    options['class_counts'] = _needed(class_counts, f'loss.name={config.name}')
+  _check_running(config, parameters)
+  _check_keep_hardest(config, axis_name, sigmoid or background)
 
-  def loss(logits, labels, where):
-    axes = _axes(axis, logits.ndim, where.ndim)
-    spread = {}
-    if axis_name and 0 in axes:
-      if 'axis_name' not in parameters:
-        raise ValueError(
-          f"{config.name} has no sets over devices, as parallel='pmap' needs."
-        )
-      spread['axis_name'] = axis_name
-    values = function(logits, labels, where=where, **options, **spread)
+  def set_axes(logits, labels):
+    """The axes of a set, counted from the first; none for single elements."""
+    if 'axis' in parameters:
+      axis = options.get('axis', parameters['axis'].default)
+    else:
+      # zlpr has one value for all labels of an example.
+      axis = -1 if config.name == 'zlpr' else ()
+    if axis is None:
+      return tuple(range(labels.ndim))
+    return tuple(a % logits.ndim for a in np.atleast_1d(axis).tolist())
+
+  def bind(axes):
+    """Options and, for a batch that is spread, the axis."""
+    if not axis_name or 0 not in axes:
+      return options
+    if 'axis_name' not in parameters:
+      raise ValueError(
+        f"{config.name} has no sets over devices, as parallel='pmap' needs."
+      )
+    return options | {'axis_name': axis_name}
+
+  def running_loss(logits, labels):
+    axes = set_axes(logits, labels)
+    if len(axes) < labels.ndim:
+      raise ValueError(
+        'running counts need one set of all elements, axis=None, not '
+        f'axis={options["axis"]!r}.'
+      )
+    return losses.with_running_counts(
+      function, decay=config.running, **bind(axes)
+    )
+
+  def init(logits, labels):
+    if not config.running:
+      return ()
+    return running_loss(logits, labels).init(logits, labels)
+
+  def update(logits, labels, where, running):
+    if config.keep_hardest:
+      hardness = losses.cross_entropy(logits, labels, where=where)
+      where = losses.keep_hardest(hardness, labels, config.keep_hardest, where)
+    axes = set_axes(logits, labels)
+    if config.running:
+      loss = running_loss(logits, labels)
+      values, running = loss.update(logits, labels, running, where=where)
+    else:
+      values = function(logits, labels, where=where, **bind(axes))
     total = _mean(values, where, axes, axis_name)
     if config.cross_entropy:
       other = losses.cross_entropy(logits, labels, where=where)
       total += config.cross_entropy * _mean(other, where, (), axis_name)
-    return total
+    return total, running
 
-  _try(loss, config.activation, len(labels) or 2, axis_name)
+  loss = Loss(init, update)
+  _try(loss, sigmoid, len(labels) or 2, axis_name)
   return loss
 
 
-def _axes(axis, rank, example_rank) -> tuple[int, ...]:
-  """The axes of a set, counted from the first."""
-  if axis is None:
-    return tuple(range(example_rank))
-  return tuple(a % rank for a in np.atleast_1d(axis).tolist())
+def _class_weights(config, labels, class_counts) -> np.ndarray | None:
+  """Weights from the counts, those that are given by label in their place."""
+  if unknown := set(config.class_weights) - set(labels):
+    raise ValueError(
+      f'loss.class_weights: no label {sorted(unknown)}, only {list(labels)}.'
+    )
+  weighting = config.class_weighting
+  if not weighting and not config.class_weights:
+    return None
+  if weighting and weighting not in _WEIGHTINGS:
+    known = ', '.join(map(repr, _WEIGHTINGS))
+    raise ValueError(
+      f"loss.class_weighting is one of {known}, or '', not {weighting!r}."
+    )
+  if weighting:
+    key = f'loss.class_weighting={weighting}'
+    counts = np.asarray(_needed(class_counts, key), np.float32)
+    # A label that the training split lacks counts as often as the rarest.
+    counts = np.where(counts > 0, counts, counts[counts > 0].min())
+    weights = np.array(_WEIGHTINGS[weighting](counts), np.float32)
+  else:
+    weights = np.ones(len(labels), np.float32)
+  for label, weight in config.class_weights.items():
+    weights[list(labels).index(label)] = weight
+  return weights
+
+
+def _needed(class_counts, key):
+  if class_counts is None:
+    raise ValueError(
+      f'{key} needs counts of the classes in the training split, which this '
+      'task does not have.'
+    )
+  return class_counts
+
+
+def _check_running(config, parameters):
+  if not 0 <= config.running < 1:
+    raise ValueError(
+      'loss.running, the decay of running counts, is at least 0 and below 1, '
+      f'not {config.running}.'
+    )
+  if config.running and 'axis_name' not in parameters:
+    raise ValueError(
+      f'loss.running: {config.name} has no counts to run over batches; '
+      'expected a loss of sets such as dice.'
+    )
+
+
+def _check_keep_hardest(config, axis_name, has_negatives):
+  if config.keep_hardest < 0:
+    raise ValueError(
+      f'loss.keep_hardest is at least 0, not {config.keep_hardest}.'
+    )
+  if config.keep_hardest and not has_negatives:
+    raise ValueError(
+      'loss.keep_hardest keeps negatives, and no label of this task is the '
+      "negative one: expected entities with 'O', or a positive label."
+    )
+  if config.keep_hardest and axis_name:
+    raise ValueError(
+      "loss.keep_hardest compares the whole batch: expected parallel='jit'."
+    )
 
 
 def _mean(values, where, axes, axis_name):
@@ -108,15 +233,17 @@ def _mean(values, where, axes, axis_name):
   return total / jnp.maximum(count, 1)
 
 
-def _try(loss, activation, num_labels, axis_name):
+def _try(loss, sigmoid, num_labels, axis_name):
   """Raises now, for options that the loss would refuse in the first step."""
   where = jax.ShapeDtypeStruct((1, 1, 1), bool)
-  if activation == 'softmax':
-    logits = jax.ShapeDtypeStruct((1, 1, 1, num_labels), jnp.float32)
-    labels = jax.ShapeDtypeStruct((1, 1, 1), jnp.int32)
-  else:
-    logits = labels = jax.ShapeDtypeStruct((1, 1, 1), jnp.float32)
+  labels = jax.ShapeDtypeStruct((1, 1, 1), jnp.int32)
+  shape = (1, 1, 1) if sigmoid else (1, 1, 1, num_labels)
+  logits = jax.ShapeDtypeStruct(shape, jnp.float32)
+
+  def one(logits, labels, where):
+    return loss.update(logits, labels, where, loss.init(logits, labels))
+
   try:
-    jax.eval_shape(jax.vmap(loss, axis_name=axis_name), logits, labels, where)
+    jax.eval_shape(jax.vmap(one, axis_name=axis_name), logits, labels, where)
   except (TypeError, ValueError, AssertionError, NameError) as error:
     raise ValueError(f'loss.options: {error}') from error

@@ -1,6 +1,8 @@
 """Pure steps: nothing here knows of files, data sets or devices."""
 
+import contextlib
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
 
@@ -9,23 +11,37 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from dicejax.models import Bert
+from train.objective import Objective
+
 
 class TrainState(NamedTuple):
-  """All that changes in training."""
+  """All that changes in training.
+
+  Attributes:
+    step: how many were made, int32.
+    params: of the model.
+    opt_state: of the optimizer.
+    running: running counts of the objective, `()` if it has none.
+  """
 
   step: jax.Array
   params: Any
   opt_state: optax.OptState
+  running: Any = ()
 
 
-def init_state(params, optimizer: optax.GradientTransformation) -> TrainState:
+def init_state(
+  params, optimizer: optax.GradientTransformation, running: Any = ()
+) -> TrainState:
   """The state before step 0."""
-  return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+  step = jnp.zeros((), jnp.int32)
+  return TrainState(step, params, optimizer.init(params), running)
 
 
 def make_train_step(
   model: nn.Module,
-  objective: Callable,
+  objective: Objective,
   optimizer: optax.GradientTransformation,
   seed: int,
   *,
@@ -36,8 +52,9 @@ def make_train_step(
   """One update of the parameters.
 
   Args:
-    model: called with a batch's `tokens`, `segments` if it has them, `mask`.
-    objective: `(outputs, batch) -> scalar`.
+    model: called with a batch's `tokens`, `segments` if it has them, `mask`;
+      with `states`, where it has them, as what its encoder returns.
+    objective: of the outputs of the model and the batch.
     optimizer: of the gradients.
     seed: of dropout, together with the step: nothing random is stored.
     micro_batches: parts of a batch that are encoded one after another, in the
@@ -53,21 +70,24 @@ def make_train_step(
 
   @wrap
   def forward(params, batch, key):
-    return _apply(
+    return apply_model(
       model, params, batch, deterministic=False, rngs={'dropout': key}
     )
 
   def train_step(state, batch):
+    def of_outputs(outputs):
+      return objective.update(outputs, batch, state.running)
+
     key = jax.random.fold_in(jax.random.key(seed), state.step)
     if axis_name is not None:
       key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
     if micro_batches > 1:
-      loss, grads = _in_parts(
-        forward, objective, state.params, batch, key, micro_batches
+      (loss, running), grads = _in_parts(
+        forward, of_outputs, state.params, batch, key, micro_batches
       )
     else:
-      loss, grads = jax.value_and_grad(
-        lambda params: objective(forward(params, batch, key), batch)
+      (loss, running), grads = jax.value_and_grad(
+        lambda params: of_outputs(forward(params, batch, key)), has_aux=True
       )(state.params)
     if axis_name is not None:
       # Sums over devices within the objective make each device's part of the
@@ -76,9 +96,17 @@ def make_train_step(
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics = {'loss': loss, 'grad_norm': optax.tree.norm(grads)}
-    return TrainState(state.step + 1, params, opt_state), metrics
+    return TrainState(state.step + 1, params, opt_state, running), metrics
 
   return train_step
+
+
+def init_params(model: nn.Module, batch: dict, seed: int) -> Any:
+  """Fresh parameters; with `states` in the batch, of the head alone."""
+  key = jax.random.key(seed)
+  like = jax.tree.map(lambda x: jnp.zeros((1, 1, *x.shape[2:]), x.dtype), batch)
+  with _given_states(like.get('states')):
+    return model.init(key, like['tokens'])['params']
 
 
 def make_predict_step(
@@ -95,7 +123,7 @@ def make_predict_step(
   """
 
   def predict_step(params, batch):
-    return answer(_apply(model, params, batch), batch)
+    return answer(apply_model(model, params, batch), batch)
 
   return predict_step
 
@@ -105,7 +133,8 @@ def _in_parts(forward, objective, params, batch, key, parts):
 
   Only the outputs are kept of a first pass. The second one makes them again,
   part by part, and pulls back what the objective of them all says of each. So
-  it need be neither a sum over examples nor a ratio of sums.
+  it need be neither a sum over examples nor a ratio of sums, and what it
+  returns besides the value is that of the whole batch.
   """
 
   def split(tree):
@@ -123,7 +152,7 @@ def _in_parts(forward, objective, params, batch, key, parts):
   _, outputs = jax.lax.scan(
     lambda _, xs: (None, forward(params, *xs)), None, inputs
   )
-  loss, slopes = jax.value_and_grad(objective)(join(outputs), batch)
+  value, slopes = jax.value_and_grad(objective, has_aux=True)(join(outputs))
 
   def pull_back(grads, xs):
     xs, slope = xs
@@ -132,14 +161,39 @@ def _in_parts(forward, objective, params, batch, key, parts):
 
   zeros = jax.tree.map(jnp.zeros_like, params)
   grads, _ = jax.lax.scan(pull_back, zeros, (inputs, split(slopes)))
-  return loss, grads
+  return value, grads
 
 
-def _apply(model, params, batch, **kwargs):
-  return model.apply(
-    {'params': params},
-    batch['tokens'],
-    batch.get('segments'),
-    batch['mask'],
-    **kwargs,
-  )
+def apply_model(model: nn.Module, params: Any, batch: dict, **kwargs) -> Any:
+  """The outputs of a model for a batch."""
+  with _given_states(batch.get('states')):
+    return model.apply(
+      {'params': params},
+      batch['tokens'],
+      batch.get('segments'),
+      batch['mask'],
+      **kwargs,
+    )
+
+
+@contextlib.contextmanager
+def _given_states(states: jax.Array | None) -> Iterator[None]:
+  """Within, encoders return these hidden states in place of computing them.
+
+  Then a model has the parameters of its head alone.
+
+  Args:
+    states: `[batch, length, hidden_size]`; None changes nothing.
+  """
+
+  def intercept(method, args, kwargs, context):
+    is_encoder = isinstance(context.module, Bert)
+    if is_encoder and context.method_name == '__call__':
+      return states
+    return method(*args, **kwargs)
+
+  if states is None:
+    yield
+  else:
+    with nn.intercept_methods(intercept):
+      yield

@@ -19,6 +19,7 @@ CONFIG = 'config.json'  # Written last: where it is, a run can start.
 DATA = 'data.json'  # Digests of the splits and labels.
 TOKENIZER = 'tokenizer.json'
 CORPUS = 'corpus'
+ENCODER = 'encoder'  # The published weights of a frozen one.
 CHECKPOINTS = 'checkpoints'
 METRICS = 'metrics.jsonl'
 PREDICTIONS = 'predictions'
@@ -26,7 +27,7 @@ RESULTS = 'results.json'
 REPORT = 'report.html'
 
 # What a run that did not get as far as its config may have left.
-_LEFTOVERS = {LOCK, DATA, TOKENIZER, CORPUS}
+_LEFTOVERS = {LOCK, DATA, TOKENIZER, CORPUS, ENCODER}
 
 
 def check_config(

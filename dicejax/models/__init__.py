@@ -7,6 +7,7 @@ from dicejax.models.heads import QuerySpanTagger
 from dicejax.models.heads import SpanExtractor
 from dicejax.models.heads import TextClassifier
 from dicejax.models.heads import TokenTagger
+from dicejax.models.heads import pool_states
 from dicejax.models.pretrained import load_pooler
 from dicejax.models.pretrained import load_pretrained
 from dicejax.models.pretrained import resolve
@@ -22,6 +23,7 @@ __all__ = [
   'TokenTagger',
   'load_pooler',
   'load_pretrained',
+  'pool_states',
   'resolve',
   'save_pretrained',
 ]

@@ -125,13 +125,14 @@ class SpanExtractor(nn.Module):
 class TextClassifier(nn.Module):
   """An encoder, a pooler, dropout, and a linear layer: logits for each text.
 
-  The pooler is a linear layer and tanh on the first token, [CLS]. A published
-  checkpoint may have one: `load_pooler`.
+  The pooler is a linear layer and tanh on the first token, [CLS], or on the
+  mean of all. A published checkpoint may have one: `load_pooler`.
 
   Attributes:
     config: the shape of the encoder.
     num_labels: the number of classes.
     dtype: of the computation of the encoder; the head's is float32.
+    pooling: see `pool_states`.
 
   Example:
     >>> config = BertConfig(
@@ -152,6 +153,7 @@ class TextClassifier(nn.Module):
   config: BertConfig
   num_labels: int
   dtype: jax.typing.DTypeLike = jnp.float32
+  pooling: str = 'cls'
 
   @nn.compact
   def __call__(
@@ -177,10 +179,45 @@ class TextClassifier(nn.Module):
     Raises:
       AssertionError, ValueError: as `Bert` does.
     """
-    x = _encode(self, tokens, segments, mask, deterministic)[:, 0]
+    x = _encode(self, tokens, segments, mask, deterministic)
+    x = pool_states(x, mask, self.pooling)
     x = jnp.tanh(_dense(self, self.config.hidden_size, 'pooler')(x))
     x = _dropout(self, deterministic)(x)
     return _dense(self, self.num_labels, 'head')(x)
+
+
+def pool_states(
+  states: jax.Array, mask: jax.Array | None = None, pooling: str = 'cls'
+) -> jax.Array:
+  """One vector for each text.
+
+  Args:
+    states: float `[batch, length, hidden_size]`.
+    mask: bool or int `[batch, length]`, 0 for padding; None: all are real.
+    pooling: 'cls', the state of the first token, or 'mean', over all tokens
+      that are no padding; 0 where all are.
+
+  Returns:
+    float `[batch, hidden_size]`.
+
+  Raises:
+    ValueError: another `pooling`.
+
+  Example:
+    >>> states = jnp.array([[[1.0], [2.0], [9.0]]])
+    >>> mask = jnp.array([[True, True, False]])
+    >>> print(pool_states(states, mask), pool_states(states, mask, 'mean'))
+    [[1.]] [[1.5]]
+  """
+  if pooling == 'cls':
+    return states[:, 0]
+  if pooling != 'mean':
+    raise ValueError(f"pooling is 'cls' or 'mean', not {pooling!r}.")
+  real = jnp.ones(states.shape[:2]) if mask is None else mask > 0
+  # In float32: a mean over many tokens has more digits than bfloat16 holds.
+  total = jnp.einsum('bl,blh->bh', real.astype(jnp.float32), states)
+  number = real.sum(axis=1, keepdims=True)
+  return (total / jnp.maximum(number, 1)).astype(states.dtype)
 
 
 class QuerySpanLogits(NamedTuple):

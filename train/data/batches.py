@@ -13,7 +13,8 @@ import numpy as np
 # batches of like lengths, few enough that no epoch is like another.
 _POOL = 50
 # Lengths that batches are padded to; each costs one compilation.
-_BUCKETS = (*range(16, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
+# A length of 1 is that of hidden states that are pooled.
+_BUCKETS = (1, *range(16, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
 
 Example = Mapping[str, np.ndarray]
 Batch = dict[str, np.ndarray]
@@ -26,6 +27,10 @@ class TrainingBatches:
   above all, are rows that are masked whole. After the first epoch no batch has
   a length that is new.
 
+  With `foreground`, a share of each batch is drawn from the examples that have
+  some, each equally often, and the rest from all. An epoch has as many batches
+  as without, and not each example.
+
   Args:
     examples: see `pad`.
     fill: see `pad`.
@@ -35,6 +40,15 @@ class TrainingBatches:
     max_length: of the examples.
     epochs: how often each example comes.
     seed: of the order.
+    foreground: which of the examples are oversampled, bool; with `share`.
+    share: of each batch that is drawn from these; 0: nothing is oversampled.
+
+  Raises:
+    ValueError: no example is foreground, or a share that is no whole example.
+
+  References:
+    Isensee et al., `nnU-Net <https://doi.org/10.1038/s41592-020-01008-z>`_,
+    2021, for the oversampled foreground.
   """
 
   def __init__(
@@ -48,6 +62,8 @@ class TrainingBatches:
     max_length: int,
     epochs: int,
     seed: int,
+    foreground: Sequence[bool] | None = None,
+    share: float = 0.0,
   ):
     self._examples = examples
     self._fill = fill
@@ -57,11 +73,21 @@ class TrainingBatches:
     self._lengths = np.array([_length(example) for example in examples])
     self.steps_per_epoch = -(-len(examples) // batch_size)
     self._len = epochs * self.steps_per_epoch
+    self._oversampled = round(share * batch_size)
+    self._foreground = np.flatnonzero(foreground or ())
+    if share and not 1 <= self._oversampled < batch_size:
+      raise ValueError(
+        f'data.foreground={share:g} of batch_size={batch_size} has to leave '
+        'and to draw at least one example.'
+      )
+    if share and not len(self._foreground):
+      raise ValueError('data.foreground: no training example has any.')
     # Of this object, not of the class: the cache must not outlive it.
     self._epoch = functools.lru_cache(maxsize=2)(self._order)
-    self._widths = sorted(
-      {_width(self._lengths[i].max(), max_length) for i in self._epoch(0)}
-    )
+    # Where some are oversampled, the longest may come only later.
+    longest = {self._lengths[i].max() for i in self._epoch(0)}
+    longest.add(self._lengths.max())
+    self._widths = sorted({_width(length, max_length) for length in longest})
 
   def __len__(self) -> int:
     return self._len
@@ -99,16 +125,26 @@ class TrainingBatches:
   def _order(self, epoch):
     rng = np.random.default_rng((self._seed, epoch))
     order = rng.permutation(len(self._lengths))
-    size = _POOL * self._batch_size
-    batches = []
-    for start in range(0, len(order), size):
-      pool = order[start : start + size]
-      pool = pool[np.argsort(self._lengths[pool], kind='stable')]
-      batches += [
-        pool[i : i + self._batch_size]
-        for i in range(0, len(pool), self._batch_size)
+    batches = self._cut(order, self._batch_size - self._oversampled)
+    if self._oversampled:
+      needed = self.steps_per_epoch * self._oversampled
+      times = -(-needed // len(self._foreground))
+      drawn = [rng.permutation(self._foreground) for _ in range(times)]
+      more = self._cut(np.concatenate(drawn), self._oversampled)
+      batches = [
+        np.concatenate(both) for both in zip(batches, more, strict=True)
       ]
     return [batches[i] for i in rng.permutation(len(batches))]
+
+  def _cut(self, order, size) -> list[np.ndarray]:
+    """Batches of an epoch of `size` examples, of like lengths within pools."""
+    order = order[: self.steps_per_epoch * size]
+    batches = []
+    for start in range(0, len(order), _POOL * size):
+      pool = order[start : start + _POOL * size]
+      pool = pool[np.argsort(self._lengths[pool], kind='stable')]
+      batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+    return batches
 
 
 def batches_in_order(
@@ -149,8 +185,9 @@ def pack(
     seed: of chance.
 
   Returns:
-    The arrays; int32 `mask`: the how-manieth example in the row a token is of,
-    from 1; `example`, the numbers of the examples.
+    The arrays, with the `states` of a frozen encoder; int32 `mask`: the
+    how-manieth example in the row a token is of, from 1; `example`, the numbers
+    of the examples.
 
   References:
     Krell et al., `Efficient Sequence Packing without Cross-contamination
@@ -180,7 +217,7 @@ def _join(examples, numbers, fill) -> Example:
   examples = [examples[i] for i in numbers]
   joined = {
     name: np.concatenate([example[name] for example in examples])
-    for name in fill
+    for name in _names(fill, examples[0])
   }
   lengths = [_length(example) for example in examples]
   mask = np.repeat(np.arange(1, len(examples) + 1, dtype=np.int32), lengths)
@@ -206,7 +243,8 @@ def pad(
 
   Returns:
     By name, int32 `[rows, width]`, or `[rows]` of 0-D arrays, and `mask [rows,
-    width]`, bool, False on padding, or of packed examples int32, 0 on padding.
+    width]`, bool, False on padding, or of packed examples int32, 0 on padding;
+    where examples have `states`, these, `[rows, width, hidden_size]`.
   """
   like = examples[0] if like is None else like
   batch = {
@@ -215,13 +253,21 @@ def pad(
   }
   packed = 'mask' in like
   batch['mask'] = np.zeros((rows, width), np.int32 if packed else bool)
+  if 'states' in like:
+    states = like['states']
+    batch['states'] = np.zeros((rows, width, states.shape[-1]), states.dtype)
   for row, example in enumerate(examples):
     n = _length(example)
-    for name in fill:
+    for name in _names(fill, like):
       cells = (row, slice(n))[: batch[name].ndim]
       batch[name][cells] = example[name]
     batch['mask'][row, :n] = example['mask'] if packed else True
   return batch
+
+
+def _names(fill, example) -> list[str]:
+  """Names of the arrays of a batch; a frozen encoder adds its states."""
+  return [*fill, 'states'] if 'states' in example else [*fill]
 
 
 def _width(longest: int, max_length: int) -> int:

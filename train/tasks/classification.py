@@ -14,6 +14,7 @@ from dicejax.models import BertConfig
 from dicejax.models import TextClassifier
 from train.data.texts import Text
 from train.data.tokenizer import padding_id
+from train.objective import Objective
 from train.objective import make_loss
 from train.tasks.task import PRF
 from train.tasks.task import Features
@@ -61,6 +62,7 @@ class Classification:
     self._positive = config.classification.positive
     self._sigmoid = config.loss.activation == 'sigmoid'
     self._max_length = config.max_length
+    self._pooling = config.model.get('pooling', 'cls')
     self._tokenizer = tokenizer
     of_all = ('accuracy', 'macro_f1')
     if self._positive:
@@ -80,18 +82,38 @@ class Classification:
       )
 
   def model(self, encoder: BertConfig, dtype: str) -> TextClassifier:
-    return TextClassifier(
-      encoder, 1 if self._sigmoid else len(self.labels), dtype
+    outputs = 1 if self._sigmoid else len(self.labels)
+    return TextClassifier(encoder, outputs, dtype, self._pooling)
+
+  def objective(self, loss, axis_name=None, class_counts=None):
+    loss = make_loss(
+      loss,
+      self.labels,
+      axis_name,
+      class_counts=class_counts,
+      background=self.background,
     )
 
-  def objective(self, loss, axis_name=None):
-    loss = make_loss(loss, self.labels, axis_name)
+    def labels_of(batch):
+      # Of a sigmoid [batch, 1], as its logits are.
+      return batch['label'][:, None] if self._sigmoid else batch['label']
 
-    def objective(logits, batch):
-      logits = logits[:, 0] if self._sigmoid else logits
-      return loss(logits, batch['label'], batch['label'] >= 0)
+    def init(logits, batch):
+      return loss.init(logits, labels_of(batch))
 
-    return objective
+    def update(logits, batch, running):
+      labels = labels_of(batch)
+      return loss.update(logits, labels, labels >= 0, running)
+
+    return Objective(init, update)
+
+  @property
+  def background(self) -> bool:
+    return bool(self._positive)
+
+  def targets(self, feature) -> np.ndarray:
+    label = np.atleast_1d(feature['label'])
+    return label[label >= 0]
 
   def answer(self, logits: jax.Array, batch: dict) -> jax.Array:
     """Probabilities of the labels, float32 `[batch, labels]`."""

@@ -30,6 +30,7 @@ from train.data.mrc_ner import Query
 from train.data.tokenizer import first_sub_words
 from train.data.tokenizer import mark_words
 from train.data.tokenizer import padding_id
+from train.objective import Objective
 from train.objective import make_loss
 from train.tasks.query_decoding import THRESHOLDS
 from train.tasks.query_decoding import Found
@@ -94,8 +95,16 @@ class QuerySpans:
   def model(self, encoder: BertConfig, dtype: str) -> QuerySpanTagger:
     return QuerySpanTagger(encoder, self._settings.match, dtype)
 
-  def objective(self, loss, axis_name=None):
+  background = True
+
+  def targets(self, feature) -> np.ndarray:
+    """Whether a span starts at the words, 1 or 0."""
+    return feature['starts'][feature['starts'] >= 0]
+
+  def objective(self, loss, axis_name=None, class_counts=None):
     """The weighted sum of the losses of the heads, each over the batch.
+
+    Each head has running counts of its own.
 
     Of the pairs, those count whose first word is a start or whose last is an
     end, true or predicted: others are never asked for. (The published code
@@ -106,23 +115,40 @@ class QuerySpans:
         "query_spans needs loss.activation='sigmoid', which the presets of "
         f'get_loss(..., sigmoid=True) have, not {loss.activation!r}.'
       )
-    loss, weights = make_loss(loss, axis_name=axis_name), self._settings
+    loss = make_loss(loss, axis_name=axis_name, class_counts=class_counts)
+    settings = self._settings
+    weights = {'start': settings.start_weight, 'end': settings.end_weight}
+    if settings.match:
+      weights['match'] = settings.match_weight
 
-    def objective(logits, batch):
-      starts, ends = batch['starts'], batch['ends']
-      total = weights.start_weight * loss(logits.start, starts, starts >= 0)
-      total += weights.end_weight * loss(logits.end, ends, ends >= 0)
-      if weights.match:
-        candidates = (starts >= 0)[:, :, None] & (ends >= 0)[:, None]
-        candidates &= ((starts > 0) | (logits.start > 0))[:, :, None] | (
-          (ends > 0) | (logits.end > 0)
+    def labels_of(batch):
+      labels = {'start': batch['starts'], 'end': batch['ends']}
+      if settings.match:
+        labels['match'] = _gold_pairs(batch)
+      return labels
+
+    def init(logits, batch):
+      labels = labels_of(batch)
+      return {n: loss.init(getattr(logits, n), labels[n]) for n in weights}
+
+    def update(logits, batch, running):
+      labels, counts, total = labels_of(batch), {}, 0.0
+      start, end = labels['start'], labels['end']
+      where = {'start': start >= 0, 'end': end >= 0}
+      if settings.match:
+        candidates = (start >= 0)[:, :, None] & (end >= 0)[:, None]
+        candidates &= ((start > 0) | (logits.start > 0))[:, :, None] | (
+          (end > 0) | (logits.end > 0)
         )[:, None]
-        total += weights.match_weight * loss(
-          logits.match, _gold_pairs(batch), _upper(candidates)
+        where['match'] = _upper(candidates)
+      for name, weight in weights.items():
+        value, counts[name] = loss.update(
+          getattr(logits, name), labels[name], where[name], running[name]
         )
-      return total
+        total += weight * value
+      return total, counts
 
-    return objective
+    return Objective(init, update)
 
   def answer(self, logits, batch) -> dict[str, jax.Array]:
     """Probabilities; of pairs, the most likely `length` that may be spans.

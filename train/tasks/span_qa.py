@@ -16,6 +16,7 @@ from dicejax.models import BertConfig
 from dicejax.models import SpanExtractor
 from train.data.squad import Question
 from train.data.tokenizer import padding_id
+from train.objective import Objective
 from train.objective import make_loss
 from train.tasks import candidates
 from train.tasks import windows
@@ -95,30 +96,60 @@ class SpanQa:
   def model(self, encoder: BertConfig, dtype: str) -> SpanExtractor:
     return SpanExtractor(encoder, dtype)
 
-  def objective(self, loss, axis_name=None):
+  background = True
+
+  def targets(self, feature) -> np.ndarray:
+    """Starts in the context, 1 or 0: [CLS] is no answer."""
+    allowed = feature['allowed'] > 0
+    allowed[0] = False
+    return feature['starts'][allowed]
+
+  def objective(self, loss, axis_name=None, class_counts=None):
     """Mean of the losses of starts and ends, over context and [CLS].
 
-    Windows of questions without a label are left out.
+    Windows of questions without a label are left out. Starts and ends have
+    running counts of their own.
     """
     if not self._sigmoid and loss.options.get('label_smoothing'):
       raise ValueError(
         'span_qa: label_smoothing would go to positions outside the context.'
       )
-    loss = make_loss(loss, axis_name=axis_name)
+    self._check_loss(loss)
+    loss = make_loss(loss, axis_name=axis_name, class_counts=class_counts)
 
-    def of_one(logits, marks, allowed):
+    def init(logits, batch):
+      marks = batch['starts'], batch['ends']
+      # With a softmax, positions are no classes that could be counted.
+      return tuple(
+        loss.init(jax.ShapeDtypeStruct(m.shape, logits.dtype), m) for m in marks
+      )
+
+    def of_one(logits, marks, allowed, running):
       has_label = jnp.any(marks > 0, axis=-1)
       if self._sigmoid:
-        return loss(logits, marks, allowed & has_label[:, None])
+        where = allowed & has_label[:, None]
+        return loss.update(logits, marks, where, running)
       logits = jnp.where(allowed, logits, _EXCLUDED)
-      return loss(logits, jnp.argmax(marks, axis=-1), has_label)
+      labels = jnp.argmax(marks, axis=-1)
+      return loss.update(logits, labels, has_label, running)
 
-    def objective(logits, batch):
-      allowed = batch['allowed'] > 0
-      start = of_one(logits[..., 0], batch['starts'], allowed)
-      return (start + of_one(logits[..., 1], batch['ends'], allowed)) / 2
+    def update(logits, batch, running):
+      marks, allowed = (batch['starts'], batch['ends']), batch['allowed'] > 0
+      (start, starts), (end, ends) = (
+        of_one(logits[..., i], marks[i], allowed, running[i]) for i in range(2)
+      )
+      return (start + end) / 2, (starts, ends)
 
-    return objective
+    return Objective(init, update)
+
+  def _check_loss(self, loss):
+    """A softmax is over positions, of which each window has its own."""
+    for key in ('running', 'class_weighting', 'keep_hardest'):
+      if loss[key] and not self._sigmoid:
+        raise ValueError(
+          f"span_qa: loss.{key} needs loss.activation='sigmoid', as the "
+          'positions of a softmax are no classes.'
+        )
 
   def answer(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
     """The best starts and ends of each window, and the score of [CLS].

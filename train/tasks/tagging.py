@@ -19,6 +19,7 @@ from train.data.conll import are_spans
 from train.data.tokenizer import first_sub_words
 from train.data.tokenizer import mark_words
 from train.data.tokenizer import padding_id
+from train.objective import Objective
 from train.objective import make_loss
 from train.tasks.task import PRF
 
@@ -83,11 +84,30 @@ class Tagging:
   def model(self, encoder: BertConfig, dtype: str) -> TokenTagger:
     return TokenTagger(encoder, len(self.labels), dtype)
 
-  def objective(self, loss, axis_name=None):
-    loss = make_loss(loss, self.labels, axis_name)
-    return lambda logits, batch: loss(
-      logits, batch['labels'], batch['labels'] >= 0
+  def objective(self, loss, axis_name=None, class_counts=None):
+    loss = make_loss(
+      loss,
+      self.labels,
+      axis_name,
+      class_counts=class_counts,
+      background=self.background,
     )
+
+    def init(logits, batch):
+      return loss.init(logits, batch['labels'])
+
+    def update(logits, batch, running):
+      labels = batch['labels']
+      return loss.update(logits, labels, labels >= 0, running)
+
+    return Objective(init, update)
+
+  @property
+  def background(self) -> bool:
+    return self.labels[0] == 'O'
+
+  def targets(self, feature) -> np.ndarray:
+    return feature['labels'][feature['labels'] >= 0]
 
   def answer(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
     """The most likely labels but for `O`, and what to decide on them by.

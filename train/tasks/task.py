@@ -1,17 +1,16 @@
 """What a task is to the program."""
 
 import pathlib
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import Protocol
 
-import jax
 import numpy as np
 from flax import linen as nn
 
 from dicejax.models import BertConfig
+from train.objective import Objective
 
 # Names of classes, for some tasks with what is asked about each.
 Labels = tuple[str, ...] | dict[str, str]
@@ -31,6 +30,7 @@ class Task(Protocol):
     places: by row, the columns that may choose a checkpoint. Scores with all
       that `tune` returns have these rows.
     compared: rows of the same score, each by another rule of decision.
+    background: whether class 0 is the negative one, which F1 leaves out.
     fill: which of the features a batch has, and what they are padded with.
   """
 
@@ -38,19 +38,29 @@ class Task(Protocol):
   headline: tuple[str, str]
   places: Mapping[str, Sequence[str]]
   compared: Sequence[str]
+  background: bool
   fill: Mapping[str, int]
 
   def model(self, encoder: BertConfig, dtype: str) -> nn.Module:
     """An encoder and the task's head, called as `Bert` is."""
 
   def objective(
-    self, loss: Any, axis_name: str | None = None
-  ) -> Callable[[Any, dict], jax.Array]:
-    """`(outputs, batch) -> scalar` from the part `loss` of a config.
+    self,
+    loss: Any,
+    axis_name: str | None = None,
+    class_counts: np.ndarray | None = None,
+  ) -> Objective:
+    """What training minimises, from the part `loss` of a config.
 
-    With `axis_name`, the batch is spread over that mapped axis, and the scalar
-    is that of all of it.
+    Args:
+      loss: the part.
+      axis_name: mapped axis over which a batch is spread, if it is; the scalar
+        is that of all of it.
+      class_counts: how often the training split has each of the `targets`.
     """
+
+  def targets(self, feature: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Classes that are learnt from one of the features, `[n]`, from 0."""
 
   def answer(self, outputs: Any, batch: dict) -> Any:
     """What decoding needs of the outputs, arrays `[batch, ...]`."""

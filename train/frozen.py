@@ -1,0 +1,200 @@
+"""Frozen encoders: hidden states that are computed once for many epochs.
+
+They are kept on disk, too, by what they depend on, so that a sweep of many runs
+computes them once. What is damaged there, or gone, is computed again.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+
+from dicejax.models import Bert
+from dicejax.models import TextClassifier
+from dicejax.models import pool_states
+from train import inference
+from train import parallel
+from train.encoder import digest_params
+from train.tasks.task import Features
+
+_GIB = 2**30
+_DIGEST = 32  # Bytes of SHA-256, which begin a file.
+
+
+def add_states(
+  config,
+  model: Any,
+  params: Any,
+  features: Mapping[str, Features],
+  fill: Mapping[str, int],
+  mesh: jax.sharding.Mesh,
+) -> dict[str, Features]:
+  """Features with the `states` that a frozen encoder has for them.
+
+  They have the type in which the encoder computes: nothing is rounded, and a
+  head trains as it would on top of the encoder. With bfloat16 they take half.
+
+  Args:
+    config: of the run.
+    model: of the task, with an encoder and a head.
+    params: of the encoder.
+    features: by split.
+    fill: of the task.
+    mesh: of the devices.
+
+  Returns:
+    By split, features with `states`, `[length, hidden_size]`. Of texts to be
+    classified one token is left, whose state is that of the pooled text.
+
+  Raises:
+    ValueError: they would take more than `config.model.frozen_memory`.
+  """
+  encoder, pooled = model.config, isinstance(model, TextClassifier)
+  dtype = jnp.dtype(model.dtype)
+  rows = sum(
+    1 if pooled else len(feature['tokens'])
+    for part in features.values()
+    for feature in part
+  )
+  size = rows * encoder.hidden_size * dtype.itemsize / _GIB
+  if size > config.model.frozen_memory:
+    raise ValueError(
+      f'model.frozen: the hidden states of all splits take {size:.2f} GiB, '
+      f'more than model.frozen_memory={config.model.frozen_memory:g}.'
+    )
+
+  def encode(params, batch):
+    states = Bert(encoder, model.dtype).apply(
+      {'params': params}, batch['tokens'], batch.get('segments'), batch['mask']
+    )
+    if pooled:
+      return pool_states(states, batch['mask'], model.pooling)[:, None]
+    return states
+
+  encode_all = inference.make_mapper(encode, fill, config, mesh)
+  cache = _Cache(config)
+  # Dropout is off, and what saves memory changes no number.
+  shape = dataclasses.replace(encoder, hidden_dropout_prob=0.0, remat=False)
+  what = json.dumps(
+    [
+      digest_params(params),
+      dataclasses.asdict(shape),
+      str(dtype),
+      model.pooling if pooled else '',
+    ],
+    sort_keys=True,
+  )
+  found = {}
+  for split, part in features.items():
+    lengths = [1 if pooled else len(feature['tokens']) for feature in part]
+    ends = np.cumsum(lengths)
+    shape = (int(ends[-1]), encoder.hidden_size)
+    key = _digest_inputs(what, part)
+    states = cache.read(key, shape, dtype)
+    if states is None:
+      states = np.empty(shape, dtype)
+      for i, x in _shown(split, encode_all(params, part), len(part)):
+        states[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
+      cache.write(key, states)
+      kept = cache.read(key, shape, dtype)
+      states = states if kept is None else kept
+    found[split] = [
+      _shorten(feature, pooled) | {'states': own}
+      for feature, own in zip(part, np.split(states, ends[:-1]), strict=True)
+    ]
+  return found
+
+
+def _digest_inputs(what, features) -> str:
+  digest = hashlib.sha256(what.encode())
+  for feature in features:
+    for name in ('tokens', 'segments'):
+      if name in feature:
+        digest.update(f'{name} {len(feature[name])}'.encode())
+        digest.update(np.ascontiguousarray(feature[name], '<i4'))
+  return digest.hexdigest()
+
+
+def _shorten(feature, pooled):
+  if not pooled:
+    return feature
+  first = {n: feature[n][:1] for n in ('tokens', 'segments') if n in feature}
+  return feature | first
+
+
+def _shown(split, answers, number):
+  """The same, with a bar on a terminal and a line at the end elsewhere."""
+  began = time.monotonic()
+  name = f'{split}: hidden states'
+  first = parallel.is_first()
+  disable = None if first else True  # None: where stderr is no terminal.
+  yield from tqdm.tqdm(answers, name, number, disable=disable, leave=False)
+  if first:
+    spent = time.monotonic() - began
+    print(f'{name} of {number} inputs in {spent:.1f} s.', file=sys.stderr)
+
+
+class _Cache:
+  """Files of states, by what they depend on; those not used longest go."""
+
+  def __init__(self, config):
+    self._directory = pathlib.Path(config.data.cache).expanduser() / 'states'
+    self._limit = config.model.frozen_cache * _GIB
+
+  def read(self, key, shape, dtype) -> np.ndarray | None:
+    """The states under a key, or None."""
+    path = self._directory / key
+    try:
+      if path.stat().st_size != _DIGEST + math.prod(shape) * dtype.itemsize:
+        return None
+      # Mapped: all runs of a sweep share the same memory.
+      data = np.memmap(path, np.uint8, 'r')
+      os.utime(path)
+    except OSError:
+      return None
+    if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST].tobytes():
+      return None
+    return np.asarray(data[_DIGEST:]).view(dtype).reshape(shape)
+
+  def write(self, key, states) -> None:
+    """Keeps states, if they and a disk allow it."""
+    if states.nbytes > self._limit or not parallel.is_first():
+      return
+    part = self._directory / f'{key}.{os.getpid()}.part'
+    values = memoryview(states.reshape(-1).view(np.uint8))
+    try:
+      self._directory.mkdir(parents=True, exist_ok=True)
+      with part.open('wb') as file:
+        file.write(hashlib.sha256(values).digest())
+        file.write(values)
+      os.replace(part, self._directory / key)
+      self._forget()
+    except OSError as error:
+      part.unlink(missing_ok=True)
+      print(f'{self._directory}: states are not kept: {error}', file=sys.stderr)
+
+  def _forget(self):
+    """Deletes what was not used for longest, until the rest is small enough."""
+    used = []
+    for path in self._directory.iterdir():
+      with contextlib.suppress(FileNotFoundError):  # Another process forgets.
+        status = path.stat()
+        used.append((status.st_mtime, status.st_size, path))
+    size = sum(size for _, size, _ in used)
+    for _, own, path in sorted(used):
+      if size <= self._limit:
+        break
+      path.unlink(missing_ok=True)
+      size -= own
