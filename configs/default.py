@@ -120,6 +120,9 @@ def get_config(loss: str = 'self_adjusting_dice') -> config_dict.ConfigDict:
     fsdp=1,  # Devices that share one copy of the parameters.
     epochs=3,
     evaluations_per_epoch=1,  # On dev; the best of these is kept.
+    # The score that is best: 'ROW/COLUMN' of those on dev, as in 'macro/f1' or
+    # 'threshold 0.5/f1'. '': the task's own, by the decision that is tuned.
+    select_by='',
     checkpoint_every=200,  # Steps; the latest is kept, to resume from.
     log_every=50,  # Steps.
     # Named variations, {'name': {'loss': {...}}}: each is trained in its own

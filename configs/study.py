@@ -58,9 +58,7 @@ SETS = {
   'sst5_4': _texts('sst5_4', 8544),  # Very positive, and the rest.
   'openi_effusion': _texts('openi_effusion', 1000, dev=1 / 3),
 }
-_FROZEN = dict(
-  batch_size=256, epochs=20, model=dict(frozen=True, dropout=0.0)
-)
+_FROZEN = dict(batch_size=256, epochs=20, model=dict(frozen=True, dropout=0.0))
 _FINETUNED = dict(
   batch_size=32, epochs=3, model=dict(frozen=False, dropout=0.1)
 )

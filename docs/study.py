@@ -33,8 +33,8 @@ LOSSES = (
   'cross_entropy',
   'focal',
   'paper_self_adjusting_dice',
-  'macro_dice+cross_entropy',
-  'micro_dice+cross_entropy',
+  'macro_dice',
+  'dice',
   'running_dice',
 )
 SETS = {
@@ -56,6 +56,7 @@ DECISIONS = {
   'micro': 'argmax',
   'all': 'argmax',
   'tuned': 'tuned',
+  'micro, tuned': 'tuned',
   'plug-in': 'plug-in',
 }
 # Told apart by colour-blind eyes, on white and on black; so is the grey.
@@ -87,7 +88,7 @@ class Comparison(NamedTuple):
   Attributes:
     over_seeds: the paired difference; its p is Holm's over the set's losses.
     over_examples: bootstrap interval; None where test splits differ.
-    to_tuned: the paired difference to tuned cross entropy.
+    to_tuned: the paired difference to tuned cross entropy; p is not corrected.
   """
 
   over_seeds: Difference
@@ -204,6 +205,8 @@ def write_tables(groups: Mapping[str, Mapping[str, Group]]) -> str:
     header = ['loss', 'rate', 'seeds']
     for decision in decisions:
       header += [decision, 'Δ']
+    if 'tuned' in decisions:
+      header.append('argmax to tuned CE')
     parts += [f'### {title(experiment)}\n', _row(header)]
     parts.append('|---' * len(header) + '|')
     for loss, group in found.items():
@@ -216,6 +219,8 @@ def write_tables(groups: Mapping[str, Mapping[str, Group]]) -> str:
           _mean(group.scores.get(decision, {})),
           _difference(comparisons.get((loss, decision))),
         ]
+      if 'tuned' in decisions:
+        cells.append(_to_tuned(comparisons.get((loss, 'argmax'))))
       parts.append(_row(cells))
     parts.append('')
   return '\n'.join(parts).rstrip()
@@ -243,6 +248,15 @@ def _difference(comparison) -> str:
   if comparison.over_examples:
     text += '<br>({:+.2f}, {:+.2f})'.format(*comparison.over_examples)
   return text
+
+
+def _to_tuned(comparison) -> str:
+  if not comparison or not comparison.to_tuned:
+    return ''
+  mean, low, high, p = comparison.to_tuned
+  return (
+    f'{mean:+.2f}' if np.isnan(p) else f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]'
+  )
 
 
 def write_missing(groups: Mapping[str, Mapping[str, Group]]) -> str:

@@ -1,13 +1,31 @@
 """Statistics of the study against other minds, and its page."""
 
+import importlib.util
 import itertools
+import json
+import pathlib
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as sklearn
 
+from configs import study as configs
+from train import results
 from train import significance
+
+DOCS = pathlib.Path(__file__).parents[1] / 'docs'
+
+
+def load(name):
+  spec = importlib.util.spec_from_file_location(name, DOCS / f'{name}.py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+study, study_data = load('study'), load('study_data')
 
 
 @pytest.mark.parametrize('n', [2, 5, 20])
@@ -115,3 +133,138 @@ def test_bootstrap_is_as_wide_as_test_sets_differ():
 def test_bootstrap_refuses_other_examples():
   with pytest.raises(ValueError, match=r'not \(2, 5, 3\) and \(2, 4, 3\)'):
     significance.bootstrap_interval(np.ones((2, 5, 3)), np.ones((2, 4, 3)))
+
+
+def make_line(loss, seed, role=results.REPORT, rate=1e-3, shift=0, **changes):
+  """A run on 100 texts, 30 of them positive, 20 found if tuned."""
+  counts, rows = {}, {}
+  for row, tp in (('threshold 0.5', 10), ('tuned', 20)):
+    tp += shift + seed % 3
+    array = np.zeros((100, 3), int)
+    array[:tp, 0] = array[tp:30, 2] = array[30:40, 1] = 1
+    counts[row] = results.pack(array)
+    rows[row] = {'f1': 2 * tp / (40 + tp), 'support': 30}
+  return {
+    'experiment': 'study-sms3',
+    'loss': loss,
+    'role': role,
+    'learning_rate': rate,
+    'seed': seed,
+    'headline': ['tuned', 'f1'],
+    'scores': {'dev': {'tuned': {'f1': 1 - rate}}, 'test': rows},
+    'counted': 'test',
+    'counts': counts,
+    'data': {'test': 'abc'},
+  } | changes
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """A page, and the results of two losses of five seeds, one at two rates."""
+  (tmp_path / 'study.md').write_text(
+    'Before\n<!-- tables -->\nold\n<!-- /tables -->\n<!-- missing -->'
+    '<!-- /missing -->\nafter'
+  )
+  seeds = range(5)
+  lines = [make_line('cross_entropy', seed) for seed in seeds]
+  lines += [make_line('dice', seed, shift=3 + seed) for seed in seeds]
+  lines += [make_line('dice', 9, results.RATE, rate) for rate in (1e-3, 1e-2)]
+  lines += [make_line('dice', 0, rate=1e-2, shift=-9)]  # Not chosen.
+  lines += [make_line('focal', 0), make_line('focal', 1, diverged='nan')]
+  for line in lines[-1:]:
+    del line['scores'], line['counts']
+  write(tmp_path, lines)
+  return tmp_path
+
+
+def write(folder, lines):
+  (folder / 'study').mkdir(exist_ok=True)
+  for loss in {line['loss'] for line in lines}:
+    (folder / 'study' / f'{loss}.jsonl').write_text(
+      ''.join(json.dumps(x) + '\n' for x in lines if x['loss'] == loss)
+    )
+
+
+def test_page(folder):
+  study.main(folder)
+  text = (folder / 'study.md').read_text()
+  assert text.startswith('Before\n') and text.endswith('after')
+  assert 'old' not in text and '### SMS, 3 % positive\n' in text
+  rows = {
+    line.split(' | ')[0][2:]: line.strip('| ').split(' | ')
+    for line in text.splitlines()
+    if line.startswith('| ')
+  }
+  header = ['loss', 'rate', 'seeds', 'argmax', 'Δ', 'tuned', 'Δ']
+  header.append('argmax to tuned CE')
+  assert rows['loss'] == header
+  ours, theirs = (
+    [100 * 2 * (20 + s % 3 + x) / (60 + s % 3 + x) for s in range(5)]
+    if x == 0
+    else [100 * 2 * (23 + s % 3 + s) / (63 + s % 3 + s) for s in range(5)]
+    for x in (3, 0)
+  )
+  assert rows['dice'][:3] == ['dice', '0.001', '5']
+  assert rows['dice'][5] == f'{np.mean(ours):.2f} ± {np.std(ours, ddof=1):.2f}'
+  difference = np.subtract(ours, theirs)
+  test = stats.ttest_1samp(difference, 0)
+  low, high = test.confidence_interval()
+  assert (
+    f'**{difference.mean():+.2f} [{low:+.2f}, {high:+.2f}]**'
+    in (rows['dice'][6])
+  )
+  assert rows['focal'][2] == '1, 1 diverged'
+  for sentence in (
+    '- SMS, 3 % positive: focal (2 of 5 seeds), paper_self_adjusting_dice',
+    '- WNUT-17: all',
+    '- SST-2; dev=50: all',
+  ):
+    assert sentence in text
+  figure = (folder / 'study.svg').read_text()
+  ET.fromstring(figure)
+  assert 'SMS, 3 % positive' in figure and '>dice<' in figure
+  study.main(folder)  # To the byte.
+  assert text == (folder / 'study.md').read_text()
+  assert figure == (folder / 'study.svg').read_text()
+
+
+def test_page_without_results(folder):
+  for path in (folder / 'study').iterdir():
+    path.unlink()
+  study.main(folder)
+  assert 'No run yet.' in (folder / 'study.md').read_text()
+  (folder / 'study.md').write_text('no marker')
+  with pytest.raises(ValueError, match='expected one <!-- tables -->'):
+    study.main(folder)
+
+
+def test_page_refuses_what_it_cannot_tell(folder):
+  write(folder, [make_line('new', 0), make_line('new', 1, rate=1e-2)])
+  with pytest.raises(ValueError, match='new: several learning rates, none'):
+    study.main(folder)
+  write(folder, [make_line('new', 0)])
+  copy = (folder / 'study' / 'new.jsonl').read_text()
+  (folder / 'study' / 'other.jsonl').write_text(copy)
+  with pytest.raises(ValueError, match='other.jsonl and .*new.jsonl both have'):
+    study.main(folder)
+
+
+def test_the_page_knows_the_sets():
+  assert set(study.SETS) == set(configs.SETS) == set(study_data.SETS)
+
+
+def test_samples_have_the_share_of_positives(tmp_path):
+  rows = [(f'text {i}', '', str(int(i < 20))) for i in range(200)]
+  rows += rows[:50]
+  build = study_data.sampled(lambda _: rows, 0.1, train=100, test=50)
+  build(None, tmp_path)
+  seen = []
+  for split, size in (('train', 100), ('test', 50)):
+    text = (tmp_path / f'{split}.tsv').read_text()
+    header, *found = [line.split('\t') for line in text.splitlines()]
+    assert header == ['text', 'pair', 'label'] and len(found) == size
+    assert sum(row[2] == '1' for row in found) == size / 10
+    seen += [row[0] for row in found]
+  assert len(set(seen)) == 150
+  with pytest.raises(ValueError, match='train takes 30 texts of label 1, but'):
+    study_data.sampled(lambda _: rows, 0.3, train=100)(None, tmp_path)

@@ -8,6 +8,9 @@ import types
 import numpy as np
 import pytest
 from seqeval.metrics import f1_score
+from test_classification import make_config as make_text_config
+from test_classification import spam
+from test_classification import topics
 from test_loop import make_config
 from test_loop import run_command
 
@@ -18,6 +21,7 @@ from train import loop
 from train import results
 from train import workdir as files
 from train.data.splits import read_splits
+from train.data.texts import Text
 
 RATES = [1e-3, 1e-2, 1e-1]
 
@@ -71,7 +75,7 @@ def trained(monkeypatch):
     f1 = 0.5 - 0.1 * abs(np.log10(rate / best)) + run.config.seed / 1000
     return {
       'headline': ['micro', 'f1'],
-      'beside': '',
+      'beside': [],
       'scores': {'dev': {'micro': {'f1': f1}}},
       'best_step': 1,
       'seconds': 1.0,
@@ -99,7 +103,7 @@ def test_sweep(tmp_path, config, capsys):
   config_3 = json.loads((workdir / 'one-3' / 'config.json').read_text())
   assert config_3['seed'] == 3
   printed = capsys.readouterr().out.strip().splitlines()
-  f1 = [o['scores']['test']['micro']['f1'] for o in groups['one']]
+  f1 = [o['scores']['test']['micro, tuned']['f1'] for o in groups['one']]
   mean, deviation = 100 * np.mean(f1), 100 * np.std(f1, ddof=1)
   assert f'{mean:.2f} ± {deviation:.2f}' in printed[-1]
   assert 'Run 1 of 2: one-0' in printed
@@ -107,12 +111,12 @@ def test_sweep(tmp_path, config, capsys):
   (line, other), text = groups['one'], sweep.results.read_text()
   assert line['examples'] == {'train': 96, 'dev': 24, 'test': 24}
   assert line['data'] == other['data'] and line['counted'] == 'test'
-  rows = (workdir / 'one-0' / 'predictions' / 'test.conll').read_text()
+  rows = (workdir / 'one-0/predictions/test.tuned.conll').read_text()
   sentences = [
     [row.split() for row in block.splitlines()] for block in rows.split('\n\n')
   ]
   gold, found = ([[r[i] for r in s] for s in sentences] for i in (1, 2))
-  counts = results.unpack(line['counts']['micro'])
+  counts = results.unpack(line['counts']['micro, tuned'])
   assert counts.shape == (24, 3)
   for row, *tags in zip(counts, gold, found, strict=True):
     total = float(metrics.f_score(Counts(*row)))
@@ -287,3 +291,36 @@ def test_sweep_command():
     done = run_command('train.sweep', *args)
     assert done.returncode == 1 and done.stderr.startswith('error: ')
     assert text in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('positive', ['spam', ''])
+def test_counts_of_texts_are_those_of_the_scores(tmp_path, positive):
+  """At every decision, F1 of the positive label or accuracy."""
+  rng = np.random.default_rng(0)
+  task = spam() if positive else topics()
+  gold = rng.choice(task.labels, 50)
+  examples = [Text('a\tb', 'c', label, i) for i, label in enumerate(gold)]
+  found = rng.dirichlet(np.ones(len(task.labels)), 50).tolist()
+  tuned = task.tune(examples, found)
+  (tmp_path / files.PREDICTIONS).mkdir()
+  task.write(tmp_path / files.PREDICTIONS / 'test', examples, found, tuned)
+  outcome = {'scores': {'test': task.score(examples, found, tuned)}}
+  run = types.SimpleNamespace(
+    workdir=tmp_path, task=task, config=make_text_config(positive)
+  )
+  counted = results.example_counts(run, outcome)
+  assert counted['counted'] == 'test'
+  assert len(counted['counts']) == (3 if positive else 1)
+  rules = task.decisions(tuned).values()
+  for parameters, packed in zip(rules, counted['counts'].values(), strict=True):
+    labels = np.array(task.predict(found, parameters))
+    if positive:
+      true, called = gold == 'spam', labels == 'spam'
+      by_hand = true & called, called & ~true, true & ~called
+    else:
+      by_hand = gold == labels, gold != labels, gold != labels
+    counts = results.unpack(packed)
+    np.testing.assert_array_equal(counts, np.transpose(by_hand))
+  outcome['scores']['test'][task.compared[0]].update(f1=0.123, accuracy=0.123)
+  with pytest.raises(AssertionError, match='not 0.123'):
+    results.example_counts(run, outcome)

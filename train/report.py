@@ -17,6 +17,9 @@ from train.workdir import write_whole
 
 Scores = Mapping[str, Mapping[str, float]]
 
+# Columns that say how a row was decided.
+_PARAMETERS = {'threshold', 'temperature', 'offset'}
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -56,10 +59,10 @@ def headline(scores: Scores, place: Sequence[str]) -> float:
 
 
 def format_score(column: str, value: float) -> str:
-  """Counts as they are, thresholds in four digits, shares in percent."""
+  """Counts as they are, parameters in four digits, shares in percent."""
   if isinstance(value, int):
     return str(value)
-  return f'{value:.4f}' if column == 'threshold' else f'{100 * value:.2f}'
+  return f'{value:.4f}' if column in _PARAMETERS else f'{100 * value:.2f}'
 
 
 def score_rows(scores: Scores) -> list[list[str]]:
@@ -73,7 +76,10 @@ def score_rows(scores: Scores) -> list[list[str]]:
 
 
 def comparison_rows(outcomes: Mapping[str, Mapping]) -> list[list[str]]:
-  """Runs side by side: the headline on dev; on test, or dev, its row."""
+  """Runs side by side: the headline on dev; on test, or dev, its row.
+
+  After it, the same score by the other rules of decision.
+  """
   columns = _columns(outcomes.values())
   rows = [['', *columns, 'minutes']]
   for name, outcome in outcomes.items():
@@ -129,8 +135,9 @@ def _values(outcome) -> dict[str, float]:
   for name, value in scores[last].get(row, {}).items():
     if not isinstance(value, int):
       values[f'{last} {name}'] = value
-  if beside in scores[last]:
-    values[f'{beside}: {column}'] = scores[last][beside][column]
+  for other in beside:
+    if column in scores[last].get(other, {}):
+      values[f'{other}: {column}'] = scores[last][other][column]
   return values
 
 
@@ -156,8 +163,10 @@ def _mean_and_deviation(heading, values) -> str:
 def write_report(workdir: pathlib.Path, config: Mapping, outcome: Mapping):
   """Writes report.html of one run: scores, curves, settings."""
   history = read_history(workdir)
+  row, column = outcome['headline']
   parts = [
-    f'<p>Best on dev after step {outcome["best_step"]}; '
+    f'<p>Best on dev, by {html.escape(f"{row}/{column}")}, after step '
+    f'{outcome["best_step"]}; '
     f'{outcome["seconds"] / 60:.1f} minutes.</p>'
   ]
   for split, scores in sorted(outcome['scores'].items(), reverse=True):

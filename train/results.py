@@ -4,6 +4,7 @@ import base64
 import collections
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -227,45 +228,49 @@ def example_counts(run: loop.Run, outcome: Mapping) -> dict[str, Any]:
 
 def _read_predictions(run, split) -> dict[str, np.ndarray]:
   """Row of the scores → counts `[examples, 3]`, from what the run wrote."""
-  path = run.workdir / files.PREDICTIONS / split
+  path, rows = run.workdir / files.PREDICTIONS / split, run.task.compared
   if run.config.task == 'classification':
-    return _read_labels(path.with_suffix('.tsv'), run)
+    positive = run.config.classification.positive
+    labels = _read_labels(path.with_suffix('.tsv'))
+    gold = labels.pop('gold')
+    counts = [_count_labels(gold, found, positive) for found in labels.values()]
+    return dict(zip(rows, counts, strict=True))
   if run.config.task == 'tagging' and run.task.spans:
-    return _read_tags(path.with_suffix('.conll'))
+    suffixes = '.conll', '.tuned.conll'
+    paths = [path.with_name(path.name + suffix) for suffix in suffixes]
+    return dict(zip(rows, map(_count_entities, paths), strict=True))
   return {}
 
 
-def _read_labels(path, run):
-  positive = run.config.classification.positive
+def _read_labels(path) -> dict[str, np.ndarray]:
+  """The columns of labels: `gold`, then one for each decision."""
   header, *rows = (
     line.split('\t') for line in path.read_text('utf-8').split('\n')[:-1]
   )
-  gold, *decisions = map(np.array, zip(*rows, strict=True))
-  names = {'predicted': 'threshold 0.5' if positive else 'all'}
-  counts = {}
-  for name, found in zip(header[1:], decisions, strict=True):
-    if name.startswith('p('):
-      break
-    if positive:
-      true, called = gold == positive, found == positive
-    else:  # Of its label found, of another one found, of its label missed.
-      true, called = np.full(len(gold), True), gold == found
-    wrong = called & ~true if positive else ~called
-    columns = called & true, wrong, true & ~called
-    counts[names.get(name, name)] = np.stack(columns, axis=-1).astype(int)
-  return counts
+  columns = zip(header, map(np.array, zip(*rows, strict=True)), strict=True)
+  return dict(
+    itertools.takewhile(lambda column: not column[0].startswith('p('), columns)
+  )
 
 
-def _read_tags(path):
+def _count_labels(gold, found, positive) -> np.ndarray:
+  if positive:
+    true, called = gold == positive, found == positive
+    columns = true & called, called & ~true, true & ~called
+  else:
+    columns = gold == found, gold != found, gold != found
+  return np.stack(columns, axis=-1).astype(int)
+
+
+def _count_entities(path) -> np.ndarray:
   counts = []
-  for block in path.read_text('utf-8').rstrip('\n').split('\n\n'):
-    rows = [line.rsplit(' ', 2) for line in block.split('\n')]
+  for sentence in path.read_text('utf-8').rstrip('\n').split('\n\n'):
+    rows = [line.rsplit(' ', 2) for line in sentence.split('\n')]
     gold, found = (
-      set(metrics.entity_spans(tags))
-      for tags in zip(*[row[1:] for row in rows], strict=True)
+      set(metrics.entity_spans([row[i] for row in rows])) for i in (1, 2)
     )
     counts.append([len(gold & found), len(found - gold), len(gold - found)])
-  return {'micro': np.array(counts)}
+  return np.array(counts)
 
 
 def pack(counts: np.ndarray) -> str:

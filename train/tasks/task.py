@@ -17,6 +17,8 @@ from dicejax.models import BertConfig
 Labels = tuple[str, ...] | dict[str, str]
 Features = list[dict[str, np.ndarray]]
 Scores = dict[str, dict[str, float]]
+# Columns of scores that are shares, of which more is better.
+PRF = ('precision', 'recall', 'f1')
 
 
 class Task(Protocol):
@@ -24,14 +26,18 @@ class Task(Protocol):
 
   Attributes:
     labels: names of the classes; empty for a task without.
-    headline: row and column of the scores: the best checkpoint has the most.
-    beside: row that says the same at another threshold; '' where there is none.
+    headline: row and column of the scores: the best checkpoint has the most,
+      unless `select_by` names another score.
+    places: by row, the columns that may choose a checkpoint. Scores with all
+      that `tune` returns have these rows.
+    compared: rows of the same score, each by another rule of decision.
     fill: which of the features a batch has, and what they are padded with.
   """
 
   labels: tuple[str, ...]
   headline: tuple[str, str]
-  beside: str
+  places: Mapping[str, Sequence[str]]
+  compared: Sequence[str]
   fill: Mapping[str, int]
 
   def model(self, encoder: BertConfig, dtype: str) -> nn.Module:
@@ -66,7 +72,20 @@ class Task(Protocol):
     """A prediction for each example, from an answer for each feature."""
 
   def tune(self, examples: Sequence, predictions: Sequence) -> dict[str, float]:
-    """Thresholds that suit the examples best; none where there are none."""
+    """Parameters of decisions that suit the examples best.
+
+    Where the examples do not tell, as none is positive, these are the
+    parameters of the argmax; {} if the task has none.
+    """
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Rules by which predictions may be decided, and their parameters.
+
+    'argmax' takes what is most likely; the others, such as 'tuned', are there
+    if `tuned` has what they need.
+    """
 
   def score(
     self,
