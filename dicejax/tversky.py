@@ -1,9 +1,9 @@
 """The Tversky index: the formula that losses, metrics and concept sets share.
 
-Two sets A (predicted) and B (true) are compared by three counts: how much they
-have in common (true positives), what only A has (false positives) and what
-only B has (false negatives). Dice, Jaccard, precision, recall and F-beta are
-all the same ratio of these with other weights.
+Two sets A (predicted) and B (true) are compared by three counts: the elements
+of both (true positives), of A alone (false positives) and of B alone (false
+negatives). Dice, Jaccard, precision, recall and F-beta are the same ratio of
+these with different weights.
 """
 
 import dataclasses
@@ -16,10 +16,10 @@ import numpy as np
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Counts:
-  """True positives, false positives and false negatives; they add.
+  """True positives, false positives and false negatives, which add up.
 
-  The fields have one shape and may be hard counts (integers) or soft ones
-  (sums of probabilities or of weights), numpy or JAX.
+  The three fields have one shape. They may be hard counts (integers) or soft
+  ones (sums of probabilities or weights), in numpy or JAX.
   """
 
   tp: jax.typing.ArrayLike
@@ -37,7 +37,7 @@ def tversky_index(
   *,
   smooth: jax.typing.ArrayLike = 0.0,
 ) -> jax.typing.ArrayLike:
-  r"""Overlap of two sets, between 0 (nothing in common) and 1 (equal).
+  r"""Computes the overlap of two sets, from 0 (disjoint) to 1 (equal).
 
   .. math::
     T = \frac{TP + \gamma}{TP + \alpha\,FP + \beta\,FN + \gamma}
@@ -49,7 +49,7 @@ def tversky_index(
     counts: the three counts, each `[...]`.
     alpha: weight of false positives, at least 0.
     beta: weight of false negatives, at least 0.
-    smooth: :math:`\gamma \ge 0`, in the unit of the counts.
+    smooth: :math:`\gamma \ge 0`, in units of counts.
 
   Returns:
     `[...]`, 0 where the denominator is 0. Integer counts on the host (numpy
@@ -64,7 +64,7 @@ def tversky_index(
     <https://doi.org/10.1037/0033-295X.84.4.327>`_, 1977.
   """
   missed = alpha * counts.fp + beta * counts.fn
-  return _share(counts.tp + smooth, missed)
+  return _ratio(counts.tp + smooth, missed)
 
 
 def tversky_distance(
@@ -74,18 +74,18 @@ def tversky_distance(
   *,
   smooth: jax.typing.ArrayLike = 0.0,
 ) -> jax.typing.ArrayLike:
-  r"""One minus the Tversky index, without the subtraction.
+  r"""Computes one minus the Tversky index, without the subtraction.
 
   .. math::
     1 - T = \frac{\alpha\,FP + \beta\,FN}{TP + \alpha\,FP + \beta\,FN + \gamma}
 
-  Written so, it keeps all its digits where the sets are almost equal.
+  This form keeps all its digits where the sets are almost equal.
 
   Args:
     counts: the three counts, each `[...]`.
     alpha: weight of false positives, at least 0.
     beta: weight of false negatives, at least 0.
-    smooth: :math:`\gamma \ge 0`, in the unit of the counts.
+    smooth: :math:`\gamma \ge 0`, in units of counts.
 
   Returns:
     `[...]`, 0 where the denominator is 0: two empty sets do not differ.
@@ -95,30 +95,30 @@ def tversky_distance(
     0.3333333333333333
   """
   missed = alpha * counts.fp + beta * counts.fn
-  return _share(missed, counts.tp + smooth)
+  return _ratio(missed, counts.tp + smooth)
 
 
-def _share(part, rest):
-  """part / (part + rest), 0 where that is 0 / 0."""
+def _ratio(part, rest):
+  """part / (part + rest), and 0 where that is 0 / 0."""
   if isinstance(part + rest, jax.Array):
-    return _jax_share(part, rest)
-  total = part + rest  # On the host scores stay float64.
-  share = np.divide(part, np.where(total != 0, total, 1))
-  return np.where(total != 0, share, np.zeros_like(share))
+    return _jax_ratio(part, rest)
+  total = part + rest  # numpy, which keeps scores on the host in float64.
+  ratio = np.divide(part, np.where(total != 0, total, 1))
+  return np.where(total != 0, ratio, np.zeros_like(ratio))
 
 
 @jax.custom_jvp
-def _jax_share(part, rest):
+def _jax_ratio(part, rest):
   total = part + rest
   return jnp.where(total != 0, part / jnp.where(total != 0, total, 1), 0)
 
 
-@_jax_share.defjvp
-def _jax_share_jvp(primals, tangents):
-  # Of a quotient, the derivative would square, and underflow, small counts; and
-  # it would cancel where the share is almost 1.
+@_jax_ratio.defjvp
+def _jax_ratio_jvp(primals, tangents):
+  # The quotient rule would square small counts, which underflows, and would
+  # cancel where the ratio is almost 1.
   (part, rest), (dpart, drest) = primals, tangents
   total = part + rest
-  share, other = _jax_share(part, rest), _jax_share(rest, part)
-  change = other * dpart - share * drest
-  return share, change / jnp.where(total != 0, total, 1)
+  ratio, other = _jax_ratio(part, rest), _jax_ratio(rest, part)
+  change = other * dpart - ratio * drest
+  return ratio, change / jnp.where(total != 0, total, 1)

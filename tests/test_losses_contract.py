@@ -5,6 +5,7 @@ import inspect
 import re
 from typing import NamedTuple
 
+import chex
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -167,11 +168,14 @@ def check(case, logits, labels, gradient=True):
 
 
 def test_no_loss_is_forgotten():
-  def is_loss(name):
-    names = [*inspect.signature(getattr(losses, name)).parameters]
-    return names[:2] == ['logits', 'labels'] and name != 'soft_counts'
-
-  assert set(KINDS) == {name for name in losses.__all__ if is_loss(name)}
+  assert KINDS.keys() == losses.LOSSES.keys() <= set(losses.__all__)
+  functions = inspect.getmembers(losses, inspect.isfunction)
+  takes_logits = {
+    name
+    for name, function in functions
+    if next(iter(inspect.signature(function).parameters)) == 'logits'
+  }
+  assert takes_logits - {'soft_counts'} == losses.LOSSES.keys()
 
 
 @every(CASES)
@@ -231,15 +235,51 @@ def test_a_thousand_classes(case):
   close(grad, slope, 1e-4)  # The rounding of sums of a thousand equal terms.
 
 
-@every([case for case in ONE_KIND if case.softmax])
-def test_one_class_has_nothing_to_learn(case):
-  logits = np.array([[-1e4], [0], [40], [1e4]], np.float32)
-  value, grad = value_and_grad(case, logits, np.zeros(4, int))
-  want, _ = value_and_grad(
-    case, np.full((4, 1), 3, np.float32), np.zeros(4, int)
-  )
-  np.testing.assert_array_equal(value, want)
-  np.testing.assert_array_equal(grad, 0)
+@every([case for case in CASES if case.softmax])
+def test_a_softmax_needs_two_classes(case):
+  """Over one class it is 1, whatever the logit: nothing would be learnt."""
+  labels = np.zeros(4, int) if case.kind == IDS else np.ones((4, 1))
+  with pytest.raises(ValueError, match=r'\[4, 1\].*class axis of at least 2'):
+    case._replace(axis='default')(np.zeros((4, 1), np.float32), labels)
+
+
+@every([case for case in CASES if case.kind == IDS])
+@pytest.mark.parametrize('wrong', [-100, -1, CLASSES])
+def test_an_id_out_of_range_is_nan_unless_excluded(case, wrong):
+  logits, labels = example(case)
+  labels[2, 1] = wrong
+  value, grad = compiled(case)(logits, labels)
+  of_element = value.shape == labels.shape
+  assert np.isnan(value[2, 1] if of_element else value)
+  assert np.isnan(grad[2, 1]).all()
+  where = labels == np.clip(labels, 0, CLASSES - 1)
+  value, grad = compiled(case)(logits, labels, where)
+  assert np.isfinite(value).all() and np.isfinite(grad).all()
+
+
+def test_chex_without_asserts_is_no_way_round():
+  chex.disable_asserts()
+  try:
+    logits = jnp.zeros((6, 3))
+    for labels, options in [
+      (np.array([1]), {}),
+      (np.zeros(6, int), {'class_weights': np.ones(1)}),
+      (np.zeros((6, 1)), {}),
+      (np.zeros(6, int), {'where': np.ones((1, 6), bool)}),
+    ]:
+      with pytest.raises((AssertionError, ValueError)):
+        losses.dice(logits, labels, **options)
+  finally:
+    chex.enable_asserts()
+
+
+def test_one_default_of_the_whole_family():
+  """One set: the call of the README is a scalar with a gradient."""
+  for case in OF_SETS:
+    logits, labels = example(case)
+    assert case(logits, labels).shape == ()
+    same = case._replace(axis=None)(logits, labels)
+    np.testing.assert_array_equal(case(logits, labels), same)
 
 
 @every(CASES)
@@ -379,33 +419,47 @@ def test_a_class_of_weight_zero_is_left_out(case):
 
 
 def bad_inputs(case):
-  """Shapes, types and options that do not fit, and what the error says."""
+  """Shapes, types and values that do not fit, with the error and its words."""
   ok = jnp.zeros((4, 3)), jnp.zeros(4 if case.kind == IDS else (4, 3), int)
   both = r'\[4, 3\].*\[{}\]'
-  yield ok[0], jnp.zeros((4, 2), int), {}, both.format('4, 2')
-  yield ok[0], jnp.zeros((4, 3, 1), int), {}, both.format('4, 3, 1')
+  shapes = AssertionError, ValueError
+  yield ok[0], jnp.zeros((4, 2), int), {}, shapes, both.format('4, 2')
+  yield ok[0], jnp.zeros((4, 3, 1), int), {}, shapes, both.format('4, 3, 1')
   if case.kind == IDS:
-    yield ok[0], jnp.zeros(3, int), {}, both.format('3')
-    yield ok[0], jnp.zeros(4), {}, r'labels: float32\[4\]'
-  yield ok[0].astype(int), ok[1], {}, r'logits: int32\[4, 3\]'
-  yield *ok, {'where': np.ones((2, 3), bool)}, r'where: bool\[2, 3\].*\[4'
-  yield *ok, {'where': np.ones((4, 3))[: len(ok[1])]}, 'where: float'
-  if case.takes('activation'):
-    if case.kind != SHARES:
-      yield *ok, {'activation': 'relu'}, 'activation.*relu'
+    yield ok[0], jnp.zeros(3, int), {}, AssertionError, both.format('3')
+    yield ok[0], jnp.zeros(4), {}, TypeError, r'labels: float32\[4\]'
+  yield ok[0].astype(int), ok[1], {}, TypeError, r'logits: int32\[4, 3\]'
+  where = {'where': np.ones((2, 3), bool)}
+  yield *ok, where, AssertionError, r'where: bool\[2, 3\].*\[4'
+  where = {'where': np.ones((4, 3))[: len(ok[1])]}
+  yield *ok, where, TypeError, 'where: float'
+  if case.takes('activation') and case.kind != SHARES:
+    yield *ok, {'activation': 'relu'}, ValueError, 'activation.*relu'
   if case.takes('axis'):
-    yield *ok, {'axis': 1 if case.softmax else 2}, 'axis='
-    yield *ok, {'axis': (0, 0)}, r'axis=\(0, 0\)'
+    yield *ok, {'axis': 1 if case.softmax else 2}, ValueError, 'axis='
+    yield *ok, {'axis': (0, 0)}, ValueError, r'axis=\(0, 0\)'
+  if case.takes('average'):
+    yield *ok, {'average': 'weighted'}, ValueError, "average.*'weighted'"
+    micro = {'average': 'micro'}
+    if case.softmax:
+      micro['class_weights'] = np.zeros(3)
+    text = 'all 0' if case.softmax else 'sigmoids'
+    yield *ok, micro, ValueError, text
   if case.takes('smooth'):
-    yield *ok, {'smooth': -1.0}, 'smooth'
+    yield *ok, {'smooth': -1.0}, ValueError, 'smooth'
   for name in ('class_weights', 'class_counts'):
     if case.takes(name) and (case.softmax or not case.takes('axis')):
-      yield *ok, {name: np.ones(5)}, rf'{name}: \[5\].*\[4, 3\]'
+      text = rf'{name}: \[5\].*\[4, 3\]'
+      yield *ok, {name: np.ones(5)}, AssertionError, text
+  if case.takes('class_weights') and case.softmax:
+    weights = {'class_weights': np.array([1, -1, 1])}
+    yield *ok, weights, ValueError, 'class_weights must be at least 0'
 
 
 @every(CASES)
 def test_bad_input(case):
-  case = case._replace(axis='default')  # Or the class axis, of so few.
-  for logits, labels, options, text in bad_inputs(case):
-    with pytest.raises((AssertionError, ValueError), match=text):
+  case = case._replace(axis='default')  # A given axis may be the class axis.
+  for logits, labels, options, error, text in bad_inputs(case):
+    with pytest.raises(error, match=text) as raised:
       jax.eval_shape(functools.partial(case, **options), logits, labels)
+    assert '[Chex]' not in str(raised.value)

@@ -216,10 +216,10 @@ def test_hinge_of_any_logits(data):
     assert slope[keep][mistakes].sum() <= most + 1e-6
 
 
-@hypothesis.given(st.data(), st.sampled_from([1, 2, 4]), st.booleans())
+@hypothesis.given(st.data(), st.sampled_from([2, 4]), st.booleans())
 @hypothesis.settings(deadline=None, max_examples=100)
 def test_softmax_of_any_logits(data, classes, present_only):
-  """Ties, gaps of up to 2e4, one class, ids that are none."""
+  """Ties, gaps of up to 2e4, excluded ids that are no class."""
   n = 6
   level = st.sampled_from([0.0, 17.0, -1e4, 1e4])
   some = st.one_of(level, st.floats(-1e4, 1e4, width=32))
@@ -227,6 +227,7 @@ def test_softmax_of_any_logits(data, classes, present_only):
   ids = st.integers(-1, classes)
   labels = data.draw(hnp.arrays(np.int32, n, elements=ids))
   keep = data.draw(hnp.arrays(bool, n))
+  keep &= (labels >= 0) & (labels < classes)
   value, grad = softmax_and_grad(
     logits, labels, where=keep, present_only=present_only
   )
@@ -315,7 +316,7 @@ def test_no_class_counts():
     )
     assert value == 0
     np.testing.assert_array_equal(grad, 0)
-  none = losses.lovasz_softmax(logits, np.full((3, 5), -1))
+  none = losses.lovasz_softmax(logits, labels, where=np.zeros((3, 5), bool))
   assert none == 0
 
 
@@ -371,7 +372,7 @@ def test_any_type_of_labels():
 @pytest.mark.parametrize(
   'loss, logits, labels, options, error, text',
   [
-    ('hinge', (4, 3), (4,), {}, ValueError, r'labels .*\[4, 3\].*\[4\]'),
+    ('hinge', (4, 3), (4,), {}, ValueError, 'labels shaped like the logits'),
     ('hinge', (4,), (3,), {}, AssertionError, r'\[4\].*\[3\]'),
     ('hinge', (4,), (4,), {'axis': 1}, ValueError, 'axis=1'),
     (
@@ -384,8 +385,8 @@ def test_any_type_of_labels():
     ),
     ('softmax', (4, 3), (4, 3), {}, ValueError, r'class ids.*\[4, 3\]'),
     ('softmax', (4, 3), (3,), {}, AssertionError, r'\[4, 3\].*\[3\]'),
-    ('softmax', (), (), {}, ValueError, 'No class axis'),
-    ('softmax', (4, 0), (4,), {}, ValueError, 'No class axis'),
+    ('softmax', (), (), {}, ValueError, 'class axis of at least 2'),
+    ('softmax', (4, 0), (4,), {}, ValueError, 'class axis of at least 2'),
     ('softmax', (4, 3), (4,), {'axis': 1}, ValueError, 'axis 1 holds the cl'),
     ('softmax', (4, 3), (4,), {'axis': (0, 0)}, ValueError, r'axis=\(0, 0\)'),
     (
@@ -401,7 +402,7 @@ def test_any_type_of_labels():
       (4, 3),
       (4,),
       {'where': np.ones(4)},
-      AssertionError,
+      TypeError,
       'where: float',
     ),
   ],
@@ -414,7 +415,7 @@ def test_bad_input(loss, logits, labels, options, error, text):
 
 def test_types():
   for loss in BOTH:
-    with pytest.raises(AssertionError, match='Logits are float'):
+    with pytest.raises(TypeError, match='must be floating point'):
       loss(jnp.zeros((4, 3), jnp.int32), jnp.zeros(4, jnp.int32))
-  with pytest.raises(AssertionError, match='Class ids are int'):
+  with pytest.raises(TypeError, match='must be int, as class ids'):
     losses.lovasz_softmax(jnp.zeros((4, 3)), jnp.zeros(4))

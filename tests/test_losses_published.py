@@ -42,7 +42,7 @@ def test_sadice_is_the_dice_of_the_true_class(alpha, want):
   true = jax.nn.one_hot(labels, 3, dtype=bool)
   against = jax.nn.logsumexp(logits, axis=-1, where=~true)
   odds = logits.max(axis=-1, where=true, initial=-jnp.inf) - against
-  loss = dice_of_q(odds, jnp.ones(4), alpha=alpha, square=False)
+  loss = dice_of_q(odds, jnp.ones(4), alpha=alpha, square=False, axis=())
   np.testing.assert_allclose(loss.mean(), want, atol=2e-7)
 
 
@@ -50,7 +50,11 @@ def test_the_fixture_of_the_authors():
   """Issue 2: probabilities as they are, each its own, summed over classes."""
   p = np.array([[0.9, 0.03, 0.03, 0.03], [0.03, 0.9, 0.03, 0.03]])
   loss = dice_of_q(
-    jnp.asarray(np.log(p / (1 - p))), jnp.eye(4)[:2], alpha=0.01, smooth=1.0
+    jnp.asarray(np.log(p / (1 - p))),
+    jnp.eye(4)[:2],
+    alpha=0.01,
+    smooth=1.0,
+    axis=(),
   )
   # Theirs was printed in float32; it is 0.00793003.
   np.testing.assert_allclose(loss.sum(-1), [0.0079299] * 2, atol=2e-7)
@@ -129,8 +133,8 @@ def test_a_mask_of_as_many_rows_as_classes_masks_rows():
   """Published, a mask (N,) masked columns where N is C."""
   logits, labels = (x[:3] for x in MULTI_CLASS)
   mask = jnp.array([True, False, True])
-  loss = dice_of_q(logits, labels, where=mask)
-  want = dice_of_q(logits, labels)
+  loss = dice_of_q(logits, labels, where=mask, axis=())
+  want = dice_of_q(logits, labels, axis=())
   np.testing.assert_allclose(loss, jnp.where(mask, want, 0), rtol=1e-6)
 
 
@@ -150,7 +154,7 @@ def test_no_nan_where_p_rounds_to_one(dtype, first, alpha, softmax):
     return oracle.set_loss(of_set, x, y, softmax=softmax, alpha=alpha)
 
   value, pull = jax.vjp(
-    lambda x: dice_of_q(x, y, alpha=alpha), jnp.asarray(x, dtype)
+    lambda x: dice_of_q(x, y, alpha=alpha, axis=()), jnp.asarray(x, dtype)
   )
   (grad,) = pull(jnp.ones(4))
   np.testing.assert_allclose(value, exact(x), rtol=1e-5, atol=1e-12)
@@ -216,8 +220,8 @@ def test_labels_that_are_one_hot():
   """`index_label_position`: what labels are is said by shape and activation."""
   logits, labels = MULTI_CLASS
   one_hot = jax.nn.one_hot(labels, 3)
-  ids = dice_of_q(logits, labels)
-  same = dice_of_q(logits, one_hot, activation='softmax')
+  ids = dice_of_q(logits, labels, axis=())
+  same = dice_of_q(logits, one_hot, activation='softmax', axis=())
   np.testing.assert_allclose(same, ids, rtol=1e-6)
-  binary = dice_of_q(logits, one_hot)
+  binary = dice_of_q(logits, one_hot, axis=())
   assert binary.shape == one_hot.shape

@@ -1,4 +1,6 @@
-"""Gradient accumulation for losses that are no mean over examples."""
+"""Gradient accumulation for losses that are not a mean over examples."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
@@ -10,31 +12,32 @@ import jax.numpy as jnp
 def accumulate(
   sums_of: Callable[[Any, Any], Any], loss_of: Callable[[Any], jax.Array]
 ) -> Callable[[Any, Any], tuple[jax.Array, Any]]:
-  r"""Exact value and gradient of a loss of sums, a micro-batch at a time.
+  r"""Computes value and gradient of a loss of sums, one micro-batch at a time.
 
   .. math::
     L(\theta) = f \Bigl( \sum_m s(\theta, B_m) \Bigr), \qquad
     \nabla L = \sum_m \nabla s(\theta, B_m)^\top \, f'
 
-  A loss of a set is a ratio of sums: the mean of the ratios of micro-batches,
-  which accumulated gradients usually follow, is another loss. Two passes get it
-  right. The first sums; the second pulls the derivative of the loss by the sums
-  back through each micro-batch. Memory is that of one micro-batch, time one
-  more forward pass.
+  The loss of a set is a ratio of sums. Accumulated gradients usually follow the
+  mean of the ratios of micro-batches, which is another loss. Two passes get it
+  right: the first adds up the sums, the second pulls the derivative of the loss
+  by the sums back through each micro-batch. It takes the memory of one
+  micro-batch, and the time of one more forward pass.
 
   Args:
-    sums_of: `(params, micro_batch) -> sums`, any tree of arrays that add:
-      `soft_counts`, sums of losses, numbers of elements. It is called twice and
-      has to return the same: let dropout depend on a key in the micro-batch.
+    sums_of: `(params, micro_batch) -> sums`, any tree of arrays that add up,
+      such as `soft_counts`, sums of losses, numbers of elements. It is called
+      twice and has to return the same: let dropout depend on a key in the
+      micro-batch.
     loss_of: `(sums) -> loss`, a scalar, of the sums over all micro-batches.
 
   Returns:
     `(params, batches) -> loss, gradients`. `batches` is a tree of arrays
-    `[micro-batches, ...]`; the gradients are as `params`, summed in float32 at
-    least.
+    `[micro-batches, ...]`; the gradients have the structure and types of
+    `params` and are summed in float32 at least.
 
   Example:
-    Dice of six elements in three parts, and the mean cross entropy.
+    Dice of six elements in three parts, plus their mean cross entropy:
 
     >>> from dicejax import losses
     >>> from dicejax.tversky import tversky_distance

@@ -1,214 +1,275 @@
-"""Tversky losses of elements with class ids, their derivatives by hand.
+"""Soft counts and Tversky losses of class ids, with derivatives by hand.
 
-What `_counts.py` does for any labels, in fewer passes over the logits: of an
-element one class has true positives, and all others one false positive. Masks,
-sets, devices and the ratio of a set are there; here are elements.
+This is a faster form of `_elements.py` for the common labels. For a class id,
+exactly one class gets a true positive or a false negative, and every other
+class gets a false positive. Using that saves most passes over the logits, and
+writing the derivatives out saves the arrays that automatic differentiation
+would keep. Masks, sets and devices are the business of `_sets.py`.
 """
+
+from __future__ import annotations
 
 import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from dicejax.losses._inputs import is_class
-from dicejax.losses._softmax import split_top
+from dicejax.losses._softmax import Split
+from dicejax.losses._softmax import is_class
+from dicejax.losses._softmax import split_largest
 from dicejax.tversky import Counts
 
 
+class Decay(NamedTuple):
+  """The factor (1 - p)^alpha that makes easy examples count less.
+
+  Attributes:
+    alpha: the exponent, or None for no factor.
+    slope: alpha where the factor is differentiated, None where it is taken for
+      a constant.
+  """
+
+  alpha: jax.Array | None = None
+  slope: jax.Array | None = None
+
+
+NO_DECAY = Decay()
+
+
+class Weights(NamedTuple):
+  """Weights of false positives and false negatives, and the smoothing."""
+
+  fp: ArrayLike
+  fn: ArrayLike
+  smooth: ArrayLike
+
+
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def element_counts(square, logits, labels, alpha, recoil):
-  """What each element adds to the soft counts of each class.
+def element_counts(
+  square: bool, logits: jax.Array, labels: jax.Array, decay: Decay
+) -> Counts:
+  """Counts what each element adds to the soft counts of each class.
 
   Args:
-    square: bool, whether misses count squared, for a half each.
+    square: whether misses are squared, and count half as fp and half as fn.
     logits: float `[..., classes]`, two classes or more.
     labels: int `[...]`.
-    alpha: exponent of the decay of easy examples; None for no decay.
-    recoil: alpha, or None to take the decay for a constant.
+    decay: of q = (1 - p)^alpha p.
 
   Returns:
     Counts `[..., classes]`. Only the logits have a gradient.
   """
-  q, not_q, wrong = _scores(split_top(logits), labels, alpha)
+  q, not_q, q_others = _scores(split_largest(logits), labels, decay.alpha)
   true = is_class(labels, logits)
   tp = jnp.where(true, q, 0)
   if square:
-    miss = jnp.where(true, jnp.square(not_q), jnp.square(wrong)) / 2
+    miss = jnp.where(true, jnp.square(not_q), jnp.square(q_others)) / 2
     return Counts(tp, miss, miss)
-  return Counts(tp, wrong, jnp.where(true, not_q, 0))
+  return Counts(tp, q_others, jnp.where(true, not_q, 0))
 
 
 @element_counts.defjvp
 def _element_counts_jvp(square, primals, tangents):
-  logits, labels, alpha, recoil = primals
-  s = split_top(logits)
-  q, not_q, wrong = _scores(s, labels, alpha)
+  logits, labels, decay = primals
+  s = split_largest(logits)
+  q, not_q, q_others = _scores(s, labels, decay.alpha)
   true = is_class(labels, logits)
-  change, change_top = _change_of_log_q(s, recoil, tangents[0])
-  change = jnp.where(s.top, change_top, change)
-  dtp = jnp.where(true, q * change, 0)
+  dlog_q, dlog_q_largest = _dlog_q(s, decay.slope, tangents[0])
+  dlog_q = jnp.where(s.is_largest, dlog_q_largest, dlog_q)
+  dtp = jnp.where(true, q * dlog_q, 0)
   if square:
-    dmiss = jnp.where(true, -not_q * q, jnp.square(wrong)) * change
+    dmiss = jnp.where(true, -not_q * q, jnp.square(q_others)) * dlog_q
     dcounts = Counts(dtp, dmiss, dmiss)
   else:
-    dcounts = Counts(dtp, wrong * change, -dtp)
+    dcounts = Counts(dtp, q_others * dlog_q, -dtp)
   return element_counts(square, *primals), dcounts
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def element_loss(square, prices, logits, labels, shares, alpha, recoil):
-  """Sum over classes of the Tversky distances of each element.
+def element_loss(
+  square: bool,
+  weights: Weights,
+  logits: jax.Array,
+  labels: jax.Array,
+  class_weights: jax.Array,
+  decay: Decay,
+) -> jax.Array:
+  """Sums the Tversky distances of each single element over the classes.
 
-  A ratio for each element and class would be many passes, were it taken of
-  `element_counts`: that takes up to four times as long.
+  Taking one ratio per element and class from `element_counts` needs up to four
+  times as long, because every count is then an array of its own.
 
   Args:
-    square: see `element_counts`, as for the other arguments.
-    prices: Prices, see `_counts.py`.
-    logits: float `[..., classes]`, two classes or more.
+    square: see `element_counts`, as for `logits`, `labels` and `decay`.
+    weights: of the Tversky index.
+    logits: float `[..., classes]`.
     labels: int `[...]`.
-    shares: `[classes]` or `[]`, of a class in the sum.
-    alpha: exponent of the decay, or None.
-    recoil: alpha or None.
+    class_weights: `[classes]`, or `[]` for equal weights.
+    decay: of q.
 
   Returns:
     `[...]`. Only the logits have a gradient.
   """
-  s = split_top(logits)
+  s = split_largest(logits)
   true = is_class(labels, logits)
-  q = jnp.where(true, 0, _decayed(s.share * s.scale, alpha))
-  wrong, _ = _of_wrong(q, square, prices)
-  wrong *= jnp.broadcast_to(shares, logits.shape)
-  wrong = jnp.sum(jnp.where(s.top, 0, wrong), axis=-1)
-  own, _, top, _ = _of_rows(s, labels, square, prices, shares, alpha)
-  return wrong + (own + top)[..., 0]
+  q = jnp.where(true, 0, _decayed(s.p, decay.alpha))
+  others, _ = _distance_of_others(q, square, weights)
+  others *= jnp.broadcast_to(class_weights, logits.shape)
+  others = jnp.sum(jnp.where(s.is_largest, 0, others), axis=-1)
+  own, _, largest, _ = _distance_per_element(
+    s, labels, square, weights, class_weights, decay.alpha
+  )
+  return others + (own + largest)[..., 0]
 
 
 @element_loss.defjvp
 def _element_loss_jvp(square, primals, tangents):
-  prices, logits, labels, shares, alpha, recoil = primals
-  s = split_top(logits)
+  weights, logits, labels, class_weights, decay = primals
+  s = split_largest(logits)
   true = is_class(labels, logits)
-  q = jnp.where(true, 0, _decayed(s.share * s.scale, alpha))
-  _, e = _of_wrong(q, square, prices)
-  e *= jnp.broadcast_to(shares, logits.shape)
-  _, e_own, _, e_top = _of_rows(s, labels, square, prices, shares, alpha)
-  e = jnp.where(s.top, 0, jnp.where(true, e_own, e))
-  change = functools.partial(_change_of_log_q, s, recoil)
-  # The gradient itself: e times the change would be one array more.
-  (gradient,) = jax.linear_transpose(change, logits)((e, e_top))
+  q = jnp.where(true, 0, _decayed(s.p, decay.alpha))
+  _, slope = _distance_of_others(q, square, weights)
+  slope *= jnp.broadcast_to(class_weights, logits.shape)
+  _, slope_own, _, slope_largest = _distance_per_element(
+    s, labels, square, weights, class_weights, decay.alpha
+  )
+  slope = jnp.where(s.is_largest, 0, jnp.where(true, slope_own, slope))
+  # The chain rule by log q is linear in the tangent of the logits. Transposing
+  # it gives the gradient itself, and saves the array of `slope * dlog_q`.
+  dlog_q = functools.partial(_dlog_q, s, decay.slope)
+  transposed = jax.linear_transpose(dlog_q, logits)
+  (gradient,) = transposed((slope, slope_largest))
   dloss = jnp.sum(gradient * tangents[1], axis=-1)
   return element_loss(square, *primals), dloss
 
 
-def _change_of_log_q(s, recoil, dz):
-  """Tangent of log q: of each class but the largest, and of that.
+def _dlog_q(s: Split, decay_slope, dz):
+  """Tangents of log q for a tangent of the logits.
 
-  Of a class with log odds u it is (1 - p - recoil p) du, where
-    du = (dz - sum_j p_j dz_j) / (1 - p), but of the largest class
-    du = dz - sum_{j != top} share_j dz_j / rest.
+  The tangent of log q is (1 - p - decay_slope p) du for a class with log odds
+  u, where
+    du = (dz - sum_j p_j dz_j) / (1 - p), and for the largest class
+    du = dz - sum_{j != largest} ratio_j dz_j / ratio_sum.
 
   Args:
-    s: Split.
-    recoil: alpha, or None for a decay that is a constant.
-    dz: `[..., classes]`, of the logits.
+    s: of the logits.
+    decay_slope: alpha, or None for a decay that is a constant.
+    dz: `[..., classes]`.
 
   Returns:
-    `[..., classes]`, of no meaning at the top, and `[..., 1]`.
+    `[..., classes]` for the classes that are not the largest, and `[..., 1]`
+    for the largest.
   """
-  of_top = jnp.sum(jnp.where(s.top, dz, 0), axis=-1, keepdims=True)
-  of_rest = jnp.sum(s.share * dz, axis=-1, keepdims=True)
-  du = dz - (s.p_top * of_top + s.scale * of_rest)  # Times 1 - p.
-  du_top = of_top - of_rest / s.rest
-  not_top = s.rest * s.scale
-  if recoil is None:
-    return du, not_top * du_top
-  p = s.share * s.scale
+  dz_largest = jnp.sum(jnp.where(s.is_largest, dz, 0), axis=-1, keepdims=True)
+  dz_others = jnp.sum(s.ratio * dz, axis=-1, keepdims=True)
+  du_times_not_p = dz - (s.p_largest * dz_largest + s.scale * dz_others)
+  du_largest = dz_largest - dz_others / s.ratio_sum
+  if decay_slope is None:
+    return du_times_not_p, s.not_p_largest * du_largest
   return (
-    (1 - recoil * p / (1 - p)) * du,
-    (not_top - recoil * s.p_top) * du_top,
+    (1 - decay_slope * s.p / (1 - s.p)) * du_times_not_p,
+    (s.not_p_largest - decay_slope * s.p_largest) * du_largest,
   )
 
 
 def _decayed(p, alpha):
-  """q of p up to one half."""
+  """q of probabilities up to one half, where 1 - p loses nothing."""
   return p if alpha is None else p * jnp.exp(alpha * jnp.log(1 - p))
 
 
-class _Own(NamedTuple):
-  """Of the label's class, `[..., 1]`; q and not_q are 0 if it is no class."""
+class _LabelScore(NamedTuple):
+  """Scores of the label's class, each `[..., 1]`.
+
+  Attributes:
+    label: int, clipped to the classes.
+    is_largest: whether the label's class has the largest logit.
+    q: 0 if the label is out of range, as is `not_q`.
+    not_q: 1 - q.
+    q_largest: q of the class with the largest logit.
+  """
 
   label: jax.Array
-  right: jax.Array  # It is the largest.
+  is_largest: jax.Array
   q: jax.Array
   not_q: jax.Array
-  q_top: jax.Array  # Of the largest.
+  q_largest: jax.Array
 
 
-def _of_label(s, labels, alpha):
-  num_classes = s.share.shape[-1]
-  known = ((labels >= 0) & (labels < num_classes))[..., None]
+def _score_label(s: Split, labels, alpha) -> _LabelScore:
+  num_classes = s.ratio.shape[-1]
+  in_range = ((labels >= 0) & (labels < num_classes))[..., None]
   label = jnp.clip(labels, 0, num_classes - 1)[..., None]
-  right = (label == s.index) & known
-  small = jnp.take_along_axis(s.share, label, axis=-1, mode='clip') * s.scale
-  p = jnp.where(right, s.p_top, small)
-  not_p = jnp.where(right, s.rest * s.scale, 1 - small)
+  is_largest = (label == s.index) & in_range
+  small = jnp.take_along_axis(s.ratio, label, axis=-1, mode='clip') * s.scale
+  p = jnp.where(is_largest, s.p_largest, small)
+  not_p = jnp.where(is_largest, s.not_p_largest, 1 - small)
   if alpha is None:
-    q, not_q, q_top = p, not_p, s.p_top
+    q, not_q, q_largest = p, not_p, s.p_largest
   else:
-    log_not_top = jnp.log(s.rest * s.p_top) - s.gap  # Does not underflow.
-    # 1 - q = (1 - decay) + decay (1 - p), in which nothing cancels.
-    log_not = jnp.where(right, log_not_top, jnp.log(1 - small))
-    decay, lost = jnp.exp(alpha * log_not), -jnp.expm1(alpha * log_not)
+    # The logarithm of 1 - p as a difference: 1 - p itself underflows where the
+    # gap is large.
+    log_not_p_largest = jnp.log(s.ratio_sum * s.p_largest) - s.gap
+    log_not_p = jnp.where(is_largest, log_not_p_largest, jnp.log(1 - small))
+    decay, lost = jnp.exp(alpha * log_not_p), -jnp.expm1(alpha * log_not_p)
+    # 1 - q = (1 - decay) + decay (1 - p): a sum, in which nothing cancels.
     q, not_q = decay * p, lost + decay * not_p
-    q_top = s.p_top * jnp.exp(alpha * log_not_top)
-  q, not_q = jnp.where(known, q, 0), jnp.where(known, not_q, 0)
-  return _Own(label, right, q, not_q, q_top)
+    q_largest = s.p_largest * jnp.exp(alpha * log_not_p_largest)
+  q, not_q = jnp.where(in_range, q, 0), jnp.where(in_range, not_q, 0)
+  return _LabelScore(label, is_largest, q, not_q, q_largest)
 
 
-def _scores(s, labels, alpha):
-  """q and 1 - q of the label `[..., 1]`, q of the other classes."""
-  own = _of_label(s, labels, alpha)
-  q = jnp.where(s.top, own.q_top, _decayed(s.share * s.scale, alpha))
-  return own.q, own.not_q, jnp.where(is_class(labels, s.share), 0, q)
+def _scores(s: Split, labels, alpha):
+  """q and 1 - q of the label `[..., 1]`, and q of all other classes."""
+  own = _score_label(s, labels, alpha)
+  q = jnp.where(s.is_largest, own.q_largest, _decayed(s.p, alpha))
+  return own.q, own.not_q, jnp.where(is_class(labels, s.ratio), 0, q)
 
 
-def _of_wrong(q, square, prices):
-  """Distance and derivative by log q of classes that are not the label's."""
-  fp = prices.alpha * (jnp.square(q) if square else q)
-  total = fp + prices.smooth
+def _distance_of_others(q, square, weights):
+  """Distance of classes that are not the label's, and its slope by log q."""
+  fp = weights.fp * (jnp.square(q) if square else q)
+  total = fp + weights.smooth
   total = jnp.where(total > jnp.finfo(total.dtype).tiny, total, 1)
-  # A division of its own: XLA would keep one that two passes share.
+  # A division of its own, because XLA would keep an array for a quotient that
+  # the value and the slope share.
   inverse = 1 / total
-  slope = (2 if square else 1) * (fp * inverse) * (prices.smooth * inverse)
+  slope = (2 if square else 1) * (fp * inverse) * (weights.smooth * inverse)
   return fp / total, slope
 
 
-def _of_rows(s, labels, square, prices, shares, alpha):
-  """Of the label, and of the largest class where that is another.
+def _distance_per_element(s, labels, square, weights, class_weights, alpha):
+  """Distances of the label's class and, where it differs, of the largest.
+
+  The two are kept apart from `_distance_of_others` because one of them is the
+  class whose 1 - p would cancel.
 
   Returns:
-    Distance and derivative by log q of the label; the distance of the largest
-    class if it is not the label, its derivative in any case; all `[..., 1]`.
+    Distance of the label's class and its slope by log q; distance of the
+    largest class, 0 if it is the label's, and its slope in any case. All are
+    `[..., 1]`.
   """
-  own = _of_label(s, labels, alpha)
+  own = _score_label(s, labels, alpha)
   q, not_q = own.q, own.not_q
-  fn = prices.beta * (jnp.square(not_q) if square else not_q)
-  dfn = -prices.beta * (2 * not_q if square else 1) * q
-  total = q + fn + prices.smooth
+  fn = weights.fn * (jnp.square(not_q) if square else not_q)
+  dfn = -weights.fn * (2 * not_q if square else 1) * q
+  total = q + fn + weights.smooth
   total = jnp.where(total > 0, total, 1)
-  share = _at(shares, own.label)
-  loss = fn / total
-  # (1 - loss) dfn - loss q, in which nothing cancels.
-  e = share * ((q + prices.smooth) / total * dfn - loss * q) / total
-  loss *= share
+  weight = _take(class_weights, own.label)
+  distance = fn / total
+  # The slope of the quotient, (1 - distance) dfn - distance q, with 1 -
+  # distance as a quotient of its own, which keeps its digits near 0.
+  slope = (q + weights.smooth) / total * dfn - distance * q
+  slope = weight * slope / total
+  distance *= weight
 
-  top, e_top = _of_wrong(own.q_top, square, prices)
-  share = _at(shares, s.index)
-  top = jnp.where(own.right, 0, share * top)
-  return loss, e, top, jnp.where(own.right, e, share * e_top)
+  largest, slope_largest = _distance_of_others(own.q_largest, square, weights)
+  weight = _take(class_weights, s.index)
+  largest = jnp.where(own.is_largest, 0, weight * largest)
+  slope_largest = jnp.where(own.is_largest, slope, weight * slope_largest)
+  return distance, slope, largest, slope_largest
 
 
-def _at(shares, index):
-  return shares[index] if shares.ndim else shares
+def _take(class_weights, index):
+  return class_weights[index] if class_weights.ndim else class_weights

@@ -1,69 +1,72 @@
-"""Functions of an overlap, and an overlap joined with cross entropy.
+"""Functions of an overlap, and overlaps joined with cross entropy.
 
 A plain sum of two losses needs no function of its own:
 `dice(...) + cross_entropy(...).mean()`.
 """
 
-import functools
-import numbers
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from dicejax.losses._counts import Prices
-from dicejax.losses._counts import example_axes
-from dicejax.losses._counts import set_loss
-from dicejax.losses._counts import set_mean
-from dicejax.losses._inputs import check_inputs
+from dicejax.losses._inputs import check_fraction
 from dicejax.losses._inputs import check_not_negative
 from dicejax.losses._pointwise import focal
+from dicejax.losses._sets import Axis
+from dicejax.losses._sets import AxisName
+from dicejax.losses._sets import Sets
 
 
 def focal_tversky(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  alpha: jax.typing.ArrayLike = 0.3,
-  beta: jax.typing.ArrayLike = 0.7,
-  gamma: jax.typing.ArrayLike = 0.75,
-  smooth: jax.typing.ArrayLike = 1.0,
-  axis: int | tuple[int, ...] | None = None,
-  where: jax.typing.ArrayLike | None = None,
-  class_weights: jax.typing.ArrayLike | None = None,
-  axis_name: str | tuple[str, ...] | None = None,
+  alpha: ArrayLike = 0.3,
+  beta: ArrayLike = 0.7,
+  gamma: ArrayLike = 0.75,
+  smooth: ArrayLike = 1.0,
+  axis: Axis = None,
+  average: str = 'macro',
+  where: ArrayLike | None = None,
+  class_weights: ArrayLike | None = None,
+  axis_name: AxisName = None,
   activation: str | None = None,
 ) -> jax.Array:
-  r"""Focal Tversky loss: a power of the Tversky loss of each set.
+  r"""Computes the focal Tversky loss: a power of the Tversky loss of each set.
 
   .. math::
     L = \Bigl( 1 - \frac{TP + s}{TP + \alpha\,FP + \beta\,FN + s}
       \Bigr)^\gamma
 
   The published :math:`\gamma` of 4/3 is the inverse of this one. Below 1 it
-  weighs up sets that are almost right; above 1, sets that are not.
+  raises the gradient of sets that are almost right; above 1, of those that are
+  not.
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids. Never probabilities: that cannot be checked.
-    labels: int class ids `[examples...]` (softmax), or of the shape of the
-      logits (sigmoid).
+      independent sigmoids; never probabilities, which cannot be told apart.
+    labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
+      like the logits (sigmoid).
     alpha: weight of false positives, at least 0.
     beta: weight of false negatives, at least 0.
     gamma: :math:`\gamma > 0`; 1 is `tversky`.
-    smooth: :math:`s \ge 0`, in the unit of the counts.
-    axis: see `dice`; here all elements are one set by default.
+    smooth: :math:`s \ge 0`, in units of counts.
+    axis: see `dice`.
+    average: see `dice`.
     where: see `dice`.
     class_weights: see `dice`.
     axis_name: see `dice`.
     activation: see `dice`.
 
   Returns:
-    Loss in [0, 1], as of `dice`.
+    Loss in [0, 1], shaped as in `dice`.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: as of `dice`; a negative `alpha`, `beta` or `gamma`.
+    AssertionError, TypeError: see `dice`.
+    ValueError: see `dice`; a negative `alpha`, `beta` or `gamma`.
 
   Example:
     >>> logits, labels = jnp.array([9., -9., 9.]), jnp.array([1, 0, 0])
@@ -75,53 +78,57 @@ def focal_tversky(
     <https://arxiv.org/abs/1810.07842>`_, 2018.
   """
   check_not_negative(alpha=alpha, beta=beta, gamma=gamma, smooth=smooth)
-  return set_loss(
-    Prices(alpha, beta, smooth),
+  sets = Sets.of(
     logits,
     labels,
-    transform=functools.partial(_power, gamma),
     axis=axis,
+    average=average,
     where=where,
     class_weights=class_weights,
     axis_name=axis_name,
     activation=activation,
   )
+  distance = sets.tversky_distance(alpha, beta, smooth)
+  return sets.mean_over_classes(_power(gamma, distance))
 
 
 def log_cosh_dice(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  smooth: jax.typing.ArrayLike = 1.0,
-  axis: int | tuple[int, ...] | None = None,
-  where: jax.typing.ArrayLike | None = None,
-  class_weights: jax.typing.ArrayLike | None = None,
-  axis_name: str | tuple[str, ...] | None = None,
+  smooth: ArrayLike = 1.0,
+  axis: Axis = None,
+  average: str = 'macro',
+  where: ArrayLike | None = None,
+  class_weights: ArrayLike | None = None,
+  axis_name: AxisName = None,
   activation: str | None = None,
 ) -> jax.Array:
-  r"""Log-cosh Dice loss: quadratic where Dice is near 0.
+  r"""Computes the log-cosh Dice loss, which is quadratic near 0.
 
   .. math::
-    L = \log \cosh D, \qquad D = \text{the loss of } `dice`
+    L = \log(\cosh(D))
+
+  with D the loss of `dice`.
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids. Never probabilities: that cannot be checked.
-    labels: int class ids `[examples...]` (softmax), or of the shape of the
-      logits (sigmoid).
+      independent sigmoids; never probabilities, which cannot be told apart.
+    labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
+      like the logits (sigmoid).
     smooth: see `dice`.
-    axis: see `dice`; here all elements are one set by default.
+    axis: see `dice`.
+    average: see `dice`.
     where: see `dice`.
     class_weights: see `dice`.
     axis_name: see `dice`.
     activation: see `dice`.
 
   Returns:
-    Loss in [0, 0.434], otherwise as of `dice`.
+    Loss in [0, 0.434], shaped as in `dice`.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: as of `dice`.
+    AssertionError, TypeError, ValueError: see `dice`.
 
   Example:
     >>> logits, labels = jnp.array([9., -9., 9.]), jnp.array([1, 0, 0])
@@ -133,66 +140,70 @@ def log_cosh_dice(
     <https://arxiv.org/abs/2006.14822>`_, 2020.
   """
   check_not_negative(smooth=smooth)
-  return set_loss(
-    Prices(1 / 2, 1 / 2, smooth / 2),
+  sets = Sets.of(
     logits,
     labels,
-    # log cosh D, without cosh D - 1 lost beside 1.
-    transform=lambda d: jnp.log1p(2 * jnp.square(jnp.sinh(d / 2))),
     axis=axis,
+    average=average,
     where=where,
     class_weights=class_weights,
     axis_name=axis_name,
     activation=activation,
   )
+  distance = sets.tversky_distance(1 / 2, 1 / 2, smooth / 2)
+  # cosh D - 1 = 2 sinh(D/2)^2; as a difference it would be lost beside 1.
+  return sets.mean_over_classes(
+    jnp.log1p(2 * jnp.square(jnp.sinh(distance / 2)))
+  )
 
 
 def unified_focal(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  weight: jax.typing.ArrayLike = 0.5,
-  delta: jax.typing.ArrayLike = 0.6,
-  gamma: jax.typing.ArrayLike = 0.5,
-  smooth: jax.typing.ArrayLike = 1.0,
-  axis: int | tuple[int, ...] | None = None,
-  where: jax.typing.ArrayLike | None = None,
-  axis_name: str | tuple[str, ...] | None = None,
+  weight: ArrayLike = 0.5,
+  delta: ArrayLike = 0.6,
+  gamma: ArrayLike = 0.5,
+  smooth: ArrayLike = 1.0,
+  axis: Axis = None,
+  where: ArrayLike | None = None,
+  axis_name: AxisName = None,
   activation: str | None = None,
 ) -> jax.Array:
-  r"""Unified focal loss, symmetric: focal Tversky and focal loss of a set.
+  r"""Computes the symmetric unified focal loss: focal Tversky plus focal loss.
 
   .. math::
     L = \lambda \, \frac1C \sum_c (1 - T_c)^{1 - \gamma}
       - (1 - \lambda) \, \frac1N \sum_{i, c}
         \delta_c \, y_{ic} (1 - p_{ic})^\gamma \log p_{ic}
 
-  with :math:`T` at the prices :math:`1 - \delta` of a false positive and
-  :math:`\delta` of a false negative, and :math:`\delta_c = \delta` but
-  :math:`1 - \delta` for class 0, the background.
+  The Tversky index T weighs false positives by :math:`1 - \delta` and false
+  negatives by :math:`\delta`. :math:`\delta_c` is :math:`\delta`, except for
+  class 0, the background, where it is :math:`1 - \delta`.
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
       independent sigmoids, whose two sides are the classes.
     labels: int class ids `[examples...]` (softmax), or of the shape of the
       logits (sigmoid).
-    weight: :math:`\lambda`, of the Tversky part, between 0 and 1.
+    weight: :math:`\lambda`, the weight of the Tversky part, between 0 and 1.
     delta: :math:`\delta`, between 0 and 1.
-    gamma: :math:`\gamma`, between 0 and 1: more of it, more for rare classes
-      and less for the background.
-    smooth: of T, in the unit of the counts. (The published code has 1e-7, with
-      which a class that is not in a set has no gradient.)
-    axis: see `dice`; here all elements are one set by default.
+    gamma: :math:`\gamma`, between 0 and 1; a larger one gives rare classes more
+      weight and the background less.
+    smooth: added to numerator and denominator of T, in units of counts. (With
+      the 1e-7 of the published code, a class that is not in a set has no
+      gradient.)
+    axis: see `dice`.
     where: see `dice`.
     axis_name: see `dice`.
     activation: see `dice`.
 
   Returns:
-    Loss of the example axes that are left.
+    Loss with the example axes that are not in `axis`.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: as of `dice`; `weight`, `delta` or `gamma` not in [0, 1].
+    AssertionError, TypeError: see `dice`.
+    ValueError: see `dice`; `weight`, `delta` or `gamma` not in [0, 1].
 
   Example:
     >>> logits = jnp.array([[2., .5, -1.], [0., 1., .5]])
@@ -204,7 +215,7 @@ def unified_focal(
     2021.
   """
   check_not_negative(smooth=smooth)
-  _check_shares(weight=weight, delta=delta, gamma=gamma)
+  check_fraction(weight=weight, delta=delta, gamma=gamma)
   return _unified_focal(
     logits,
     labels,
@@ -221,26 +232,27 @@ def unified_focal(
 
 
 def asymmetric_unified_focal(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  weight: jax.typing.ArrayLike = 0.5,
-  delta: jax.typing.ArrayLike = 0.6,
-  gamma: jax.typing.ArrayLike = 0.5,
-  smooth: jax.typing.ArrayLike = 1.0,
-  axis: int | tuple[int, ...] | None = None,
-  where: jax.typing.ArrayLike | None = None,
-  axis_name: str | tuple[str, ...] | None = None,
+  weight: ArrayLike = 0.5,
+  delta: ArrayLike = 0.6,
+  gamma: ArrayLike = 0.5,
+  smooth: ArrayLike = 1.0,
+  axis: Axis = None,
+  where: ArrayLike | None = None,
+  axis_name: AxisName = None,
   activation: str | None = None,
 ) -> jax.Array:
-  r"""Unified focal loss, asymmetric: only the background is weighed down.
+  r"""Computes the asymmetric unified focal loss.
 
-  As `unified_focal`, but the exponent :math:`1 - \gamma` of :math:`1 - T_c` is
-  for the foreground only (class 0 has 1), and the factor
-  :math:`(1 - p)^\gamma` of the cross entropy for the background only.
+  It differs from `unified_focal` in two ways: the exponent :math:`1 - \gamma`
+  of :math:`1 - T_c` applies to the foreground only (class 0 has 1), and the
+  factor :math:`(1 - p)^\gamma` of the cross entropy applies to the background
+  only.
 
   Args:
-    logits: see `unified_focal`, as for all arguments.
+    logits: see `unified_focal`.
     labels: see `unified_focal`.
     weight: see `unified_focal`.
     delta: see `unified_focal`.
@@ -252,11 +264,11 @@ def asymmetric_unified_focal(
     activation: see `unified_focal`.
 
   Returns:
-    Loss of the example axes that are left.
+    Loss with the example axes that are not in `axis`.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: as of `unified_focal`.
+    AssertionError, TypeError: see `dice`.
+    ValueError: see `unified_focal`.
 
   Example:
     >>> logits = jnp.array([[2., .5, -1.], [0., 1., .5]])
@@ -268,7 +280,7 @@ def asymmetric_unified_focal(
     2021.
   """
   check_not_negative(smooth=smooth)
-  _check_shares(weight=weight, delta=delta, gamma=gamma)
+  check_fraction(weight=weight, delta=delta, gamma=gamma)
   return _unified_focal(
     logits,
     labels,
@@ -285,17 +297,15 @@ def asymmetric_unified_focal(
 
 
 class _Focus(NamedTuple):
-  """What weighs a class down where it is easy."""
+  """How much less a class counts where it is easy.
 
-  exponent: jax.typing.ArrayLike  # Of 1 - T.
-  gamma: jax.typing.ArrayLike  # Of 1 - p, in its cross entropy.
+  Attributes:
+    exponent: of 1 - T.
+    gamma: exponent of 1 - p in the cross entropy.
+  """
 
-
-def _check_shares(**values):
-  check_not_negative(**values)
-  for name, value in values.items():
-    if isinstance(value, numbers.Real) and value > 1:
-      raise ValueError(f'{name} is at most 1, not {value}.')
+  exponent: ArrayLike
+  gamma: ArrayLike
 
 
 def _unified_focal(
@@ -312,52 +322,55 @@ def _unified_focal(
   axis_name,
   activation,
 ):
-  x = check_inputs(logits, labels, where, activation)
-  axis = example_axes(axis, x.logits.ndim, x.softmax)
-  logits, labels = _classes(x)
-  first = jnp.arange(logits.shape[-1]) == 0
-  activation = None if x.class_ids else 'softmax'
-  overlap = set_loss(
-    Prices(1 - delta, delta, smooth),
+  sets = Sets.of(
     logits,
     labels,
-    transform=functools.partial(
-      _power, jnp.where(first, background.exponent, foreground.exponent)
-    ),
     axis=axis,
-    where=x.where,
-    class_weights=None,
+    where=where,
     axis_name=axis_name,
     activation=activation,
   )
-  # Of the true class: of the labels, or of each class that has a share.
-  first_true = (
-    labels == 0 if x.class_ids else jnp.broadcast_to(first, logits.shape)
+  if not sets.inputs.softmax:
+    # A sigmoid is a softmax over its two sides, of which the first is the
+    # background. The example axes stay what they were.
+    x = sets.inputs
+    sets = Sets.of(
+      jnp.stack([jnp.zeros_like(x.logits), x.logits], axis=-1),
+      jnp.stack([1 - x.labels, x.labels], axis=-1),
+      axis=sets.axis,
+      where=x.where,
+      axis_name=axis_name,
+      activation='softmax',
+    )
+  x = sets.inputs
+  is_first = jnp.arange(x.logits.shape[-1]) == 0
+  exponent = jnp.where(is_first, background.exponent, foreground.exponent)
+  distance = sets.tversky_distance(1 - delta, delta, smooth)
+  overlap = sets.mean_over_classes(_power(exponent, distance))
+  # The cross entropy looks up its gamma by the label, or by each class where
+  # the labels are distributions.
+  is_background = (
+    x.labels == 0 if x.class_ids else jnp.broadcast_to(is_first, x.logits.shape)
   )
   entropy = focal(
-    logits,
-    labels,
-    gamma=jnp.where(first_true, background.gamma, foreground.gamma),
-    class_weights=jnp.where(first, 1 - delta, delta),
+    x.logits,
+    x.labels,
+    gamma=jnp.where(is_background, background.gamma, foreground.gamma),
+    class_weights=jnp.where(is_first, 1 - delta, delta),
     where=x.where,
-    activation=activation,
+    activation=None if x.class_ids else 'softmax',
   )
-  mean = set_mean(entropy, x.where, axis, axis_name)
+  mean = sets.mean_over_elements(entropy)
   return (weight * overlap + (1 - weight) * mean).astype(mean.dtype)
 
 
-def _classes(x):
-  """Logits and labels of a softmax: sigmoids are one over their two sides."""
-  if x.softmax:
-    return x.logits, x.labels
-  logits = jnp.stack([jnp.zeros_like(x.logits), x.logits], axis=-1)
-  return logits, jnp.stack([1 - x.labels, x.labels], axis=-1)
-
-
 def _power(exponent, distance):
-  """0 at 0, with a derivative of 0: that of a power below 1 is infinite."""
-  some = distance > 0
+  """distance^exponent, with value and derivative 0 at 0.
+
+  The derivative of a power below 1 is infinite there.
+  """
+  is_zero = distance == 0
   exponent = jnp.asarray(exponent, distance.dtype)
   exponent = jnp.broadcast_to(exponent, distance.shape)
-  power = jnp.exp(exponent * jnp.log(jnp.where(some, distance, 1)))
-  return jnp.where(some, power, 0)
+  power = jnp.exp(exponent * jnp.log(jnp.where(is_zero, 1, distance)))
+  return jnp.where(is_zero, 0, power)

@@ -1,4 +1,6 @@
-"""What every loss does first: check what it was given."""
+"""Checks of the arguments that all losses share."""
+
+from __future__ import annotations
 
 import numbers
 from typing import NamedTuple
@@ -6,14 +8,22 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 
 
 class Inputs(NamedTuple):
-  """Checked inputs of a loss, logits in float32 or float64.
+  """Checked inputs of a loss.
 
-  The example axes are all axes of the logits but, with softmax, the last.
-  `labels` are class ids `[examples]` or have the shape of the logits; `where`
-  is bool `[examples]` or None. Excluded elements have logits and labels 0.
+  The example axes are all axes of the logits except, with softmax, the last.
+
+  Attributes:
+    logits: float32 or float64 `[examples...]` or `[examples..., classes]`; 0
+      where an element is excluded.
+    labels: int class ids `[examples...]`, or targets shaped like the logits; 0
+      where an element is excluded.
+    where: bool `[examples...]`, False for an excluded element, or None.
+    softmax: whether the last axis holds the classes of a softmax.
   """
 
   logits: jax.Array
@@ -25,87 +35,173 @@ class Inputs(NamedTuple):
   def class_ids(self) -> bool:
     return self.labels.ndim < self.logits.ndim
 
+  @property
+  def out_of_range(self) -> jax.Array:
+    """bool `[examples...]`: class ids that are no class."""
+    return (self.labels < 0) | (self.labels >= self.logits.shape[-1])
+
 
 def check_inputs(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
-  where: jax.typing.ArrayLike | None,
+  logits: ArrayLike,
+  labels: ArrayLike,
+  where: ArrayLike | None,
   activation: str | None,
 ) -> Inputs:
   """Checks types and shapes, widens, and blanks what `where` excludes.
 
   Raises:
-    AssertionError: by chex, at trace time, with the types and shapes.
-    ValueError: an unknown activation.
+    AssertionError: shapes that do not fit.
+    TypeError: logits that are not floating point, class ids that are not
+      integers, a `where` that is not bool.
+    ValueError: an unknown activation, or one that does not fit the labels.
   """
   if activation not in (None, 'softmax', 'sigmoid'):
     raise ValueError(
-      f"activation is None, 'softmax' or 'sigmoid', not {activation!r}."
+      f"activation must be None, 'softmax' or 'sigmoid', got {activation!r}."
     )
   logits, labels = jnp.asarray(logits), jnp.asarray(labels)
-  got = (
-    f'logits: {logits.dtype}{list(logits.shape)}, '
-    f'labels: {labels.dtype}{list(labels.shape)}.'
-  )
-  chex.assert_type(logits, float, custom_message=f'Logits are float. {got}')
   softmax = activation == 'softmax' or labels.ndim != logits.ndim
-  if softmax and logits.shape[-1:] in [(), (0,)]:
-    raise ValueError(f'No class axis. {got}')
+  _check_logits(logits, labels, softmax)
   logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-  if labels.ndim == logits.ndim:
-    chex.assert_equal_shape(
-      [logits, labels], custom_message=f'Equal shapes wanted. {got}'
-    )
-    labels = labels.astype(logits.dtype)
-  else:
-    if activation == 'sigmoid':
-      raise ValueError(f'With sigmoids, labels look like the logits. {got}')
-    chex.assert_shape(
-      labels,
-      logits.shape[:-1],
-      custom_message=f'Class ids have the shape of the logits but for the '
-      f'class axis. {got}',
-    )
-    chex.assert_type(labels, int, custom_message=f'Class ids are int. {got}')
-    # Narrow types cannot count the classes.
-    labels = labels.astype(jnp.promote_types(labels.dtype, jnp.int32))
-  if where is not None:
-    where = jnp.asarray(where)
-    examples = logits.shape[:-1] if softmax else logits.shape
-    got = f'where: {where.dtype}{list(where.shape)}, examples: {list(examples)}'
-    chex.assert_type(where, bool, custom_message=got)
-    chex.assert_is_broadcastable(where.shape, examples, custom_message=got)
-    where = jnp.broadcast_to(where, examples)
-    # Masked on the way in, so that a NaN under the mask has no gradient.
-    blank = where[..., None] if softmax else where
-    logits = jnp.where(blank, logits, 0)
-    labels = jnp.where(
-      blank if labels.ndim == logits.ndim else where, labels, 0
-    )
-  return Inputs(logits, labels, where, softmax)
+  labels = _check_labels(logits, labels, activation)
+  if where is None:
+    return Inputs(logits, labels, None, softmax)
+  where = check_where(where, logits.shape[:-1] if softmax else logits.shape)
+  # Masking the inputs, and not only the result, keeps a NaN under the mask out
+  # of the gradient.
+  by_logit = where[..., None] if softmax else where
+  by_label = by_logit if labels.ndim == logits.ndim else where
+  logits = jnp.where(by_logit, logits, 0)
+  return Inputs(logits, jnp.where(by_label, labels, 0), where, softmax)
 
 
-def check_class_weights(class_weights, logits, classes=None) -> jax.Array:
-  """The weights in the type of the logits, one for each class."""
+def check_where(where: ArrayLike, examples: tuple[int, ...]) -> jax.Array:
+  """Returns `where` as bool `[examples...]`.
+
+  Raises:
+    AssertionError: a shape that does not broadcast to `examples`.
+    TypeError: another type than bool.
+  """
+  where = jnp.asarray(where)
+  if where.dtype != bool:
+    raise TypeError(f'{describe(where=where)} must be bool.')
+  try:
+    chex.assert_is_broadcastable(where.shape, examples)
+  except AssertionError:
+    raise AssertionError(
+      f'{describe(where=where)} does not broadcast to the examples, '
+      f'{list(examples)}.'
+    ) from None
+  return jnp.broadcast_to(where, examples)
+
+
+def check_class_weights(
+  class_weights: ArrayLike, logits: jax.Array, classes: int | None = None
+) -> jax.Array:
+  """Returns the weights, one per class, in the type of the logits.
+
+  Raises:
+    AssertionError: another number of weights than of classes.
+    ValueError: a negative weight, unless it is traced.
+  """
   weights = jnp.asarray(class_weights, logits.dtype)
-  shape = (logits.shape[-1] if classes is None else classes,)
-  chex.assert_shape(
+  classes = logits.shape[-1] if classes is None else classes
+  check_shape(
     weights,
-    shape,
-    custom_message=f'class_weights: {list(weights.shape)}, '
-    f'logits: {list(logits.shape)}, wanted: {list(shape)}.',
+    (classes,),
+    f'class_weights: {list(weights.shape)} must be [{classes}] for logits '
+    f'{list(logits.shape)}.',
   )
+  if is_concrete(weights) and (np.asarray(weights) < 0).any():
+    raise ValueError(f'class_weights must be at least 0, got {weights}.')
   return weights
+
+
+def check_shape(x: jax.Array, shape: tuple[int, ...], message: str) -> None:
+  """Asserts a shape through chex, with one sentence as the message."""
+  try:
+    chex.assert_shape(x, shape)
+    # `chex.disable_asserts()` must not turn an error into a wrong number.
+    fits = x.shape == shape
+  except AssertionError:
+    fits = False
+  if not fits:
+    raise AssertionError(message)
 
 
 def check_not_negative(**values) -> None:
   """Raises ValueError for a Python number below 0; traced values pass."""
   for name, value in values.items():
     if isinstance(value, numbers.Real) and value < 0:
-      raise ValueError(f'{name} is at least 0, not {value}.')
+      raise ValueError(f'{name} must be at least 0, got {value}.')
 
 
-def is_class(ids: jax.Array, logits: jax.Array) -> jax.Array:
-  """Bool `[..., classes]` from class ids `[...]`; no one-hot in memory."""
-  classes = jax.lax.broadcasted_iota(ids.dtype, logits.shape, logits.ndim - 1)
-  return ids[..., None] == classes
+def check_fraction(**values) -> None:
+  """Raises ValueError for a Python number outside [0, 1]."""
+  check_not_negative(**values)
+  for name, value in values.items():
+    if isinstance(value, numbers.Real) and value > 1:
+      raise ValueError(f'{name} must be at most 1, got {value}.')
+
+
+def check_option(name: str, value: str, options: tuple[str, ...]) -> None:
+  """Raises ValueError for a value that is none of the options."""
+  if value not in options:
+    known = ' or '.join(map(repr, options))
+    raise ValueError(f'{name} must be {known}, got {value!r}.')
+
+
+def nan_where(out_of_range: jax.Array, dtype: jnp.dtype) -> jax.Array:
+  """A factor for losses: 1, or NaN where a label is no class.
+
+  A wrong label that nobody excluded must not train anything, and NaN cannot be
+  overlooked, in the value or in the gradient.
+  """
+  return jnp.where(out_of_range, jnp.nan, 1).astype(dtype)
+
+
+def describe(**arrays: jax.Array) -> str:
+  """Names arrays with type and shape, as in `logits: float32[4, 3]`."""
+  return ', '.join(
+    f'{name}: {x.dtype}{list(x.shape)}' for name, x in arrays.items()
+  )
+
+
+def is_concrete(x: jax.Array) -> bool:
+  """Whether a value can be looked at, as under no transformation."""
+  return not isinstance(x, jax.core.Tracer)
+
+
+def _check_logits(logits, labels, softmax):
+  if not jnp.issubdtype(logits.dtype, jnp.floating):
+    raise TypeError(f'{describe(logits=logits)} must be floating point.')
+  if softmax and logits.shape[-1:] in [(), (0,), (1,)]:
+    # A softmax over one class is 1 whatever the logit: it has no gradient.
+    raise ValueError(
+      f'{describe(logits=logits, labels=labels)}: a softmax needs a class axis '
+      'of at least 2 as the last axis of the logits. For binary problems, drop '
+      'the last axis of the logits.'
+    )
+
+
+def _check_labels(logits, labels, activation):
+  arrays = describe(logits=logits, labels=labels)
+  if labels.ndim == logits.ndim:
+    check_shape(
+      labels, logits.shape, f'{arrays}: targets must be shaped like the logits.'
+    )
+    return labels.astype(logits.dtype)
+  if activation == 'sigmoid':
+    raise ValueError(
+      f"{arrays}: activation='sigmoid' needs labels shaped like the logits."
+    )
+  check_shape(
+    labels,
+    logits.shape[:-1],
+    f'{arrays}: class ids must be shaped like the logits without the class '
+    'axis.',
+  )
+  if not (jnp.issubdtype(labels.dtype, jnp.integer) or labels.dtype == bool):
+    raise TypeError(f'{describe(labels=labels)} must be int, as class ids.')
+  # Narrow types could not count the classes.
+  return labels.astype(jnp.promote_types(labels.dtype, jnp.int32))

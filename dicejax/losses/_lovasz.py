@@ -1,62 +1,69 @@
 """Lovász losses: the Jaccard distance of a set, made convex in its errors.
 
-The errors m of a set are sorted, the largest first. Each weighs what the
-Jaccard distance grows by when its element becomes the next mistake.
+The errors m of a set are sorted, the largest first. The weight of each is the
+amount by which the Jaccard distance grows when its element becomes the next
+mistake.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from dicejax.losses._counts import example_axes
 from dicejax.losses._inputs import check_class_weights
 from dicejax.losses._inputs import check_inputs
-from dicejax.losses._inputs import is_class
+from dicejax.losses._inputs import describe
+from dicejax.losses._inputs import nan_where
+from dicejax.losses._sets import Axis
+from dicejax.losses._sets import example_axes
+from dicejax.losses._softmax import is_class
 from dicejax.losses._softmax import one_vs_rest
 
 
 def lovasz_hinge(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  axis: int | tuple[int, ...] | None = None,
-  where: jax.typing.ArrayLike | None = None,
+  axis: Axis = None,
+  where: ArrayLike | None = None,
 ) -> jax.Array:
-  r"""Lovász hinge of each set: a convex surrogate of its Jaccard distance.
+  r"""Computes the Lovász hinge: a convex surrogate of the Jaccard distance.
 
   .. math::
     L = \sum_{k=1}^n m_{\pi_k} \, (J_k - J_{k-1}), \qquad
     m_i = \max(0, 1 - (2 y_i - 1) \, z_i), \qquad
     m_{\pi_1} \ge \dots \ge m_{\pi_n}
 
-  with :math:`J_k = k / |\{y = 1\} \cup \{\pi_1, \dots, \pi_k\}|`, one minus
-  intersection over union where just the k largest errors are mistakes, and
-  :math:`J_0 = 0`. The published code has it as `lovasz_hinge`.
+  with :math:`J_k = k / |\{y = 1\} \cup \{\pi_1, \dots, \pi_k\}|`, which is one
+  minus intersection over union if exactly the k largest errors are mistakes,
+  and :math:`J_0 = 0`. The published code calls it `lovasz_hinge`, too.
 
-  The gradient sees one order: of equal errors the earlier one is the larger,
-  which no value depends on. There is no `axis_name`: a sort over the devices of
-  `pmap` or `shard_map` is not offered. Under `jit` a set may lie on many.
+  The value does not depend on the order of equal errors, but the gradient does:
+  the earlier one counts as the larger. There is no `axis_name`, because sorting
+  over the devices of `pmap` or `shard_map` is not offered; under `jit` a set
+  may be spread over devices.
 
   Args:
-    logits: float `[examples...]`, the scores z of independent binary problems.
-      Never probabilities: that cannot be checked.
-    labels: of the shape of the logits, 0 and 1. Sets have no halves: above 1/2
-      is a 1, anything else a 0.
+    logits: float `[examples...]`, the scores z of independent binary problems;
+      never probabilities, which cannot be told apart.
+    labels: 0 and 1, shaped like the logits. A label above 1/2 counts as 1, any
+      other as 0.
     axis: the axes whose elements form one set. None: all elements are one set.
-      A tuple: one set for each element of the other axes, as a sentence. `()`:
-      each element is a set, and L is its m.
-    where: bool, broadcastable to the logits. An element with False is left
-      out, as if it were cut away, whatever its logit and label are. Sets
-      without an element have loss 0.
+      A tuple: one set for each element of the other axes, such as one per
+      sentence. `()`: each element is a set, and L is its m.
+    where: bool, broadcastable to the logits. An element with False is excluded,
+      as if it were sliced away. Sets without an element have loss 0.
 
   Returns:
-    Loss, at least 0, float32 (float64 for such logits), of the axes that are
-    left.
+    Loss of at least 0 with the axes that are not in `axis`. float32, or float64
+    for float64 logits.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: labels of another rank; an axis that the logits do not have.
+    AssertionError, TypeError: see `dice`.
+    ValueError: labels of another rank, an axis that the logits do not have.
 
   Example:
     >>> import jax.numpy as jnp
@@ -81,48 +88,44 @@ def lovasz_hinge(
 
 
 def lovasz_softmax(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  axis: int | tuple[int, ...] | None = None,
-  where: jax.typing.ArrayLike | None = None,
-  class_weights: jax.typing.ArrayLike | None = None,
+  axis: Axis = None,
+  where: ArrayLike | None = None,
+  class_weights: ArrayLike | None = None,
   present_only: bool = True,
 ) -> jax.Array:
-  r"""Lovász-softmax of each set: its Jaccard distance, averaged over classes.
+  r"""Computes the Lovász-softmax: a Jaccard distance, averaged over classes.
 
   .. math::
     L = \frac{\sum_c w_c \, L_c}{\sum_c w_c}, \qquad
     L_c = \sum_{k=1}^n m_{\pi_k} \, (J_k - J_{k-1}), \qquad
     m_i = |y_{ic} - p_{ic}|
 
-  with the errors m of a class sorted, and J, as for `lovasz_hinge`. With p of 0
-  and 1 alone, :math:`L_c` is the Jaccard distance of the class.
-
-  Gradient and devices: see `lovasz_hinge`.
+  with sorted errors m and Jaccard distances J of a class as in `lovasz_hinge`.
+  If every p is 0 or 1, :math:`L_c` is the Jaccard distance of the class. On the
+  gradient of ties and on devices, see `lovasz_hinge`.
 
   Args:
-    logits: float `[examples..., classes]`. Never probabilities: that cannot be
-      checked.
-    labels: int class ids `[examples...]`; an id that is no class is a negative
-      of all.
+    logits: float `[examples..., classes]`; never probabilities, which cannot be
+      told apart.
+    labels: int class ids `[examples...]`; see `dice`.
     axis: the example axes whose elements form one set, numbered as in the
       logits; see `lovasz_hinge`.
     where: bool, broadcastable to the example axes; see `lovasz_hinge`.
-    class_weights: `[classes]`, at least 0. Weights w of the mean, by default
-      equal; a weight of 0 leaves a class, such as `O`, out.
-    present_only: the mean is over those classes alone that some label of the
-      set names; a set without any has loss 0. For a class that none names, the
-      loss is its largest p in the set.
+    class_weights: `[classes]`, at least 0, weights w of the mean; equal by
+      default. A weight of 0 leaves a class out, such as the tag `O`.
+    present_only: takes the mean over the classes that occur among the labels of
+      the set; a set without any has loss 0. The loss of a class that does not
+      occur is its largest p in the set.
 
   Returns:
-    Loss in [0, 1], float32 (float64 for such logits), of the example axes that
-    are left.
+    Loss in [0, 1], shaped as in `dice`.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: labels of the shape of the logits; an axis that is no example
-      axis.
+    AssertionError, TypeError, ValueError: see `dice`; labels shaped like the
+      logits.
 
   Example:
     >>> import jax.numpy as jnp
@@ -139,16 +142,14 @@ def lovasz_softmax(
   """
   x = check_inputs(logits, labels, where, 'softmax')
   if not x.class_ids:
-    raise ValueError(
-      f'lovasz_softmax: labels are class ids, not of the shape of the logits, '
-      f'{list(x.logits.shape)}.'
-    )
+    arrays = describe(logits=x.logits, labels=x.labels)
+    raise ValueError(f'lovasz_softmax needs class ids as labels, got {arrays}.')
   axis = example_axes(axis, x.logits.ndim, x.softmax)
   weights = jnp.ones(x.logits.shape[-1], x.logits.dtype)
   if class_weights is not None:
     weights = check_class_weights(class_weights, x.logits)
   loss, present = _extension(
-    # A sigmoid whose derivative keeps its digits where it is almost 1.
+    # A sigmoid, written so that its derivative keeps its digits near 1.
     lambda against: jnp.exp(-jax.nn.softplus(-against)),
     one_vs_rest(x.logits),
     is_class(x.labels, x.logits),
@@ -159,44 +160,49 @@ def lovasz_softmax(
   if present_only:
     weights = jnp.where(present, weights, 0)
   total = jnp.sum(weights, axis=-1)
-  return jnp.sum(weights * loss, axis=-1) / jnp.where(total > 0, total, 1)
+  loss = jnp.sum(weights * loss, axis=-1) / jnp.where(total > 0, total, 1)
+  return loss * nan_where(jnp.any(x.out_of_range, axis), loss.dtype)
 
 
 def _extension(
   error: Callable[[jax.Array], jax.Array], scores, true, where, axis
 ):
-  """Lovász extension of the Jaccard distance, and whether a set has a true one.
+  """Computes the Lovász extension of the Jaccard distance of each set.
 
   Args:
-    error: of the score against the truth: increasing, 0 far below 0.
-    scores: for being true.
-    true: bool, of their shape.
-    where: bool, broadcastable to it, or None.
-    axis: non-negative axes, the sets.
+    error: increasing function of the score against the truth, 0 far below 0.
+    scores: the larger, the more an element is predicted to be true.
+    true: bool, shaped like `scores`.
+    where: bool, broadcastable to `scores`, or None.
+    axis: non-negative axes whose elements form a set.
+
+  Returns:
+    The loss, and whether a set has a true element; both `[sets...]`.
   """
   against = jnp.where(true, -scores, scores)
   if where is not None:
-    # Errors of 0 at the end of the order add nothing, nor to what is before.
+    # Excluded elements come last with an error of 0, which adds nothing.
     against = jnp.where(where, against, -jnp.finfo(against.dtype).max)
     true &= where
   against, true = _sets(against, axis), _sets(true, axis)
-  # Scores have an order where their errors round to the same number.
+  # The scores are sorted, not the errors, which may round to the same number.
   order = jnp.argsort(jax.lax.stop_gradient(-against))
   is_next = jnp.take_along_axis(true, order, axis=-1)
   found = jnp.cumsum(is_next, axis=-1)
   missed = found[..., -1:] - found
   k = jax.lax.broadcasted_iota(found.dtype, found.shape, found.ndim - 1) + 1
   union = (k + missed).astype(against.dtype)
-  # J_k - J_{k-1} in one fraction, as the difference would lose its digits. The
-  # union grows with a false element alone, and the first may be all of it.
-  share = missed / jnp.maximum(union - 1, 1)
-  steps = jnp.where(is_next | (union == 1), 1, share) / union
-  # In their own places again: a derivative then is that of the errors.
+  # J_k - J_{k-1} as one fraction, because the difference would lose its digits.
+  # Only a false element enlarges the union, and the first may be all of it.
+  growth = missed / jnp.maximum(union - 1, 1)
+  steps = jnp.where(is_next | (union == 1), 1, growth) / union
+  # The steps go back to the places of their elements, so that only the errors
+  # are differentiated and not the sort.
   steps = jnp.put_along_axis(steps, order, steps, axis=-1, inplace=False)
   return jnp.sum(steps * error(against), axis=-1), jnp.any(true, axis=-1)
 
 
 def _sets(x, axis):
-  """The elements of a set on one last axis."""
+  """Moves the elements of a set to one last axis."""
   x = jnp.moveaxis(x, axis, range(x.ndim - len(axis), x.ndim))
   return jax.lax.collapse(x, x.ndim - len(axis))

@@ -1,27 +1,31 @@
 """Class priors: weights and margins from the number of examples of a class.
 
-`class_counts` are the numbers of training examples (tokens, spans) of the
-classes. A class without examples is taken to have as many as the rarest class
-that has some, everywhere: no weight, margin or loss is infinite.
+`class_counts` are the numbers of training examples (tokens, spans) per class. A
+class without examples is treated as if it had as many as the rarest class that
+has some, so that no weight, margin or loss is infinite.
 """
+
+from __future__ import annotations
 
 import math
 import numbers
 
-import chex
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from dicejax.losses._inputs import check_inputs
 from dicejax.losses._inputs import check_not_negative
-from dicejax.losses._inputs import is_class
+from dicejax.losses._inputs import check_shape
+from dicejax.losses._inputs import describe
 from dicejax.losses._pointwise import cross_entropy
+from dicejax.losses._softmax import is_class
 
 
 def class_balanced_weights(
-  class_counts: jax.typing.ArrayLike, *, beta: jax.typing.ArrayLike = 0.9999
+  class_counts: ArrayLike, *, beta: ArrayLike = 0.9999
 ) -> jax.Array:
-  r"""Weights by the effective number of examples, for `class_weights`.
+  r"""Computes `class_weights` from the effective number of examples.
 
   .. math::
     w_c \propto \frac{1 - \beta}{1 - \beta^{n_c}}, \qquad \sum_c w_c = C
@@ -31,8 +35,8 @@ def class_balanced_weights(
 
   Args:
     class_counts: `[classes]`, the numbers n of examples; not frequencies.
-    beta: :math:`0 \le \beta < 1`; examples beyond :math:`1 / (1 - \beta)`
-      hardly count.
+    beta: :math:`0 \le \beta < 1`; further examples hardly count once there are
+      :math:`1 / (1 - \beta)`.
 
   Returns:
     Weights `[classes]`, float32.
@@ -59,23 +63,21 @@ def class_balanced_weights(
   return weights * (weights.size / jnp.sum(weights))
 
 
-def log_weights(
-  class_counts: jax.typing.ArrayLike, *, k: jax.typing.ArrayLike = 1.0
-) -> jax.Array:
-  r"""Logarithmic inverse frequencies, for `class_weights`.
+def log_weights(class_counts: ArrayLike, *, k: ArrayLike = 1.0) -> jax.Array:
+  r"""Computes `class_weights` as logarithmic inverse frequencies.
 
   .. math::
     w_c = \log_{10} \Bigl( \frac{n - n_c}{n_c} + K \Bigr), \qquad
     n = \sum_c n_c
 
-  the weights of the paper's weighted cross entropy (its equation 2; of two
-  readings of its bracket, :math:`n_c + K` below being the other, the common
-  one).
+  These are the weights of the paper's weighted cross entropy (its equation 2,
+  in the common reading of its bracket; the other has :math:`n_c + K` as the
+  denominator).
 
   Args:
-    class_counts: `[classes]`, the numbers of examples, or their shares.
-    k: K; below 1 the weight of a class that has more than :math:`1/(2 - K)` of
-      all examples is negative, so 1 or more.
+    class_counts: `[classes]`, the numbers of examples, or frequencies.
+    k: K, at least 1: below, a class with more than :math:`1/(2 - K)` of all
+      examples gets a negative weight.
 
   Returns:
     Weights `[classes]`, float32, not normalised.
@@ -95,28 +97,30 @@ def log_weights(
   check_not_negative(k=k)
   counts = _check_vector(class_counts)
   own = jnp.eye(counts.size, dtype=bool)
-  # Not all minus one: nothing would be left of the digits beside a class of
-  # almost all examples.
+  # The others are summed up. Subtracting a class of almost all examples from
+  # the total would leave no digits.
   others = jnp.sum(jnp.where(own, 0, counts[None]), axis=-1)
   odds = others / _some_of_each(counts)
-  # A sum would round small odds, and the weight of that class is as small.
+  # log(odds + k) in log space, because a sum would round small odds away.
   return jnp.logaddexp(jnp.log(odds), jnp.log(k)) / math.log(10)
 
 
 def deferred_weights(
-  class_counts: jax.typing.ArrayLike,
+  class_counts: ArrayLike,
   *,
-  step: jax.typing.ArrayLike,
-  start: jax.typing.ArrayLike,
-  beta: jax.typing.ArrayLike = 0.9999,
+  step: ArrayLike,
+  start: ArrayLike,
+  beta: ArrayLike = 0.9999,
 ) -> jax.Array:
-  r"""Deferred re-weighting (DRW): `class_balanced_weights`, but not at once.
+  r"""Computes weights for deferred re-weighting (DRW).
+
+  They are 1 before the step `start`, and `class_balanced_weights` from then on.
 
   Args:
     class_counts: `[classes]`, the numbers of examples; not frequencies.
-    step: the training step, may be traced.
-    start: the first step with weights, in the paper after four fifths of the
-      training; all weights are 1 before.
+    step: the training step; may be traced.
+    start: the first step with weights; in the paper, after four fifths of the
+      training.
     beta: see `class_balanced_weights`.
 
   Returns:
@@ -142,39 +146,39 @@ def deferred_weights(
 
 
 def logit_adjusted(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  class_counts: jax.typing.ArrayLike,
-  tau: jax.typing.ArrayLike = 1.0,
-  class_weights: jax.typing.ArrayLike | None = None,
-  where: jax.typing.ArrayLike | None = None,
+  class_counts: ArrayLike,
+  tau: ArrayLike = 1.0,
+  class_weights: ArrayLike | None = None,
+  where: ArrayLike | None = None,
 ) -> jax.Array:
-  r"""Logit-adjusted cross entropy of each element: the prior is added.
+  r"""Computes the logit-adjusted cross entropy of each element.
 
   .. math::
     L = -\sum_c w_c \, y_c \log \operatorname{softmax}(z + \tau \log \pi)_c,
     \qquad \pi_c = n_c / \sum_j n_j
 
-  What the prior explains, the logits need not learn: with :math:`\tau = 1`,
-  the largest logit is the choice for equally frequent classes (the least
-  balanced error). Predict with the logits as they are.
+  The logits need not learn what the prior explains. With :math:`\tau = 1`, the
+  largest logit is the best choice for equally frequent classes, which minimises
+  the balanced error. Predict with the logits as they are.
 
   Args:
-    logits: float `[examples..., classes]`. Never probabilities: that cannot be
-      checked.
-    labels: int class ids `[examples...]`, or distributions over classes of the
-      shape of the logits.
-    class_counts: `[classes]`, the numbers of examples, or their shares.
+    logits: float `[examples..., classes]`; never probabilities, which cannot be
+      told apart.
+    labels: int class ids `[examples...]`, or distributions over classes shaped
+      like the logits.
+    class_counts: `[classes]`, the numbers of examples, or frequencies.
     tau: :math:`\tau \ge 0`; 0 is cross entropy.
     class_weights: `[classes]`.
     where: see `cross_entropy`.
 
   Returns:
-    Loss `[examples...]`, float32 (float64 for such logits).
+    Loss `[examples...]`, float32, or float64 for float64 logits.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
+    AssertionError, TypeError: see `dice`.
     ValueError: a negative `tau`.
 
   Example:
@@ -190,7 +194,7 @@ def logit_adjusted(
   check_not_negative(tau=tau)
   x = check_inputs(logits, labels, where, 'softmax')
   counts = _some_of_each(_check_counts(class_counts, x.logits))
-  # The total is the same for all classes: softmax does not see it.
+  # The total of the counts cancels in the softmax.
   prior = (tau * jnp.log(counts)).astype(counts.dtype)
   return cross_entropy(
     _centred(x.logits) + jnp.broadcast_to(prior, x.logits.shape),
@@ -202,31 +206,31 @@ def logit_adjusted(
 
 
 def balanced_softmax(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  class_counts: jax.typing.ArrayLike,
-  class_weights: jax.typing.ArrayLike | None = None,
-  where: jax.typing.ArrayLike | None = None,
+  class_counts: ArrayLike,
+  class_weights: ArrayLike | None = None,
+  where: ArrayLike | None = None,
 ) -> jax.Array:
-  r"""Balanced softmax of each element: `logit_adjusted` with tau = 1.
+  r"""Computes the balanced softmax: `logit_adjusted` with tau = 1.
 
   .. math::
     L = -\sum_c w_c \, y_c \log \frac{n_c \, e^{z_c}}{\sum_j n_j \, e^{z_j}}
 
   Args:
-    logits: float `[examples..., classes]`. Never probabilities: that cannot be
-      checked.
+    logits: float `[examples..., classes]`; never probabilities, which cannot be
+      told apart.
     labels: see `logit_adjusted`.
-    class_counts: `[classes]`, the numbers of examples, or their shares.
+    class_counts: `[classes]`, the numbers of examples, or frequencies.
     class_weights: `[classes]`.
     where: see `cross_entropy`.
 
   Returns:
-    Loss `[examples...]`, float32 (float64 for such logits).
+    Loss `[examples...]`, float32, or float64 for float64 logits.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
+    AssertionError, TypeError: see `dice`.
 
   Example:
     >>> logits, labels = jnp.zeros((2, 2)), jnp.array([0, 1])
@@ -248,16 +252,16 @@ def balanced_softmax(
 
 
 def ldam(
-  logits: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  logits: ArrayLike,
+  labels: ArrayLike,
   *,
-  class_counts: jax.typing.ArrayLike,
-  max_margin: jax.typing.ArrayLike = 0.5,
-  scale: jax.typing.ArrayLike = 30.0,
-  class_weights: jax.typing.ArrayLike | None = None,
-  where: jax.typing.ArrayLike | None = None,
+  class_counts: ArrayLike,
+  max_margin: ArrayLike = 0.5,
+  scale: ArrayLike = 30.0,
+  class_weights: ArrayLike | None = None,
+  where: ArrayLike | None = None,
 ) -> jax.Array:
-  r"""LDAM of each element: rare classes must win by a larger margin.
+  r"""Computes the LDAM loss, in which rare classes need a larger margin.
 
   .. math::
     L = -w_y \log \operatorname{softmax}(s \, (z - \Delta_y \, e_y))_y, \qquad
@@ -266,22 +270,22 @@ def ldam(
   with :math:`e_y` the one-hot vector of the true class y.
 
   Args:
-    logits: float `[examples..., classes]`, in the paper cosines between
-      features and class vectors; the scale is for those. Never probabilities:
-      that cannot be checked.
+    logits: float `[examples..., classes]`; never probabilities, which cannot be
+      told apart. In the paper they are cosines between features and class
+      vectors, for which the scale is meant.
     labels: int class ids `[examples...]`.
-    class_counts: `[classes]`, the numbers of examples, or their shares.
+    class_counts: `[classes]`, the numbers of examples, or frequencies.
     max_margin: :math:`\Delta \ge 0`, the margin of the rarest class.
     scale: :math:`s \ge 0`, the inverse temperature.
     class_weights: `[classes]`, in the paper `deferred_weights`.
     where: see `cross_entropy`.
 
   Returns:
-    Loss `[examples...]`, float32 (float64 for such logits).
+    Loss `[examples...]`, float32, or float64 for float64 logits.
 
   Raises:
-    AssertionError: types or shapes that do not fit, with both shapes.
-    ValueError: labels that are no class ids; a negative `max_margin` or
+    AssertionError, TypeError: see `dice`.
+    ValueError: labels shaped like the logits; a negative `max_margin` or
       `scale`.
 
   Example:
@@ -297,10 +301,8 @@ def ldam(
   check_not_negative(max_margin=max_margin, scale=scale)
   x = check_inputs(logits, labels, where, 'softmax')
   if not x.class_ids:
-    raise ValueError(
-      f'ldam: labels are class ids, not of the shape of the logits, '
-      f'{list(x.logits.shape)}.'
-    )
+    arrays = describe(logits=x.logits, labels=x.labels)
+    raise ValueError(f'ldam needs class ids as labels, got {arrays}.')
   counts = _some_of_each(_check_counts(class_counts, x.logits))
   margins = max_margin * (jnp.min(counts) / counts) ** 0.25
   margins = jnp.broadcast_to(margins, x.logits.shape)
@@ -316,21 +318,21 @@ def ldam(
 
 def _check_vector(class_counts):
   counts = jnp.asarray(class_counts, float)
-  chex.assert_rank(
+  check_shape(
     counts,
-    1,
-    custom_message=f'class_counts: {list(counts.shape)}, wanted: [classes].',
+    (counts.size,),
+    f'class_counts: {list(counts.shape)} must have one axis, [classes].',
   )
   return counts
 
 
 def _check_counts(class_counts, logits):
   counts = jnp.asarray(class_counts, logits.dtype)
-  chex.assert_shape(
+  check_shape(
     counts,
     logits.shape[-1:],
-    custom_message=f'class_counts: {list(counts.shape)}, '
-    f'logits: {list(logits.shape)}, wanted: {list(logits.shape[-1:])}.',
+    f'class_counts: {list(counts.shape)} must be [{logits.shape[-1]}] for '
+    f'logits {list(logits.shape)}.',
   )
   return counts
 
@@ -341,6 +343,6 @@ def _some_of_each(counts):
 
 
 def _centred(logits):
-  # A sum with or a product of large logits would round their differences.
+  # Adding to large logits, or scaling them, would round their differences.
   top = jnp.max(logits, axis=-1, keepdims=True)
   return logits - jax.lax.stop_gradient(top)

@@ -1,79 +1,101 @@
 """A softmax as binary problems: each class against all others together."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from dicejax.losses._inputs import is_class
-
 
 class Split(NamedTuple):
-  """A softmax with its largest class apart.
+  """A softmax with the largest class of each row kept apart.
 
-  Only the largest probability of a row can be above one half. For all others
-  1 - p loses nothing; for the largest it is a sum over the others, in which
-  nothing cancels.
+  `1 - p` loses all digits when p is near 1. Only the largest class of a row
+  can be there, so only that one is treated apart: its `1 - p` is a sum over
+  the other classes, in which nothing cancels.
 
-  top: bool `[..., classes]`, one True a row. The rest is `[..., 1]`, but for
-    `share`.
-  index: int, where it is True.
-  share: `[..., classes]`, exp(logits - second largest), 0 at the top.
-  rest: sum of `share`.
-  gap: the largest logit minus the second largest.
-  scale: `share * scale` is p.
-  p_top: p of the largest.
+  Attributes (`[..., 1]` unless noted):
+    is_largest: bool `[..., classes]`, one True per row.
+    index: int, the class where it is True.
+    ratio: `[..., classes]`, exp(logit - second largest logit); 0 at the
+      largest.
+    ratio_sum: the sum of `ratio` over classes.
+    gap: the largest logit minus the second largest.
+    scale: turns ratios into probabilities: p = ratio * scale.
+    p_largest: the probability of the largest class.
   """
 
-  top: jax.Array
+  is_largest: jax.Array
   index: jax.Array
-  share: jax.Array
-  rest: jax.Array
+  ratio: jax.Array
+  ratio_sum: jax.Array
   gap: jax.Array
   scale: jax.Array
-  p_top: jax.Array
+  p_largest: jax.Array
 
   @property
-  def odds_top(self):
-    """Log odds of the largest."""
-    return self.gap - jnp.log(self.rest)
+  def p(self) -> jax.Array:
+    """Probabilities `[..., classes]`, 0 at the largest."""
+    return self.ratio * self.scale
+
+  @property
+  def not_p_largest(self) -> jax.Array:
+    """1 - p of the largest class."""
+    return self.ratio_sum * self.scale
+
+  @property
+  def log_odds_largest(self) -> jax.Array:
+    """log p - log(1 - p) of the largest class."""
+    return self.gap - jnp.log(self.ratio_sum)
 
 
-def split_top(logits: jax.Array) -> Split:
-  """The split of logits `[..., classes]`, two classes or more."""
+def split_largest(logits: jax.Array) -> Split:
+  """Splits logits `[..., classes]` of at least two classes."""
   num_classes = logits.shape[-1]
   largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
-  # Of a tie the first, by a maximum of floats: XLA's argmax takes eight times
-  # as long on a CPU.
+  # The first of tied classes is found by a maximum of floats, because XLA's
+  # argmax takes eight times as long on a CPU.
   ids = jax.lax.broadcasted_iota(logits.dtype, logits.shape, logits.ndim - 1)
   first = jnp.where(logits == largest, -ids, -num_classes)
   index = -jnp.max(first, axis=-1, keepdims=True).astype(jnp.int32)
-  top = is_class(index[..., 0], logits)
-  others = jnp.where(top, -jnp.inf, logits)
-  # A reference has no derivative.
+  is_largest = is_class(index[..., 0], logits)
+  others = jnp.where(is_largest, -jnp.inf, logits)
+  # The second largest is only a reference that the results do not depend on.
   second = jax.lax.stop_gradient(jnp.max(others, axis=-1, keepdims=True))
-  gap = _at_top(logits, top, largest) - second
-  share = jnp.exp(others - second)
-  rest = jnp.sum(share, axis=-1, keepdims=True)
+  gap = _at_largest(logits, is_largest, largest) - second
+  ratio = jnp.exp(others - second)
+  ratio_sum = jnp.sum(ratio, axis=-1, keepdims=True)
   below = jnp.exp(-gap)
-  p_top = 1 / (1 + below * rest)
-  return Split(top, index, share, rest, gap, below * p_top, p_top)
+  p_largest = 1 / (1 + below * ratio_sum)
+  return Split(
+    is_largest, index, ratio, ratio_sum, gap, below * p_largest, p_largest
+  )
+
+
+def is_class(ids: jax.Array, logits: jax.Array) -> jax.Array:
+  """Compares ids `[...]` with all classes: bool `[..., classes]`.
+
+  XLA fuses the comparison into what uses it, so that no one-hot array is kept.
+  """
+  classes = jax.lax.broadcasted_iota(ids.dtype, logits.shape, logits.ndim - 1)
+  return ids[..., None] == classes
 
 
 @jax.custom_jvp
-def _at_top(logits, top, largest):
-  """`largest`, with the derivative of the one logit at the top.
+def _at_largest(logits, is_largest, largest):
+  """Returns `largest`, with the derivative of the one logit that has it.
 
-  A tie would divide the derivative of a maximum.
+  The derivative of a maximum would be divided among tied logits.
   """
-  del logits, top
+  del logits, is_largest
   return largest
 
 
-@_at_top.defjvp
-def _at_top_jvp(primals, tangents):
-  of_top = jnp.where(primals[1], tangents[0], 0)
-  return _at_top(*primals), jnp.sum(of_top, axis=-1, keepdims=True)
+@_at_largest.defjvp
+def _at_largest_jvp(primals, tangents):
+  tangent = jnp.where(primals[1], tangents[0], 0)
+  return _at_largest(*primals), jnp.sum(tangent, axis=-1, keepdims=True)
 
 
 @jax.custom_jvp
@@ -85,37 +107,34 @@ def one_vs_rest(logits: jax.Array) -> jax.Array:
     \operatorname{sigmoid}(u_c) = \operatorname{softmax}(z)_c
 
   Through it a softmax is a set of binary problems, and log p, log (1 - p) and
-  1 - p have all their digits at any logits, which neither `1 - softmax(z)` nor
-  a difference of logarithms gives.
+  1 - p keep all their digits at any logits, which neither `1 - softmax(z)` nor
+  a difference of logarithms does.
 
   Args:
-    logits: float `[..., classes]`.
+    logits: float `[..., classes]`, two classes or more.
 
   Returns:
-    `[..., classes]`; the largest float where there is one class alone.
+    `[..., classes]`.
   """
   limit = jnp.finfo(logits.dtype).max
-  if logits.shape[-1] == 1:
-    return jnp.full_like(logits, limit)
-  s = split_top(logits)
-  others = jnp.log1p(jnp.exp(-s.gap) * (s.rest - s.share))
+  s = split_largest(logits)
+  others = jnp.log1p(jnp.exp(-s.gap) * (s.ratio_sum - s.ratio))
   relative = logits - jnp.max(logits, axis=-1, keepdims=True)
-  odds = jnp.where(s.top, s.odds_top, relative - others)
-  return jnp.clip(odds, -limit, limit)  # A difference may overflow.
+  log_odds = jnp.where(s.is_largest, s.log_odds_largest, relative - others)
+  return jnp.clip(log_odds, -limit, limit)  # A difference may overflow.
 
 
 @one_vs_rest.defjvp
 def _one_vs_rest_jvp(primals, tangents):
-  # du_c = dz_c - sum over j != c of softmax(z without c)_j dz_j.
+  # du_c = dz_c - sum over j != c of softmax(z without c)_j dz_j. Written out,
+  # because differentiating log(1 - p) divides by what may have underflowed.
   (logits,), (dz,) = primals, tangents
-  out = one_vs_rest(logits)
-  if logits.shape[-1] == 1:
-    return out, jnp.zeros_like(dz)
-  s = split_top(logits)
-  of_top = jnp.sum(jnp.where(s.top, dz, 0), axis=-1, keepdims=True)
-  of_rest = jnp.sum(s.share * dz, axis=-1, keepdims=True)
+  s = split_largest(logits)
+  dz_largest = jnp.sum(jnp.where(s.is_largest, dz, 0), axis=-1, keepdims=True)
+  dz_others = jnp.sum(s.ratio * dz, axis=-1, keepdims=True)
   below = jnp.exp(-s.gap)
-  mean = (of_top + below * (of_rest - s.share * dz)) / (
-    1 + below * (s.rest - s.share)
+  mean = (dz_largest + below * (dz_others - s.ratio * dz)) / (
+    1 + below * (s.ratio_sum - s.ratio)
   )
-  return out, dz - jnp.where(s.top, of_rest / s.rest, mean)
+  du = dz - jnp.where(s.is_largest, dz_others / s.ratio_sum, mean)
+  return one_vs_rest(logits), du
