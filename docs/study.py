@@ -366,6 +366,7 @@ def _draw_panel(axes, experiment, found, comparisons, names):
     fontsize=8.5, loc='left', color=GREY,
   )  # fmt: skip
   axes.tick_params(labelsize=7.5, colors=GREY, length=2)
+  axes.tick_params(axis='y', length=0)
   axes.spines[['top', 'right', 'left']].set_visible(False)
   axes.spines['bottom'].set_color(GREY)
 
