@@ -24,6 +24,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       # Shares of the training file that are dev and test, where these have no
       # file; questions on one article stay together.
       held_out=create(dev=0.0, test=0.0),
+      seed=0,  # Of what is held out, taken and resampled.
       take=create(train=0, dev=0, test=0),  # Only so many, at random; 0: all.
       # {'label': 0.5}: half of the training texts with it; 2.0: each twice.
       resample=create(),

@@ -322,36 +322,3 @@ def test_one_sentence_for_an_error(tmp_path):
     assert done.returncode == 1
     assert text in done.stderr and done.stderr.startswith('error: ')
     assert len(done.stderr.splitlines()) == 1, done.stderr
-
-
-def test_sweep(tmp_path, capsys):
-  """Seeds in one table; what is finished is not trained again."""
-  config = make_config(tmp_path)
-  config.epochs = 1
-  varied = {'one': config}
-  workdir = tmp_path / 'sweep'
-  groups = compare.sweep(varied, [0, 3], workdir)
-  assert {p.name for p in workdir.iterdir()} == {
-    'one-0', 'one-3', 'report.html'
-  }  # fmt: skip
-  config_3 = json.loads((workdir / 'one-3' / 'config.json').read_text())
-  assert config_3['seed'] == 3
-  f1 = [o['scores']['test'][TUNED]['f1'] for o in groups['one']]
-  row = capsys.readouterr().out.strip().splitlines()[-1]
-  mean, deviation = 100 * np.mean(f1), 100 * np.std(f1, ddof=1)
-  assert f'{mean:.2f} ± {deviation:.2f}' in row
-  before = {p: p.read_bytes() for p in workdir.glob('*-*/**/*') if p.is_file()}
-  assert compare.sweep(varied, [0, 3], workdir) == groups
-  with pytest.raises(FileExistsError, match='one-0 holds a run. Choose'):
-    compare.sweep(varied, [0], workdir / 'one-0')
-  assert before == {p: p.read_bytes() for p in before}
-
-
-def test_sweep_command(tmp_path):
-  done = run_command('train.sweep', '--seeds=0,x', '--losses=focal')
-  assert done.returncode == 1
-  assert done.stderr == "error: --seeds: expected whole numbers, found 'x'.\n"
-  done = run_command(
-    'train.sweep', '--config=configs/ner/conll2003.py', '--losses=focl'
-  )
-  assert done.returncode == 1 and "'focl' is none of" in done.stderr

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import figure
 
+from train.significance import paired_difference
 from train.workdir import METRICS
 from train.workdir import REPORT
 from train.workdir import write_whole
@@ -92,24 +93,37 @@ def sweep_rows(groups: Mapping[str, Sequence[Mapping]]) -> list[list[str]]:
   """A row a group of runs: means ± deviations, differences to the first group.
 
   Deviations are those of a sample (n - 1); a single run has none. The
-  difference is that of the headline, on test if there is one.
+  difference is that of the headline, on test if there is one, over the seeds
+  that both groups have; p is that of a paired t-test.
   """
   outcomes = [outcome for group in groups.values() for outcome in group]
   columns = _columns(outcomes)
   _, column = outcomes[0]['headline']
   place = next(c for c in (f'test {column}', f'dev {column}') if c in columns)
-  rows = [['', *columns, f'Δ {column}', 'runs']]
-  means = []
+  rows = [['', *columns, f'Δ {column}', 'p', 'runs']]
+  baseline = None
   for name, group in groups.items():
     values = {
       c: [_values(outcome)[c] for outcome in group if c in _values(outcome)]
       for c in columns
     }
-    means.append(np.mean(values[place]))
-    difference = f'{100 * (means[-1] - means[0]):+.2f}' if means[1:] else ''
+    found = {outcome['seed']: _values(outcome)[place] for outcome in group}
     cells = [_mean_and_deviation(c, values[c]) for c in columns]
-    rows.append([name, *cells, difference, str(len(group))])
+    rows.append([name, *cells, *_compared(found, baseline), str(len(group))])
+    baseline = baseline or found
   return rows
+
+
+def _compared(found, baseline) -> list[str]:
+  """Cells of a difference and its p-value, from scores by seed."""
+  shared = [seed for seed in found if seed in (baseline or {})]
+  if not shared:
+    return ['', '']
+  difference = paired_difference(
+    [found[seed] for seed in shared], [baseline[seed] for seed in shared]
+  )
+  p = '' if np.isnan(difference.p) else f'{difference.p:.3f}'
+  return [f'{100 * difference.mean:+.2f}', p]
 
 
 def _values(outcome) -> dict[str, float]:
