@@ -1,7 +1,7 @@
 """An experiment cut down to minutes on two cores: what README's table measures.
 
   python -m train.sweep --config=configs/small.py:paraphrase/mrpc \
-    --config.data.dir=DIR --losses=cross_entropy,dice,self_adjusting_dice
+    --config.data.dir=DIR --losses=cross_entropy,paper_dice,running_dice
 
 Behind the colon, a file of configs/ that is listed below. Data, task and loss
 are its own. The encoder is a 6-layer, 384-wide MiniLM; the other settings are

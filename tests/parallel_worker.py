@@ -13,6 +13,7 @@ from dicejax.models import TokenTagger
 from train import inference
 from train import parallel
 from train.data.batches import TrainingBatches
+from train.objective import Objective
 from train.objective import make_loss
 from train.optimizer import make_optimizer
 from train.step import init_state
@@ -57,7 +58,7 @@ def make_features(seed=0, n=133):
 
 
 def train(
-  loss='self_adjusting_dice+cross_entropy',
+  loss='paper_self_adjusting_dice+cross_entropy',
   *,
   mode='jit',
   devices=None,
@@ -80,9 +81,13 @@ def train(
   axis_name = parallel.DATA if mode == 'pmap' else None
   loss = make_loss(presets.get_loss(loss, background='O'), LABELS, axis_name)
 
-  def objective(logits, batch):
-    return loss(logits, batch['labels'], batch['labels'] >= 0)
+  def update(logits, batch, running):
+    labels = batch['labels']
+    return loss.update(logits, labels, labels >= 0, running)
 
+  objective = Objective(
+    lambda logits, batch: loss.init(logits, batch['labels']), update
+  )
   step = make_train_step(
     model,
     objective,
@@ -96,7 +101,8 @@ def train(
   def init():
     tokens = np.ones((1, 1), np.int32)
     params = model.init(jax.random.key(0), tokens)['params']
-    return init_state(params, optimizer)
+    like = np.zeros((1, 1, len(LABELS)), np.float32), {'labels': tokens}
+    return init_state(params, optimizer, objective.init(*like))
 
   shapes = jax.eval_shape(init)
   shardings = parallel.shard_state(mesh, shapes)
@@ -108,14 +114,14 @@ def train(
     values.append(jax.device_get(metrics))
   predict = inference.make_predictor(Task(), model, config, mesh)
   logits = np.concatenate(predict(state.params, features, features))
-  params = parallel.to_host(state.params)
+  kept = parallel.to_host((state.params, state.running))
   return {
     'loss': np.array([m['loss'] for m in values]),
     'grad_norm': np.array([m['grad_norm'] for m in values]),
     'logits': logits,
   } | {
     jax.tree_util.keystr(path): np.asarray(leaf)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(kept)
   }
 
 

@@ -8,6 +8,7 @@ import pathlib
 import re
 import sys
 
+import numpy as np
 import pytest
 import tokenizers
 from absl import flags
@@ -17,6 +18,7 @@ from configs import default
 from configs import losses as presets
 from configs import small
 from configs.ablations import tversky_alpha
+from dicejax import losses
 from train import compare
 from train import tasks
 from train.loop import check_config
@@ -79,8 +81,11 @@ def build(config):
     compare.variations(config).values() if config.runs else [config]
   ):
     check_config(varied)
-    task = tasks.make_task(varied, TOKENIZER, labels_of(varied))
-    task.objective(varied.loss)
+    labels = labels_of(varied)
+    task = tasks.make_task(varied, TOKENIZER, labels)
+    sigmoid = varied.loss.activation == 'sigmoid'
+    counts = np.arange(2 if sigmoid else max(2, len(labels)), 0, -1)
+    task.objective(varied.loss, class_counts=counts)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +109,8 @@ def test_experiment(path, monkeypatch):
 def test_published_settings(row):
   experiment, loss, rate, final, warmup, decay, dropout, *rest = row
   batch_size, epochs, length, bits, gamma = rest
-  c = load(CONFIGS / f'{experiment}.py')(loss)
+  preset = f'paper_{loss}' if loss == 'self_adjusting_dice' else loss
+  c = load(CONFIGS / f'{experiment}.py')(preset)
   assert c.optimizer.to_dict() == dict(
     learning_rate=float(rate),
     final=float(final),
@@ -117,12 +123,14 @@ def test_published_settings(row):
   assert (c.epochs, c.max_length) == (int(epochs), int(length))
   assert c.model.dropout == float(dropout)
   assert c.model.dtype == {'32': 'float32', '16': 'bfloat16'}[bits]
-  assert (c.loss.name, c.loss.cross_entropy) == (loss, 0.0)
+  assert (c.loss.name, c.loss.cross_entropy, c.loss.running) == (loss, 0.0, 0.0)
   options = c.loss.options
   if loss == 'focal':
     assert options.gamma == float(gamma)
   elif loss == 'self_adjusting_dice':  # All of theirs have these.
     assert (options.alpha, options.smooth, options.square) == (0.01, 1.0, True)
+    # One logit: the batch is a set; of several classes, each element.
+    assert options.axis == (None if c.loss.activation == 'sigmoid' else ())
 
 
 @pytest.mark.parametrize(
@@ -153,13 +161,32 @@ def test_tversky_alpha(data, monkeypatch):
   options = [run.loss.options for run in config.runs.values()]
   assert [o.alpha for o in options] == [n / 10 for n in range(1, 10)]
   assert all(abs(o.alpha + o.beta - 1) < 1e-12 for o in options)
+  assert {run.loss.cross_entropy for run in config.runs.values()} == {1.0}
 
 
 @pytest.mark.parametrize('loss', presets.SOFTMAX)
 def test_any_loss(loss):
   config = default.get_config(loss)
   build(config)
-  assert config.loss.name == loss
+  assert config.loss.name == presets.SOFTMAX[loss]['name']
+
+
+def test_every_loss_has_a_preset():
+  both = [*presets.SOFTMAX.values(), *presets.SIGMOID.values()]
+  assert {preset['name'] for preset in both} == set(losses.LOSSES)
+
+
+def test_added_cross_entropy():
+  weights = {
+    'paper_dice': 0.0,
+    'paper_dice+cross_entropy': 1.0,
+    'paper_dice+0.1*cross_entropy': 0.1,
+    'tversky': 1.0,
+    'tversky+.25*cross_entropy': 0.25,
+    'tversky+0*cross_entropy': 0.0,
+  }
+  for name, weight in weights.items():
+    assert presets.get_loss(name).cross_entropy == weight
 
 
 def test_flags(monkeypatch):
@@ -172,16 +199,35 @@ def test_flags(monkeypatch):
     '--config.optimizer.learning_rate=3e-5',
     '--config.loss.options.gamma=1.5',
     '--config.data.dir=here',
+    '--config.loss.class_weighting=balanced',
+    "--config.loss.class_weights={'O': 0.5}",
   ]
   monkeypatch.setattr(sys, 'argv', argv)  # Where overrides are looked for.
   values(argv)
   assert values.config.optimizer.learning_rate == 3e-5
   assert values.config.loss.options.gamma == 1.5
+  assert values.config.loss.class_weighting == 'balanced'
+  assert values.config.loss.class_weights.to_dict() == {'O': 0.5}
+
+
+@pytest.mark.parametrize(
+  'text, axis', [('None', None), ('()', ()), ('0', 0), ('(0,1)', (0, 1))]
+)
+@pytest.mark.parametrize('loss', ['dice', 'paper_dice'])
+def test_flag_of_an_axis(text, axis, loss, monkeypatch):
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file('config', flag_values=values)
+  argv = ['train', f'--config={CONFIGS}/default.py:{loss}']
+  argv += [f'--config.loss.options.axis={text}', '--config.loss.running=.9']
+  monkeypatch.setattr(sys, 'argv', argv)
+  values(argv)
+  assert values.config.loss.options.axis == axis
+  assert json.loads(values.config.to_json())['loss']['running'] == 0.9
 
 
 def test_unknown_loss():
-  for name in ('focl', 'focal+dice', 'focal+'):
-    with pytest.raises(ValueError, match='none of cross_entropy, focal'):
+  for name in ('focl', 'focal+dice', 'focal+', 'focal+x*cross_entropy'):
+    with pytest.raises(ValueError, match='none of dice, running_dice'):
       presets.get_loss(name)
 
 
@@ -189,7 +235,7 @@ def test_unknown_loss():
 def test_any_loss_of_two_labels(loss):
   config = small.get_config(f'paraphrase/mrpc:{loss}')
   build(config)
-  assert config.loss.name == loss
+  assert config.loss.name == (presets.SOFTMAX | presets.SIGMOID)[loss]['name']
   with pytest.raises(ValueError, match=f"The loss 'x' is none of .*{loss}"):
     presets.get_binary_loss('x')
 
@@ -202,7 +248,7 @@ def test_any_loss_of_two_labels(loss):
 def test_packed_rows_are_no_sets(axis, refused):
   config = default.get_config()
   config.packing = True
-  config.loss = presets.get_loss('dice')
+  config.loss = presets.get_loss('paper_dice')
   config.loss.options.axis = axis
   if refused:
     with pytest.raises(ValueError, match='no set of one'):
@@ -217,9 +263,11 @@ def test_bad_values():
     ('epochs', -1),
     ('max_length', 2),
     ('seed', -1),
+    ('data.foreground', 1.0),
+    ('model.pooling', 'max'),
   ]:
     config = default.get_config()
-    config[key] = value
+    config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=key):
       check_config(config)
   config = default.get_config()

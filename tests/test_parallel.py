@@ -1,5 +1,6 @@
 """One batch, one loss: however it is spread over devices and processes."""
 
+import functools
 import os
 import pathlib
 import socket
@@ -16,7 +17,11 @@ from dicejax import losses
 from train import parallel
 from train.objective import make_loss
 
-LOSSES = ['self_adjusting_dice+cross_entropy', 'tversky']
+LOSSES = [
+  'paper_self_adjusting_dice+cross_entropy',
+  'tversky',
+  'running_dice',
+]
 
 
 @pytest.fixture(scope='module')
@@ -44,6 +49,8 @@ def check_equal(found, expected):
     dict(loss=LOSSES[0]),
     dict(loss=LOSSES[1], mode='pmap'),
     dict(loss=LOSSES[1], fsdp=4, parts=2),
+    dict(loss=LOSSES[2], mode='pmap'),
+    dict(loss=LOSSES[2], fsdp=4, parts=2),
   ],
   ids=str,
 )
@@ -57,19 +64,23 @@ def test_parts_are_one_batch(alone):
   check_equal(found, alone[LOSSES[0]])
 
 
+def call(loss, *batch):
+  return loss.update(*batch, ())[0]
+
+
 def test_a_mean_of_parts_is_another_loss(alone):
   """What the above would be if each device had a set of its own."""
   loss = make_loss(presets.get_loss('tversky'))
   rng = np.random.default_rng(0)
   logits = rng.normal(size=(8, 4, 3)).astype(np.float32)
   labels, where = rng.integers(0, 3, (8, 4)), np.ones((8, 4), bool)
-  whole = loss(logits, labels, where)
+  whole = call(loss, logits, labels, where)
   spread = make_loss(presets.get_loss('tversky'), axis_name='x')
-  together = jax.vmap(spread, axis_name='x')(
+  together = jax.vmap(functools.partial(call, spread), axis_name='x')(
     *(x.reshape(4, 2, *x.shape[1:]) for x in (logits, labels, where))
   )
   np.testing.assert_allclose(together, whole, rtol=1e-6)
-  apart = np.mean([loss(*(x[i : i + 2] for x in (logits, labels, where)))
+  apart = np.mean([call(loss, *(x[i : i + 2] for x in (logits, labels, where)))
                    for i in range(0, 8, 2)])  # fmt: skip
   assert abs(apart - whole) > 1e-3
 
@@ -79,7 +90,7 @@ def test_a_mean_of_parts_is_another_loss(alone):
 def test_means_over_devices(name, axis):
   """Sets of a token, of a row and of the batch; rows without an element."""
   options = {'axis': axis} if name in ('dice', 'jaccard') else {}
-  config = presets.get_loss('dice')
+  config = presets.get_loss('macro_dice')
   config.update(name=name, cross_entropy=0.5)
   config.options = options
   rng = np.random.default_rng(1)
@@ -87,14 +98,15 @@ def test_means_over_devices(name, axis):
   labels, where = rng.integers(0, 3, (8, 4)), rng.random((8, 4)) < 0.5
   where[:3] = False
   args = logits, labels, where
-  whole = make_loss(config)(*args)
-  spread = jax.vmap(make_loss(config, axis_name='x'), axis_name='x')
+  whole = call(make_loss(config), *args)
+  loss = make_loss(config, axis_name='x')
+  spread = jax.vmap(functools.partial(call, loss), axis_name='x')
   together = spread(*(x.reshape(4, 2, *x.shape[1:]) for x in args))
   np.testing.assert_allclose(together, whole, rtol=1e-6)
 
 
 def test_sets_that_cannot_be_spread():
-  config = presets.get_loss('dice')
+  config = presets.get_loss('macro_dice')
   config.update(name='lovasz_softmax')
   config.options = {}
   assert 'lovasz_softmax' in losses.__all__

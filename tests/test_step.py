@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from ml_collections import config_dict
+from sklearn.utils import class_weight
 
 from configs import default
 from configs import losses as presets
@@ -15,6 +16,7 @@ from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
 from train.data.batches import pack
 from train.data.batches import pad
+from train.objective import Objective
 from train.objective import make_loss
 from train.optimizer import decays
 from train.optimizer import learning_rate
@@ -46,6 +48,13 @@ def batch(rows=8, length=6, seed=0):
   }
 
 
+def call(loss, logits, labels, where):
+  """The value of a loss that keeps nothing."""
+  value, running = loss.update(logits, labels, where, ())
+  assert running == ()
+  return value
+
+
 def loss_config(preset, **changes):
   loss = presets.get_loss(preset, background='O')
   return config_dict.ConfigDict(loss.to_dict() | changes)
@@ -61,14 +70,14 @@ def test_elementwise_mean_is_over_real_elements():
   logits, where = logits_for(b), b['labels'] >= 0
   loss = make_loss(loss_config('cross_entropy'), LABELS)
   want = losses.cross_entropy(logits[where], b['labels'][where]).mean()
-  got = loss(logits, b['labels'], where)
+  got = call(loss, logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_sentence_sets_without_words_do_not_count():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
-  loss = make_loss(loss_config('dice', options={'axis': 1}), LABELS)
+  loss = make_loss(loss_config('paper_dice', options={'axis': 1}), LABELS)
   want = np.mean(
     [
       losses.dice(x[w], y[w], axis=None)
@@ -76,7 +85,7 @@ def test_sentence_sets_without_words_do_not_count():
       if w.any()
     ]
   )
-  got = loss(logits, b['labels'], where)
+  got = call(loss, logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -84,7 +93,7 @@ def test_a_set_plus_cross_entropy():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
   config = loss_config('tversky', cross_entropy=0.5)
-  got = make_loss(config, LABELS)(logits, b['labels'], where)
+  got = call(make_loss(config, LABELS), logits, b['labels'], where)
   x, y = logits[where], b['labels'][where]
   want = losses.tversky(x, y, axis=None, class_weights=[0, 1, 1])
   want += 0.5 * losses.cross_entropy(x, y).mean()
@@ -98,16 +107,20 @@ def test_sets_are_what_the_loss_says_by_default():
   x, y = logits[where], b['labels'][where]
   want = losses.jaccard(x, y, class_weights=[0, 1, 1])
   want += losses.cross_entropy(x, y).mean()
-  np.testing.assert_allclose(loss(logits, b['labels'], where), want, rtol=1e-6)
+  got = call(loss, logits, b['labels'], where)
+  np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_nothing_labelled_is_no_loss():
   b = batch()
   nothing = np.full_like(b['labels'], -1)
   for name in presets.SOFTMAX:
-    loss = make_loss(loss_config(name), LABELS)
-    value, grad = jax.jit(jax.value_and_grad(loss))(
-      logits_for(b), nothing, nothing >= 0
+    counts = np.array([8, 2, 1])
+    loss = make_loss(loss_config(name), LABELS, class_counts=counts)
+    logits = logits_for(b)
+    running = loss.init(logits, nothing)
+    (value, _), grad = jax.jit(jax.value_and_grad(loss.update, has_aux=True))(
+      logits, nothing, nothing >= 0, running
     )
     assert value == 0 and not grad.any()
 
@@ -120,15 +133,17 @@ def test_sigmoids_are_one_set():
   where = rng.random((4, 6)) < 0.7
   for name in presets.SIGMOID:
     loss = make_loss(presets.get_loss(name, sigmoid=True))
-    value, grad = jax.jit(jax.value_and_grad(loss))(logits, labels, where)
-    np.testing.assert_allclose(
-      value, loss(logits[where], labels[where], where[where]), rtol=1e-5
+    running = loss.init(logits, labels)
+    (value, _), grad = jax.jit(jax.value_and_grad(loss.update, has_aux=True))(
+      logits, labels, where, running
     )
     assert not grad[~where].any() and grad[where].any()
-    assert loss(logits, labels, np.zeros_like(where)) == 0
-  value = make_loss(presets.get_loss('dice', sigmoid=True))(
-    logits, labels, where
-  )
+    assert loss.update(logits, labels, np.zeros_like(where), running)[0] == 0
+    if name != 'zlpr':  # Its set is an example's labels.
+      flat = loss.update(logits[where], labels[where], where[where], running)
+      np.testing.assert_allclose(value, flat[0], rtol=1e-5)
+  paper = make_loss(presets.get_loss('paper_dice', sigmoid=True))
+  value = call(paper, logits, labels, where)
   p, y = 1 / (1 + np.exp(-logits[where].astype(float))), labels[where]
   want = 1 - (2 * (p * y).sum() + 1) / ((p**2).sum() + (y**2).sum() + 1)
   np.testing.assert_allclose(value, want, rtol=1e-6)
@@ -139,7 +154,83 @@ def test_background():
   weights = presets.get_loss('tversky', background='O').class_weights
   assert weights.to_dict() == {'O': 0.0}
   assert not presets.get_loss('tversky').class_weights
-  assert not presets.get_loss('dice', background='O').class_weights
+  assert not presets.get_loss('paper_dice', background='O').class_weights
+
+
+def test_class_weightings():
+  """As scikit-learn and the formulas have them; labels replace them."""
+  b, counts = batch(), np.array([90, 9, 1])
+  logits, where = logits_for(b), b['labels'] >= 0
+  y = np.repeat([0, 1, 2], counts)
+  balanced = class_weight.compute_class_weight(
+    'balanced', classes=np.arange(3), y=y
+  )
+  effective = (1 - 0.9999) / (1 - 0.9999**counts)
+  wanted = {
+    'balanced': balanced,
+    'class_balanced': 3 * effective / effective.sum(),
+    'log': np.log10((100 - counts) / counts + 1),
+  }
+  for name, weights in wanted.items():
+    for given in ({}, {'B-X': 0.5}):
+      config = loss_config(
+        'cross_entropy', class_weighting=name, class_weights=given
+      )
+      loss = make_loss(config, LABELS, class_counts=counts)
+      w = np.array(
+        [*weights[:1], *(given.values() or weights[1:2]), weights[2]]
+      )
+      want = losses.cross_entropy(logits[where], b['labels'][where])
+      want = np.mean(want * w[b['labels'][where]])
+      got = call(loss, logits, b['labels'], where)
+      np.testing.assert_allclose(got, want, rtol=1e-5)
+  # Of a sigmoid, of negatives and positives.
+  config = presets.get_loss('focal', sigmoid=True)
+  config.class_weighting = 'balanced'
+  loss = make_loss(config, class_counts=np.array([9, 1]))
+  got = call(loss, np.zeros(2, np.float32), np.array([0, 1]), np.ones(2, bool))
+  want = np.mean([10 / 18, 10 / 2]) * 0.25 * np.log(2)
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_keep_hardest():
+  """All positives and, for each, the hardest negatives: set and elements."""
+  b = batch()
+  logits, labels = logits_for(b), b['labels']
+  config = loss_config('tversky', cross_entropy=0.5, keep_hardest=0.25)
+  loss = make_loss(config, LABELS, background=True)
+  got = call(loss, logits, labels, labels >= 0)
+  entropy = np.array(losses.cross_entropy(logits, labels, where=labels >= 0))
+  number = (labels > 0).sum() // 4
+  least = np.sort(entropy[labels == 0])[-number]
+  kept = (labels > 0) | (labels == 0) & (entropy >= least)
+  x, y = logits[kept], labels[kept]
+  want = losses.tversky(x, y, class_weights=np.array([0, 1, 1.0]))
+  want += 0.5 * losses.cross_entropy(x, y).mean()
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+  with pytest.raises(ValueError, match="expected parallel='jit'"):
+    make_loss(config, LABELS, 'data', background=True)
+
+
+def test_running_counts_are_a_mean_over_batches():
+  """Of the counts of batches as numpy has them, the older weighing less."""
+  config = presets.get_loss('running_dice', sigmoid=True)
+  config.running = 0.5
+  loss = make_loss(config)
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(3, 8)).astype(np.float32)
+  labels, where = rng.integers(0, 2, (3, 8)), np.ones(8, bool)
+  running = loss.init(logits[0], labels[0])
+  p = 1 / (1 + np.exp(-logits.astype(float)))
+  overlap, size, number = 0.0, 0.0, 0.0
+  for i in range(3):
+    value, running = loss.update(logits[i], labels[i], where, running)
+    overlap = 0.5 * overlap + (p[i] * labels[i]).sum()
+    size = 0.5 * size + p[i].sum() + labels[i].sum()
+    number = 0.5 * number + 8
+    share = 8 / number
+    want = 1 - (2 * overlap * share + 1) / (size * share + 1)
+    np.testing.assert_allclose(value, want, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -147,19 +238,52 @@ def test_background():
   [
     ({'name': 'hinge'}, "loss.name: 'hinge' is none of .* cross_entropy"),
     ({'name': 'soft_counts'}, "loss.name: 'soft_counts' is none of"),
-    ({'name': 'zlpr', 'options': {}}, 'loss.options: .*sigmoids'),
+    (
+      {'name': 'zlpr', 'options': {}, 'class_weights': {}},
+      'loss.options: .*sigmoids',
+    ),
     ({'options': {'gama': 2}}, 'loss.options: .*gama'),
-    ({'options': {'smooth': -1}}, 'loss.options: smooth is at least 0'),
+    ({'options': {'smooth': -1}}, 'loss.options: smooth must be at least 0'),
     ({'options': {'axis_name': 'x'}}, 'loss.options: .*x'),
     ({'options': {'axis': [0, 2]}}, 'loss.options: .*axis'),
     ({'class_weights': {'PER': 0.0}}, r"loss.class_weights: no label \['PER'"),
     ({'activation': 'tanh'}, "loss.activation is 'softmax' or 'sigmoid', not"),
-    ({'name': 'ldam', 'activation': 'sigmoid'}, 'loss.options: '),
+    ({'name': 'ldam'}, 'loss.name=ldam needs counts of the classes'),
+    ({'running': 1.0}, 'loss.running, the decay .* below 1, not 1.0'),
+    (
+      {'running': 0.9, 'name': 'focal', 'options': {}, 'class_weights': {}},
+      'loss.running: focal has no counts',
+    ),
+    ({'running': 0.9, 'options': {'axis': 1}}, 'one set of all .* not axis=1'),
+    ({'class_weighting': 'log'}, 'loss.class_weighting=log needs counts'),
+    ({'class_weighting': 'even'}, "loss.class_weighting is one of 'balanced'"),
+    (
+      {'name': 'unified_focal', 'options': {}},
+      'loss.class_weights: unified_focal has no weights of classes',
+    ),
+    ({'keep_hardest': -1.0}, 'loss.keep_hardest is at least 0, not -1.0'),
+    ({'keep_hardest': 3.0}, 'no label of this task is the negative one'),
+    ({'options': {'average': 'mean'}}, 'loss.options: average'),
+    (
+      {
+        'class_weights': dict.fromkeys(LABELS, 0.0),
+        'options': {'average': 'micro'},
+      },
+      'loss.class_weights: all are 0',
+    ),
+    (
+      {
+        'activation': 'sigmoid',
+        'class_weights': {},
+        'options': {'average': 'micro'},
+      },
+      'loss.options: .*micro',
+    ),
   ],
 )
 def test_bad_objectives(changes, text):
   with pytest.raises(ValueError, match=text):
-    make_loss(loss_config('dice', **changes), LABELS)
+    make_loss(loss_config('macro_dice', **changes), LABELS)
 
 
 def test_learning_rate():
@@ -212,12 +336,15 @@ def make_step(loss, dropout=0.0, seed=0, **options):
   optimizer = make_optimizer(default.get_config().optimizer, 10)
   params = model.init(jax.random.key(0), batch()['tokens'])['params']
   loss = make_loss(loss_config(loss), LABELS)
-
-  def objective(logits, batch):
-    return loss(logits, batch['labels'], batch['labels'] >= 0)
-
+  objective = Objective(
+    lambda logits, b: loss.init(logits, b['labels']),
+    lambda logits, b, running: loss.update(
+      logits, b['labels'], b['labels'] >= 0, running
+    ),
+  )
   step = make_train_step(model, objective, optimizer, seed, **options)
-  return step, init_state(params, optimizer), model
+  running = loss.init(logits_for(batch()), batch()['labels'])
+  return step, init_state(params, optimizer, running), model
 
 
 def test_dropout_is_a_function_of_seed_and_step():
@@ -233,7 +360,7 @@ def test_dropout_is_a_function_of_seed_and_step():
 
 
 def test_padding_changes_nothing():
-  step, state, model = make_step('self_adjusting_dice')
+  step, state, model = make_step('running_dice')
   b = batch()
   wider = {
     'tokens': np.pad(b['tokens'], ((0, 2), (0, 3)), constant_values=5),
@@ -263,7 +390,9 @@ def test_parts_take_less_memory():
   assert used[1] < used[0] / 3
 
 
-@pytest.mark.parametrize('loss', ['cross_entropy', 'self_adjusting_dice'])
+@pytest.mark.parametrize(
+  'loss', ['cross_entropy', 'paper_dice', 'running_dice']
+)
 def test_packed_sentences_are_alone(loss):
   """One step on rows that hold several sentences, and on a row for each."""
   rng = np.random.default_rng(0)

@@ -178,6 +178,8 @@ def _class_weights(config, labels, class_counts) -> np.ndarray | None:
     weights = np.ones(len(labels), np.float32)
   for label, weight in config.class_weights.items():
     weights[list(labels).index(label)] = weight
+  if not weights.any():
+    raise ValueError('loss.class_weights: all are 0, and no class would count.')
   return weights
 
 

@@ -1,6 +1,6 @@
 """Answers that need coreference, of one span or of several: QuoRef.
 
-  python -m train --config=configs/mrc/quoref.py:self_adjusting_dice \
+  python -m train --config=configs/mrc/quoref.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 DIR holds quoref-train-v0.1.json and quoref-dev-v0.1.json
@@ -23,7 +23,7 @@ from configs import losses
 from configs.mrc import squad1
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = 'paper_self_adjusting_dice'):
   c = squad1.get_config(loss)
   c.data.files = dict(
     train='quoref-train-v0.1.json', dev='quoref-dev-v0.1.json', test=''

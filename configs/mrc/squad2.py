@@ -1,6 +1,6 @@
 """Answers in paragraphs of Wikipedia, or none: SQuAD 2.0.
 
-  python -m train --config=configs/mrc/squad2.py:self_adjusting_dice \
+  python -m train --config=configs/mrc/squad2.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 DIR holds train-v2.0.json and dev-v2.0.json (https://rajpurkar.github.io/
@@ -18,7 +18,7 @@ published code cannot evaluate.
 from configs.mrc import squad1
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = 'paper_self_adjusting_dice'):
   c = squad1.get_config(loss)
   c.data.files = dict(train='train-v2.0.json', dev='dev-v2.0.json', test='')
   c.span_qa.unanswerable = True

@@ -1,6 +1,7 @@
 """Named entities of CoNLL-2003 as answers to a query a type (BERT-MRC).
 
-  python -m train --config=configs/ner/conll2003_mrc.py:self_adjusting_dice \
+  python -m train \
+    --config=configs/ner/conll2003_mrc.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 DIR holds eng.train, eng.testa and eng.testb as the shared task distributes
@@ -22,7 +23,7 @@ from configs import default
 from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = 'paper_self_adjusting_dice'):
   c = default.get_config()
   c.task = 'query_spans'
   c.data.files = dict(train='eng.train', dev='eng.testa', test='eng.testb')

@@ -1,6 +1,6 @@
 """Named entities of MSRA (Chinese; PER, LOC, ORG) as answers to queries.
 
-  python -m train --config=configs/ner/msra_mrc.py:self_adjusting_dice \
+  python -m train --config=configs/ner/msra_mrc.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 DIR holds msra_train_bio and msra_test_bio: a character, a tab and its BIO tag a
@@ -24,7 +24,7 @@ from configs import default
 from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = 'paper_self_adjusting_dice'):
   c = default.get_config()
   c.task = 'query_spans'
   c.data.files = dict(train='msra_train_bio', dev='', test='msra_test_bio')

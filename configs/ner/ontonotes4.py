@@ -1,6 +1,6 @@
 """Named entities of OntoNotes 4 (Chinese; GPE, LOC, ORG, PER), as a tagger.
 
-  python -m train --config=configs/ner/ontonotes4.py:self_adjusting_dice \
+  python -m train --config=configs/ner/ontonotes4.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: LDC2011T03, a character and its tag
@@ -11,9 +11,10 @@ query reader.
 """
 
 from configs import default
+from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = losses.RECOMMENDED):
   c = default.get_config(loss)
   c.data.conll.scheme = 'bioes'
   c.model.pretrained = 'google-bert/bert-base-chinese'

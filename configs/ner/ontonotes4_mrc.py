@@ -1,6 +1,7 @@
 """Named entities of OntoNotes 4 (Chinese; 4 types) as answers to queries.
 
-  python -m train --config=configs/ner/ontonotes4_mrc.py:self_adjusting_dice \
+  python -m train \
+    --config=configs/ner/ontonotes4_mrc.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 The corpus is LDC2011T03 (https://catalog.ldc.upenn.edu/LDC2011T03), of which
@@ -33,7 +34,7 @@ from configs import default
 from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = 'paper_self_adjusting_dice'):
   c = default.get_config()
   c.task = 'query_spans'
   c.data.format = 'mrc_ner'

@@ -1,6 +1,6 @@
 """Named entities of OntoNotes 5 (English, 18 types), as a tagger.
 
-  python -m train --config=configs/ner/ontonotes5.py:self_adjusting_dice \
+  python -m train --config=configs/ner/ontonotes5.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: the CoNLL-2012 split of LDC2013T19,
@@ -12,9 +12,10 @@ the query reader.
 """
 
 from configs import default
+from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = losses.RECOMMENDED):
   c = default.get_config(loss)
   c.model.pretrained = 'google-bert/bert-base-cased'
   c.optimizer.learning_rate = 3e-5

@@ -1,6 +1,7 @@
 """Named entities of OntoNotes 5 (English, 18 types) as answers to queries.
 
-  python -m train --config=configs/ner/ontonotes5_mrc.py:self_adjusting_dice \
+  python -m train \
+    --config=configs/ner/ontonotes5_mrc.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 The corpus is LDC2013T19 (https://catalog.ldc.upenn.edu/LDC2013T19), the split
@@ -30,7 +31,7 @@ from configs import default
 from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = 'paper_self_adjusting_dice'):
   c = default.get_config()
   c.task = 'query_spans'
   c.data.format = 'mrc_ner'

@@ -1,6 +1,6 @@
 """Emerging entities of WNUT 2017 as answers to queries: BERT-MRC.
 
-  python -m train --config=configs/ner/wnut17_mrc.py:self_adjusting_dice \
+  python -m train --config=configs/ner/wnut17_mrc.py:running_dice \
     --config.data.dir=DIR
 
 As wnut17.py, with a query for each of the six types. Not in Li et al., 2020;
@@ -11,7 +11,7 @@ from configs import losses
 from configs.ner import wnut17
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = losses.RECOMMENDED):
   c = wnut17.get_config()
   c.task = 'query_spans'
   c.query_spans.queries = 'configs/ner/queries/wnut17.json'

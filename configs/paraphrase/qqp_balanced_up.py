@@ -1,6 +1,6 @@
 """QQP with more positives: as many pairs that are duplicates as are not.
 
-  python -m train --config=configs/paraphrase/qqp_balanced_up.py:dice \
+  python -m train --config=configs/paraphrase/qqp_balanced_up.py:paper_dice \
     --config.data.dir=DIR
 
 The files, and how to name others, are those of qqp.py. Each training pair that
@@ -14,13 +14,14 @@ Li et al., 2020, table 8, F1: 92.27 with cross entropy, 92.64 focal, 92.87 Dice,
 92.92 self-adjusting Dice; without additions 91.3, 91.86, 91.92 and 92.11.
 """
 
+from configs import losses
 from configs.paraphrase import qqp
 
 # The paper's: all pairs, those with fewer negatives, those with more positives.
 _PAIRS, _FEWER, _MORE = 363_871, 269_165, 458_477
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = losses.RECOMMENDED):
   c = qqp.get_config(loss)
   positive = _FEWER / 2
   c.data.resample = {'1': round((_MORE - (_PAIRS - positive)) / positive, 3)}

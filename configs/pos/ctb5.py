@@ -1,6 +1,6 @@
 """Words and parts of speech of the Chinese Treebank 5, as spans of characters.
 
-  python -m train --config=configs/pos/ctb5.py:self_adjusting_dice \
+  python -m train --config=configs/pos/ctb5.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: LDC2005T01, a character and its tag
@@ -13,9 +13,10 @@ Li et al., 2020, table 3 (F1): BERT tagger 96.06, + focal 96.76, + dice 97.81,
 """
 
 from configs import default
+from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = losses.RECOMMENDED):
   c = default.get_config(loss)
   c.data.conll.scheme = 'bioes'
   c.max_length = 256

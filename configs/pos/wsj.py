@@ -1,6 +1,6 @@
 """Parts of speech of the Wall Street Journal (English; 45 tags).
 
-  python -m train --config=configs/pos/wsj.py:self_adjusting_dice \
+  python -m train --config=configs/pos/wsj.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: sections 0-18, 19-21 and 22-24 of
@@ -15,7 +15,7 @@ from configs import default
 from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = losses.RECOMMENDED):
   c = default.get_config()
   c.loss = losses.get_loss(loss)  # No tag is the background.
   c.data.conll.scheme = 'token'

@@ -1,6 +1,6 @@
 """Spam among text messages (English; ham and spam, 6.5 to 1).
 
-  python -m train --config=configs/text/sms_spam.py:self_adjusting_dice \
+  python -m train --config=configs/text/sms_spam.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds SMSSpamCollection (https://archive.ics.uci.edu/dataset/228), 5,574
@@ -15,7 +15,7 @@ from configs import default
 from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = losses.RECOMMENDED):
   c = default.get_config()
   c.task = 'classification'
   c.data.format = 'tsv'

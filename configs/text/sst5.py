@@ -1,6 +1,6 @@
 """Sentiment of film reviews, SST-5 (English; 0 very negative to 4 positive).
 
-  python -m train --config=configs/text/sst5.py:self_adjusting_dice \
+  python -m train --config=configs/text/sst5.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: the trees of the Stanford Sentiment
@@ -16,7 +16,7 @@ from configs import default
 from configs import losses
 
 
-def get_config(loss: str = 'self_adjusting_dice'):
+def get_config(loss: str = losses.RECOMMENDED):
   c = default.get_config()
   c.task = 'classification'
   c.data.format = 'trees'
