@@ -106,7 +106,7 @@ def fit_platt(
     >>> logits = [2.0, 2.0, -2.0, -2.0, -2.0]  # Says positive too often.
     >>> slope, bias = fit_platt(logits, [1, 0, 0, 0, 0])
     >>> f'{slope:.2f} {bias:.2f}'
-    '0.48 -0.82'
+    '0.32 -0.97'
 
   References:
     Platt, `Probabilistic outputs for support vector machines
