@@ -24,6 +24,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       # Shares of the training file that are dev and test, where these have no
       # file; questions on one article stay together.
       held_out=create(dev=0.0, test=0.0),
+      seed=0,  # Of what is held out, taken and resampled.
       take=create(train=0, dev=0, test=0),  # Only so many, at random; 0: all.
       # {'label': 0.5}: half of the training texts with it; 2.0: each twice.
       resample=create(),
@@ -140,6 +141,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     fsdp=1,  # Devices that share one copy of the parameters.
     epochs=3,
     evaluations_per_epoch=1,  # On dev; the best of these is kept.
+    # The score that is best: 'ROW/COLUMN' of those on dev, as in 'macro/f1' or
+    # 'threshold 0.5/f1'. '': the task's own, by the decision that is tuned.
+    select_by='',
     checkpoint_every=200,  # Steps; the latest is kept, to resume from.
     log_every=50,  # Steps.
     # Named variations, {'name': {'loss': {...}}}: each is trained in its own

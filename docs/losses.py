@@ -21,13 +21,18 @@ from dicejax import losses
 BLACK, GREY, BLUE, SKY = '#000000', '#808080', '#0072B2', '#56B4E9'
 GREEN, RED, ORANGE, PINK = '#009E73', '#D55E00', '#E69F00', '#CC79A7'
 
-decayed = functools.partial(losses.self_adjusting_dice, square=False)
+# The figure shows single elements: each is a set of its own.
+dice = functools.partial(losses.dice, axis=())
+decayed = functools.partial(losses.self_adjusting_dice, square=False, axis=())
 CURVES = {  # Each element a set, smooth = 1.
   'cross entropy': (losses.cross_entropy, BLACK),
   'focal': (losses.focal, GREY),
-  'tversky': (functools.partial(losses.tversky, alpha=0.3, beta=0.7), GREEN),
-  'dice': (losses.dice, BLUE),
-  'squared': (functools.partial(losses.dice, square=True), SKY),
+  'tversky': (
+    functools.partial(losses.tversky, alpha=0.3, beta=0.7, axis=()),
+    GREEN,
+  ),
+  'dice': (dice, BLUE),
+  'squared': (functools.partial(dice, square=True), SKY),
   '0.01': (functools.partial(decayed, alpha=0.01), PINK),
   '0.1': (functools.partial(decayed, alpha=0.1), ORANGE),
   '1': (functools.partial(decayed, alpha=1.0), RED),
@@ -76,7 +81,7 @@ def f1_at(threshold):
   """F1 of `calibrated_data` where posteriors above the threshold are taken."""
   group, posteriors, labels = calibrated_data()
   logits = np.where(posteriors > threshold, 50.0, -50.0)[group]
-  return 1 - losses.dice(logits, labels, smooth=0.0, axis=None)
+  return 1 - losses.dice(logits, labels, smooth=0.0)
 
 
 def best_p(loss, posteriors):
@@ -146,9 +151,9 @@ def draw_threshold(axes):
 def draw_optima(axes):
   """The p of least loss for elements that are positive so often."""
   _, posteriors, _ = calibrated_data()
-  sets = functools.partial(losses.dice, smooth=0.0, axis=None)
+  sets = functools.partial(losses.dice, smooth=0.0)
   fine = np.linspace(0.002, 0.998, 499)
-  squared = functools.partial(losses.dice, square=True)
+  squared = functools.partial(dice, square=True)
   axes.plot([0, 1], [0, 1], color=BLACK, lw=1.4)
   axes.step(posteriors, fit(sets), color=BLUE, lw=1.4, where='mid')
   axes.plot(
@@ -158,7 +163,7 @@ def draw_optima(axes):
     lw=1.4,
   )
   elements = (0, (3, 2))
-  axes.plot(fine, best_p(losses.dice, fine), color=BLUE, lw=1.2, ls=elements)
+  axes.plot(fine, best_p(dice, fine), color=BLUE, lw=1.2, ls=elements)
   axes.plot(fine, best_p(squared, fine), color=SKY, lw=1.2, ls=elements)
   axes.axhline(0.5, color='0.7', lw=0.6, zorder=0)
   axes.set(xlim=(0, 1), ylim=(-0.03, 1.03))

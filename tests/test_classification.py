@@ -7,6 +7,8 @@ import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import optimize
+from scipy import special
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import f1_score
 from sklearn.metrics import precision_recall_fscore_support
@@ -254,7 +256,7 @@ def test_learns(tokenizer):
   predictions = task.decode(examples, features, np.asarray(answers))
   assert task.score(examples, predictions, {})['threshold 0.5'] == {
     'accuracy': 1, 'precision': 1, 'recall': 1, 'f1': 1, 'support': 8,
-    'macro_f1': 1,
+    'macro_f1': 1, 'threshold': 0.5,
   }  # fmt: skip
 
 
@@ -277,9 +279,11 @@ def test_scores_of_a_positive_label_are_those_of_scikit_learn(rows):
   predictions = [[1 - p, p] for p in scores]
   tuned = task.tune(texts(*gold), predictions)
   found = task.score(texts(*gold), predictions, tuned)
-  assert ('spam' in gold) == ('tuned' in found) == ('threshold' in tuned)
+  assert [*found] == ['threshold 0.5', 'tuned', 'plug-in'] == [*task.compared]
   for name, row in found.items():
-    threshold = row.pop('threshold', 0.5)
+    threshold = row.pop('threshold')
+    assert (name == 'threshold 0.5' or 'spam' not in gold) <= (threshold == 0.5)
+    assert (name == 'plug-in') == (row.pop('temperature', None) is not None)
     predicted = [SPAM[p >= threshold] for p in scores]
     p, r, f1, _ = precision_recall_fscore_support(
       gold, predicted, labels=['spam'], zero_division=0
@@ -343,6 +347,59 @@ def test_labels_that_training_lacks_are_never_right():
   assert row['threshold 0.5']['accuracy'] == 0.5
 
 
+def test_plug_in_is_that_of_calibrated_probabilities():
+  """The rule over logits, by SciPy; stretched logits give the same labels."""
+  random = np.random.default_rng(0)
+  true = 2 * random.normal(size=4000) - 3
+  positive = true > random.logistic(size=4000)
+  gold = np.array(SPAM)[positive.astype(int)].tolist()
+  labels, task = [], spam(sigmoid=True)
+  for stretch in (1.0, 4.0):
+    logits = jnp.array(stretch * true, jnp.float32)[:, None]
+    answers = np.asarray(task.answer(logits, {}))
+    found = task.decode(texts(*gold), [{}] * 4000, answers)
+    tuned = task.tune(texts(*gold), found)
+    margins = stretch * true * (2 * positive - 1)
+    temperature = optimize.minimize_scalar(
+      lambda t, margins=margins: np.logaddexp(0, -margins / t).sum(),
+      bounds=(0.1, 10),
+      method='bounded',
+    ).x
+    assert tuned['temperature'] == pytest.approx(temperature, rel=1e-3)
+    p = np.sort(special.expit(stretch * true / temperature))[::-1]
+    f1 = np.max(2 * p.cumsum() / (np.arange(1, 4001) + p.sum()))
+    threshold = special.expit(temperature * special.logit(f1 / 2))
+    assert tuned['plug_in'] == pytest.approx(threshold, rel=1e-3)
+    parameters = task.decisions(tuned)['plug-in']
+    labels.append(task.predict(found, parameters))
+    scores = task.score(texts(*gold), found, tuned)
+    assert scores['plug-in']['f1'] == pytest.approx(
+      f1_score(positive, np.array(labels[-1]) == 'spam'), rel=1e-12
+    )
+    assert scores['plug-in']['f1'] > scores['threshold 0.5']['f1'] + 0.02
+  assert np.mean(np.array(labels[0]) == labels[1]) > 0.999
+
+
+def test_without_positive_texts_nothing_is_tuned(tokenizer):
+  task, ham = spam(tokenizer), texts('ham', 'ham')
+  tuned = task.tune(ham, [[0.5, 0.5], [0.75, 0.25]])
+  assert tuned == {'threshold': 0.5, 'plug_in': 0.5, 'temperature': 1.0}
+  (said,) = task.describe(ham, task.features(ham))
+  assert said.startswith("no text is labelled 'spam'")
+  # What earlier runs tuned is used; a task without a positive label has none.
+  assert [*task.decisions({'threshold': 0.25})] == ['argmax', 'tuned']
+  assert topics().tune(texts('law'), [[0.25, 0.5, 0.25]]) == {}
+  assert topics().decisions({}) == {'argmax': {}}
+
+
+def test_certain_predictions_are_tuned():
+  """Probabilities of exactly 0 and 1 have logits that are taken as finite."""
+  tuned = spam().tune(texts('spam', 'ham'), [[0.0, 1.0], [1.0, 0.0]])
+  assert tuned == pytest.approx(
+    {'threshold': 0.5, 'plug_in': 0.5, 'temperature': 1 / 20}
+  )
+
+
 @pytest.mark.parametrize('labels, task', [(SPAM, spam()), (TOPICS, topics())])
 def test_headline_is_1_of_gold_labels_and_less_with_a_mistake(labels, task):
   examples = texts(*labels)
@@ -350,8 +407,10 @@ def test_headline_is_1_of_gold_labels_and_less_with_a_mistake(labels, task):
   right = task.decode(examples, [{}] * len(labels), answers)
   wrong = [*right[:-1], right[0]]
   row, column = task.headline
-  assert task.score(examples, right, {})[row][column] == 1
-  assert task.score(examples, wrong, {})[row][column] < 1
+  tuned = task.tune(examples, right)
+  assert task.score(examples, right, tuned)[row][column] == 1
+  assert task.score(examples, wrong, tuned)[row][column] < 1
+  assert column in task.places[row]
 
 
 def test_just_half_is_positive():
@@ -365,11 +424,12 @@ def test_just_half_is_positive():
 def test_predictions_to_read(tmp_path):
   examples = [Text('a\tb\r\nc "', 'd', 'spam', 1), Text('d', 'e', 'ham', 2)]
   predictions = [[0.75, 0.25], [0.9, 0.1]]
-  spam().write(tmp_path / 'dev', examples, predictions, {'threshold': 0.2})
+  tuned = {'threshold': 0.2, 'plug_in': 0.05, 'temperature': 1.0}
+  spam().write(tmp_path / 'dev', examples, predictions, tuned)
   assert (tmp_path / 'dev.tsv').read_text().splitlines() == [
-    'gold\tpredicted\ttuned\tp(ham)\tp(spam)\ttext\tpair',
-    'spam\tham\tspam\t0.750000\t0.250000\ta b c "\td',
-    'ham\tham\tham\t0.900000\t0.100000\td\te',
+    'gold\tpredicted\ttuned\tplug-in\tp(ham)\tp(spam)\ttext\tpair',
+    'spam\tham\tspam\tspam\t0.750000\t0.250000\ta b c "\td',
+    'ham\tham\tham\tspam\t0.900000\t0.100000\td\te',
   ]
   topics().write(tmp_path / 'test', texts('law'), [[0.5, 0.25, 0.25]], {})
   assert (tmp_path / 'test.tsv').read_text() == (

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from train import progress
 from train import workdir as files
 
 ROOT = pathlib.Path(__file__).parents[1]
+TUNED = 'micro, tuned'  # The row that chooses checkpoints of a tagger.
 PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
 PLACES = 'Rome Oslo Bern Kyiv Lima Baku Doha Male'.split()
 
@@ -134,18 +136,23 @@ def test_evaluate_gives_the_same_scores(trained):
 
 
 def test_predict(trained, tmp_path):
-  _, workdir, _ = trained
+  _, workdir, outcome = trained
   text = tmp_path / 'in.txt'
   text.write_text('We met Ann in Rome.\n\n  We met Gus Hal in Oslo .\n')
   args = f'--workdir={workdir}', f'--input={text}'
   done = run_command('train.predict', *args)
   first, empty, last = map(json.loads, done.stdout.splitlines())
   assert first['text'] == 'We met Ann in Rome.'
+  assert all(0.5 < e.pop('score') <= 1 for e in first['entities'])
   assert first['entities'] == [
     {'type': 'PER', 'start': 7, 'end': 10, 'text': 'Ann'},
     {'type': 'LOC', 'start': 14, 'end': 18, 'text': 'Rome'},
   ]
-  assert empty == {'text': '', 'entities': []}
+  decided_by = {
+    'rule': 'tuned',
+    'offset': outcome['scores']['dev'][TUNED]['offset'],
+  }
+  assert empty == {'text': '', 'entities': [], 'decided_by': decided_by}
   assert [e['text'] for e in last['entities']] == ['Gus Hal', 'Oslo']
   output = tmp_path / 'out.conll'
   args += ('--format=conll', f'--output={output}')
@@ -155,6 +162,11 @@ def test_predict(trained, tmp_path):
   again = run_command('train.predict', *args)
   assert again.returncode and 'the file exists' in again.stderr
   assert output.read_text().split('\n') == rows
+  done = run_command('train.predict', *args[:2], '--decision=argmax')
+  first, *_ = map(json.loads, done.stdout.splitlines())
+  assert first['decided_by'] == {'rule': 'argmax'}
+  done = run_command('train.predict', *args[:2], '--decision=plug-in')
+  assert done.returncode and "expected one of 'argmax', 'tuned'" in done.stderr
 
 
 def test_a_finished_run_is_left_alone(trained):
@@ -224,9 +236,11 @@ def test_comparison(tmp_path, capsys):
   runs = compare.prepare(config, tmp_path / 'both')
   outcomes = compare.compare(runs, tmp_path / 'both')
   table = capsys.readouterr().out.strip().splitlines()[-3:]
-  assert table[0].split('  ')[-3:] == ['test recall', 'test f1', 'minutes']
+  assert re.split('  +', table[0])[-5:] == [
+    'test recall', 'test f1', 'test offset', 'micro: f1', 'minutes'
+  ]  # fmt: skip
   for line, (name, outcome) in zip(table[1:], outcomes.items(), strict=True):
-    f1 = outcome['scores']['test']['micro']['f1']
+    f1 = outcome['scores']['test'][TUNED]['f1']
     assert line.startswith(name) and f'{100 * f1:.2f}' in line
   page = (tmp_path / 'both' / 'report.html').read_text()
   assert 'one/report.html' in page and '<svg' in page
@@ -275,6 +289,10 @@ def test_a_published_encoder_is_the_start(tmp_path, trained):
     ({'data.format': 'xml'}, "data.format is one of 'conll', .*, not 'xml'"),
     ({'task': 'guess'}, "task: 'guess' is none of tagging"),
     ({'model.pretrained': '/nowhere'}, '/nowhere is not a directory'),
+    (
+      {'select_by': 'micro'},
+      "'micro' is no score .* micro/precision.recall.f1",
+    ),
     ({'loss.name': 'hinge'}, "loss.name: 'hinge' is none of"),
   ],
 )
@@ -304,36 +322,3 @@ def test_one_sentence_for_an_error(tmp_path):
     assert done.returncode == 1
     assert text in done.stderr and done.stderr.startswith('error: ')
     assert len(done.stderr.splitlines()) == 1, done.stderr
-
-
-def test_sweep(tmp_path, capsys):
-  """Seeds in one table; what is finished is not trained again."""
-  config = make_config(tmp_path)
-  config.epochs = 1
-  varied = {'one': config}
-  workdir = tmp_path / 'sweep'
-  groups = compare.sweep(varied, [0, 3], workdir)
-  assert {p.name for p in workdir.iterdir()} == {
-    'one-0', 'one-3', 'report.html'
-  }  # fmt: skip
-  config_3 = json.loads((workdir / 'one-3' / 'config.json').read_text())
-  assert config_3['seed'] == 3
-  f1 = [o['scores']['test']['micro']['f1'] for o in groups['one']]
-  row = capsys.readouterr().out.strip().splitlines()[-1]
-  mean, deviation = 100 * np.mean(f1), 100 * np.std(f1, ddof=1)
-  assert f'{mean:.2f} ± {deviation:.2f}' in row
-  before = {p: p.read_bytes() for p in workdir.glob('*-*/**/*') if p.is_file()}
-  assert compare.sweep(varied, [0, 3], workdir) == groups
-  with pytest.raises(FileExistsError, match='one-0 holds a run. Choose'):
-    compare.sweep(varied, [0], workdir / 'one-0')
-  assert before == {p: p.read_bytes() for p in before}
-
-
-def test_sweep_command(tmp_path):
-  done = run_command('train.sweep', '--seeds=0,x', '--losses=focal')
-  assert done.returncode == 1
-  assert done.stderr == "error: --seeds: expected whole numbers, found 'x'.\n"
-  done = run_command(
-    'train.sweep', '--config=configs/ner/conll2003.py', '--losses=focl'
-  )
-  assert done.returncode == 1 and "'focl' is none of" in done.stderr

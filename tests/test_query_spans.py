@@ -24,6 +24,7 @@ from train.objective import make_loss
 from train.tasks.query_decoding import Found
 from train.tasks.query_decoding import find_spans
 from train.tasks.query_decoding import pair_nearest
+from train.tasks.query_decoding import span_score
 from train.tasks.query_spans import QuerySpans
 from train.tasks.query_spans import get_labels
 
@@ -128,7 +129,12 @@ def test_gold_labels_decode_to_the_gold_spans(make_task, settings):
   assert scores['micro'] == {
     'precision': 1, 'recall': 1, 'f1': 1, 'support': 5
   }  # fmt: skip
-  assert found[1] == [Found('PER', {0: 1.0}, {1: 1.0}, found[1][0].match)]
+  (only,) = found[1]
+  assert (only.type, only.start) == ('PER', {0: 1.0})
+  assert [word for word, p in only.end.items() if p > 0.5] == [1]
+  # All are sure: the probability of each entity is 1.
+  (((_, start, end), score),) = task.entities(found[1], {'threshold': 0.5})
+  assert (start, end, score) == (0, 2, 1)
   assert found[2] == []
 
 
@@ -301,6 +307,7 @@ def test_match_by_brute_force(start, end, match, threshold):
   flat = find_spans(found, threshold)
   assert all(a[1] <= b[0] for a, b in itertools.pairwise(flat))
   for span, score in pairs.items():
+    assert span_score(found, *span) == pytest.approx(score)
     # What is left out makes way for something at least as likely.
     rivals = [s for s in flat if s[0] < span[1] and span[0] < s[1]]
     assert span in flat or max(pairs[s] for s in rivals) > score - 1e-9

@@ -2,20 +2,22 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from train import report
 
 
-def outcome(dev, test=None, seconds=60.0):
+def outcome(dev, test=None, seconds=60.0, seed=0):
   """Of a run whose headline is the F1 in row `micro`."""
   scores = {'dev': {'micro': {'precision': 0.5, 'f1': dev, 'support': 7}}}
   if test is not None:
     scores['test'] = {'micro': {'precision': 0.25, 'f1': test, 'support': 9}}
   return {
     'headline': ['micro', 'f1'],
-    'beside': 'tuned',
+    'beside': ['tuned', 'plug-in'],
     'scores': scores,
     'seconds': seconds,
+    'seed': seed,
   }
 
 
@@ -54,28 +56,35 @@ def test_another_threshold_stands_beside():
   rows = report.comparison_rows({'a': tuned, 'b': outcome(0.5, 0.25)})
   assert rows[0][-2:] == ['tuned: f1', 'minutes']
   assert [row[-2] for row in rows[1:]] == ['75.00', '']
-  assert report.sweep_rows({'a': [tuned, tuned]})[1][-3] == '75.00 ± 0.00'
+  assert report.sweep_rows({'a': [tuned, tuned]})[1][-4] == '75.00 ± 0.00'
 
 
 def test_sweep_is_means_deviations_and_a_difference():
   tests = {'ce': [0.80, 0.82, 0.87], 'dice': [0.81, 0.85, 0.86]}
-  rows = report.sweep_rows(
-    {name: [outcome(0.5, t) for t in values] for name, values in tests.items()}
-  )
-  assert rows[0] == ['', 'dev f1', 'test precision', 'test f1', 'Δ f1', 'runs']
+  groups = {
+    name: [outcome(0.5, t, seed=seed) for seed, t in enumerate(values)]
+    for name, values in tests.items()
+  }
+  rows = report.sweep_rows(groups)
+  columns = 'dev f1', 'test precision', 'test f1', 'Δ f1', 'p', 'runs'
+  assert rows[0] == ['', *columns]
   for name, *cells in rows[1:]:
     mean, deviation = np.mean(tests[name]), np.std(tests[name], ddof=1)
     assert cells[2] == f'{100 * mean:.2f} ± {100 * deviation:.2f}'
-    assert cells[0] == '50.00 ± 0.00' and cells[4] == '3'
-  assert [row[4] for row in rows[1:]] == ['', '+1.00']
+    assert cells[0] == '50.00 ± 0.00' and cells[5] == '3'
+  p = stats.ttest_rel(tests['dice'], tests['ce']).pvalue
+  assert [row[4:6] for row in rows[1:]] == [['', ''], ['+1.00', f'{p:.3f}']]
+  # Without a seed, as where a run diverged, the others are still in pairs.
+  del groups['ce'][2]
+  assert report.sweep_rows(groups)[2][4] == '+2.00'
 
 
 def test_one_seed_has_no_deviation_and_dev_stands_in_for_test():
   rows = report.sweep_rows({'ce': [outcome(0.5)], 'dice': [outcome(0.25)]})
   assert rows == [
-    ['', 'dev f1', 'dev precision', 'Δ f1', 'runs'],
-    ['ce', '50.00', '50.00', '', '1'],
-    ['dice', '25.00', '50.00', '-25.00', '1'],
+    ['', 'dev f1', 'dev precision', 'Δ f1', 'p', 'runs'],
+    ['ce', '50.00', '50.00', '', '', '1'],
+    ['dice', '25.00', '50.00', '-25.00', '', '1'],
   ]
 
 

@@ -1,12 +1,16 @@
 """Words to sub-words and back; what is cut off is missed, not forgotten."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tokenizers
+from seqeval.metrics import f1_score
 
 from configs import default
 from train.data.conll import Sentence
 from train.data.tokenizer import load_tokenizer
+from train.tasks.tagging import Prediction
 from train.tasks.tagging import Tagging
 from train.tasks.tagging import get_labels
 
@@ -28,10 +32,24 @@ def task(tokenizer, max_length=16, labels=LABELS, label_all=False):
   return Tagging(config, tokenizer, labels)
 
 
+def sure(tags):
+  """Predictions of tags that no offset changes, as a model may make them."""
+  gaps = [-np.inf if tag != 'O' else np.inf for tag in tags]
+  return Prediction(tags, [1.0] * len(tags), gaps)
+
+
 def score(sentences, tags, labels=LABELS):
   return Tagging(default.get_config(), NO_TOKENIZER, labels).score(
-    sentences, tags, {}
+    sentences, [sure(row) for row in tags], {}
   )
+
+
+def decode(task, sentence, feature, labels):
+  """Tags by a model whose logits say these labels; -1 is anything."""
+  logits = 9.0 * jax.nn.one_hot(jnp.array(labels)[None], len(task.labels))
+  answers = jax.tree.map(lambda x: np.asarray(x)[0], task.answer(logits, {}))
+  (prediction,) = task.decode([sentence], [feature], [answers])
+  return task.tags(prediction, {})
 
 
 SENTENCE = Sentence(
@@ -58,9 +76,9 @@ def test_labels_are_on_first_sub_words(tokenizer):
 def test_gold_labels_decode_to_the_gold_tags(tokenizer):
   (example,) = task(tokenizer).features([SENTENCE])
   padded = np.concatenate([example['labels'], [-1, -1]])
-  tags = task(tokenizer).decode([SENTENCE], [example], [padded])
-  assert tags == [SENTENCE.tags]
-  assert score([SENTENCE], tags)['micro']['f1'] == 1
+  tags = decode(task(tokenizer), SENTENCE, example, padded)
+  assert tags == SENTENCE.tags
+  assert score([SENTENCE], [tags])['micro']['f1'] == 1
 
 
 def test_every_sub_word_may_learn(tokenizer):
@@ -73,9 +91,7 @@ def test_every_sub_word_may_learn(tokenizer):
   begun = Sentence(['Leeson', 'saw'], ['B-PER', 'O'], 1)
   (feature,) = all_labels.features([begun])
   np.testing.assert_array_equal(feature['labels'], [-1, 3, 4, 0, -1])
-  assert all_labels.decode([begun], [feature], [feature['labels']]) == [
-    begun.tags
-  ]
+  assert decode(all_labels, begun, feature, feature['labels']) == begun.tags
 
 
 def test_types_with_hyphens_go_on(tokenizer):
@@ -108,9 +124,12 @@ def test_parts_of_speech(tokenizer):
   assert labels == ('NN', 'VB')
   short = task(tokenizer, max_length=6, labels=labels)
   (feature,) = short.features([tagged])
-  (tags,) = short.decode([tagged], [feature], [feature['labels']])
+  tags = decode(short, tagged, feature, feature['labels'])
   assert tags == ['NN', 'NN', 'VB', '_']
-  scores = short.score([tagged], [['NN', 'VB', 'VB', '_']], {})
+  gaps = [-np.inf] * 3 + [np.inf]
+  found = [Prediction(['NN', 'VB', 'VB', '_'], [1.0] * 4, gaps)]
+  scores = short.score([tagged], found, short.tune([tagged], found))
+  assert [*scores] == ['NN', 'VB', 'micro', 'macro'] == [*short.places]
   # Of 3 predictions 2 are right, of 4 words 2 are found.
   assert scores['micro'] == {
     'precision': 2 / 3, 'recall': 0.5, 'f1': 4 / 7, 'support': 4
@@ -122,7 +141,7 @@ def test_what_is_cut_off_is_missed(tokenizer):
   short = task(tokenizer, max_length=6)
   (example,) = short.features([SENTENCE])
   assert len(example['tokens']) == 6 and example['tokens'][-1] == 3
-  (tags,) = short.decode([SENTENCE], [example], [example['labels']])
+  tags = decode(short, SENTENCE, example, example['labels'])
   assert tags == ['B-PER', 'I-PER', 'O', 'O', 'O', 'O']
   scores = score([SENTENCE], [tags])
   assert scores['LOC'] == {
@@ -159,3 +178,90 @@ def test_label_set():
   assert get_labels(config, [SENTENCE]) == LABELS
   with pytest.raises(ValueError, match='no entity'):
     get_labels(config, [Sentence(['Ann'], ['O'], 1)])
+
+
+def noisy(random, sentences):
+  """Answers of a tagger that knows a little and prefers `O`."""
+  for sentence in sentences:
+    gold = np.array([LABELS.index(tag) for tag in sentence.tags])
+    logits = random.normal(size=(1, len(gold), len(LABELS)))
+    logits[0, np.arange(len(gold)), gold] += 2
+    logits[..., 0] += 2
+    yield jnp.array(logits, jnp.float32)
+
+
+def test_the_offset_is_at_least_as_good_as_the_argmax(tokenizer):
+  """Scores by another mind, from the logits; more offset, more entities."""
+  random = np.random.default_rng(0)
+  sentences = [
+    Sentence(
+      ['ann', 'lee', 'saw', 'paris'],
+      random.choice(['B-PER', 'I-PER', 'O'], 2).tolist()
+      + ['O', random.choice(['B-LOC', 'O'])],
+      i,
+    )
+    for i in range(60)
+  ]
+  tagging = task(tokenizer)
+  features = tagging.features(sentences)
+  logits = list(noisy(random, sentences))
+  answers = [
+    jax.tree.map(lambda x: np.pad(x[0], (1, 1)), tagging.answer(row, {}))
+    for row in logits
+  ]
+  found = tagging.decode(sentences, features, answers)
+  tuned = tagging.tune(sentences, found)
+  scores = tagging.score(sentences, found, tuned)
+  gold = [sentence.tags for sentence in sentences]
+
+  def tags(offset):
+    moved = [np.asarray(row[0]) - [offset, 0, 0, 0, 0] for row in logits]
+    return [[LABELS[i] for i in row.argmax(axis=-1)] for row in moved]
+
+  for row, offset in [('micro', 0.0), ('micro, tuned', tuned['offset'])]:
+    f1 = f1_score(gold, tags(offset))
+    assert scores[row]['f1'] == pytest.approx(f1, rel=1e-12)
+  assert tuned['offset'] > 0.5
+  assert scores['micro, tuned']['f1'] > scores['micro']['f1'] + 0.05
+  assert scores['micro, tuned']['recall'] > scores['micro']['recall']
+  assert scores['micro, tuned']['offset'] == tuned['offset']
+  assert all(
+    f1_score(gold, tags(k)) <= scores['micro, tuned']['f1']
+    for k in np.linspace(-4, 4, 81)
+  )
+  assert tagging.places.keys() == scores.keys()
+  # The probability that the words have these tags, the O of others aside.
+  for row, prediction, k in zip(logits, found, range(60), strict=True):
+    p = np.asarray(jax.nn.softmax(row[0]), np.float64)
+    spelt = tags(tuned['offset'])[k]
+    for span, likely in tagging.entities(prediction, tuned):
+      words = range(span.start, span.end)
+      expected = np.prod([p[i, LABELS.index(spelt[i])] for i in words])
+      assert likely == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_entities_nothing_is_tuned(tokenizer):
+  plain = Sentence(['ann', 'saw'], ['O', 'O'], 1)
+  tagging = task(tokenizer)
+  found = [Prediction(['B-PER', 'B-LOC'], [0.25, 0.5], [-1.0, 1.0])]
+  assert tagging.tune([plain], found) == {'offset': 0}
+  assert tagging.tags(found[0], {'offset': 0}) == ['B-PER', 'O']
+  (said,) = tagging.describe([plain], tagging.features([plain]))
+  assert said.startswith('no word is in an entity')
+  # Neither a sentence to predict nor a run of before there was an offset.
+  unknown = [Sentence(['ann', 'saw'], [], 1)]
+  assert not tagging.describe(unknown, tagging.features(unknown))
+  assert tagging.decisions({}) == {'argmax': {}}
+  assert 'micro, tuned' not in tagging.score([plain], found, {})
+
+
+def test_both_decisions_are_written(tokenizer, tmp_path):
+  found = [Prediction(['B-PER', 'I-PER'], [0.5, 0.25], [-1.0, 1.0])]
+  pair = [Sentence(['Ann', 'Lee'], ['B-PER', 'I-PER'], 1)]
+  task(tokenizer).write(tmp_path / 'dev', pair, found, {'offset': 2.0})
+  assert (tmp_path / 'dev.conll').read_text() == (
+    'Ann B-PER B-PER\nLee I-PER O\n'
+  )
+  assert (tmp_path / 'dev.tuned.conll').read_text() == (
+    'Ann B-PER B-PER\nLee I-PER I-PER\n'
+  )

@@ -74,6 +74,7 @@ CASES = {
       'data.format': 'tsv',
       'data.tsv.pair': 'other',
       'classification.positive': 'spam',
+      'select_by': 'plug-in/macro_f1',
     },
   ),
   'span_qa': (
@@ -97,6 +98,9 @@ def test_from_files_to_predictions(task, tmp_path):
   workdir = tmp_path / 'run'
   outcome = loop.train(loop.prepare(config, workdir))
   row, column = outcome['headline']
+  if config.select_by:
+    assert f'{row}/{column}' == config.select_by
+    assert outcome['beside'] == ['threshold 0.5', 'tuned']
   assert outcome['scores']['test'][row][column] > 0.9, outcome['scores']
   run = inference.load_run(workdir)
   prepared = loop.prepare(config, workdir)
@@ -106,10 +110,30 @@ def test_from_files_to_predictions(task, tmp_path):
   assert again == outcome['scores']['test']
   assert list((workdir / 'predictions').glob('test.*'))
   check_predict(task, tmp_path, workdir)
+  check_selection(config, run.task, outcome['scores']['dev'])
   if task == 'query_spans':
     (tmp_path / 'queries.json').write_text(json.dumps({'PER': 'whom'}))
     with pytest.raises(FileExistsError, match='labels changed'):
       loop.prepare(config, workdir)
+
+
+def check_selection(config, task, scores):
+  """Every score that may choose a checkpoint is there, and no other."""
+  config = config.copy_and_resolve_references()
+  for row, columns in task.places.items():
+    for column in columns:
+      assert 0 <= scores[row][column] <= 1
+      config.select_by = f'{row}/{column}'
+      assert tasks.select_headline(config, task) == (row, column)
+  row, column = task.headline
+  for name in (row, column, f'{row}/support', f'all of it/{column}'):
+    config.select_by = name
+    with pytest.raises(ValueError, match=f'select_by: .* out of .*{row}/'):
+      tasks.select_headline(config, task)
+  # A run of before there was anything to tune, or one without dev.
+  assert tasks.decide(task, {})[0] == 'argmax'
+  with pytest.raises(ValueError, match="'tuned': expected one of 'argmax', as"):
+    tasks.decide(task, {}, 'tuned')
 
 
 def check_predict(task, tmp_path, workdir):
@@ -138,11 +162,22 @@ def check_predict(task, tmp_path, workdir):
   rows = [json.loads(line) for line in done.stdout.splitlines()]
   if task == 'classification':
     assert [row['label'] for row in rows] == ['spam', 'ham'], done.stderr
+    decided_by = rows[0]['decided_by']
+    assert decided_by['rule'] == 'tuned' and 0 < decided_by['threshold'] < 1
     assert sum(rows[0]['probabilities'].values()) == pytest.approx(1)
   elif task == 'span_qa':
-    assert rows == [{'id': 'a', 'question': 'who', 'answers': ['Ann']}]
+    (row,) = rows
+    assert 0 < row.pop('scores')[0] <= 2  # The sum of two probabilities.
+    assert row == {
+      'id': 'a',
+      'question': 'who',
+      'answers': ['Ann'],
+      'decided_by': {'rule': 'argmax'},
+    }
   else:
     (row,) = rows
+    assert 0.25 < row['entities'][0].pop('score') <= 1
+    assert row['decided_by'].keys() == {'rule', 'threshold'}
     assert row['entities'] == [
       {'type': 'PER', 'start': 7, 'end': 10, 'text': 'Ann'}
     ]

@@ -1,13 +1,18 @@
 """Variations of one config, trained one after another, in one table."""
 
+import dataclasses
 import pathlib
+import shutil
+import time
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ml_collections import config_dict
 
 from train import loop
 from train import report
+from train import results
 from train import workdir as files
 
 
@@ -60,61 +65,232 @@ def compare(runs: Mapping[str, loop.Run], workdir: pathlib.Path) -> dict:
   return outcomes
 
 
-def sweep(
-  varied: Mapping[str, config_dict.ConfigDict],
-  seeds: Sequence[int],
-  workdir: pathlib.Path,
-) -> dict[str, list[dict]]:
-  """Trains variations with each of several seeds; prints and writes a table.
+class Trial(NamedTuple):
+  """A run of a sweep: its config, its folder, and what its line begins with."""
 
-  Runs that are finished are not trained again. A run whose loss is not finite
-  is told, and left out.
+  config: config_dict.ConfigDict
+  workdir: pathlib.Path
+  identity: dict
 
-  Returns:
-    name → what `loop.train` returns, for each seed.
 
-  Raises:
-    OSError, ValueError: as `loop.prepare`; or the workdir holds a run itself.
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+  """Variations of a config, trained with several seeds.
+
+  Attributes:
+    varied: name → config; the first is compared with.
+    seeds: of the runs that are reported.
+    workdir: where the runs go, a folder each.
+    results: the file with a JSON line for each run, which processes may share.
+    experiment: what the results call it.
+    learning_rates: to choose from for each variation, by the mean headline on
+      dev. One is taken as it is; none is the config's.
+    rate_seeds: of the runs by which the rate is chosen.
+    new_splits: whether each seed draws what is held out, taken and resampled
+      anew: `data.seed`.
+    keep_checkpoints: whether those of a run stay when its line is written.
   """
-  if (workdir / files.CONFIG).is_file():
-    raise FileExistsError(f'{workdir} holds a run. Choose another --workdir.')
-  configs = {
-    (name, seed): _with_seed(config, seed)
-    for name, config in varied.items()
-    for seed in seeds
-  }
-  for (name, seed), config in configs.items():  # The first may take hours.
-    loop.check_config(config)
-    files.check_config(workdir / f'{name}-{seed}', config)
-  outcomes, groups = {}, {}
-  for (name, seed), config in configs.items():
-    folder = f'{name}-{seed}'
-    print(f'{folder}:', flush=True)
+
+  varied: Mapping[str, config_dict.ConfigDict]
+  seeds: Sequence[int]
+  workdir: pathlib.Path
+  results: pathlib.Path
+  experiment: str
+  learning_rates: Sequence[float] = ()
+  rate_seeds: Sequence[int] = ()
+  new_splits: bool = False
+  keep_checkpoints: bool = True
+
+  def train(self) -> dict[str, list[dict]]:
+    """Trains what has no line in the results yet; prints and writes a table.
+
+    A run whose loss is not finite has a line, too: it is told, is in no mean,
+    and its learning rate is not chosen.
+
+    Returns:
+      name → the lines of the runs that are reported, a seed each; none for a
+      name of which no learning rate can be chosen.
+
+    Raises:
+      OSError, ValueError: before the first run, where settings cannot be, or
+        the workdir or the results hold others; later as `loop.prepare`.
+      FloatingPointError: no run has a finite loss.
+    """
+    self._check()
+    countdown = _Countdown(*self._count())
+    groups = {}
+    for name in self.varied:
+      for trial in self._rate_trials(name):
+        self._run(trial, countdown)
+      found = self._lines(self._rate_trials(name))
+      rate = results.best_rate(found) if found else self._fixed_rate(name)
+      if found:
+        print(_describe_rates(name, found, rate), flush=True)
+      trials = [] if rate is None else self._reported_trials(name, rate)
+      for trial in trials:
+        self._run(trial, countdown)
+      groups[name] = self._lines(trials)
+    self._write_table(groups)
+    return groups
+
+  def _check(self):
+    if (self.workdir / files.CONFIG).is_file():
+      raise FileExistsError(
+        f'{self.workdir} holds a run. Choose another --workdir.'
+      )
+    if both := set(self.seeds) & set(self.rate_seeds):
+      raise ValueError(
+        f'--rate_seeds: {min(both)} is among --seeds. Expected others, so that '
+        'no run that chose the learning rate is reported.'
+      )
+    lines = results.read(self.results)
+    for name in self.varied:
+      for trial in [
+        *self._rate_trials(name),
+        *(
+          trial
+          for rate in self.learning_rates or [self._fixed_rate(name)]
+          for trial in self._reported_trials(name, rate)
+        ),
+      ]:
+        loop.check_config(trial.config)
+        results.check(self.results, trial.identity, lines)
+        files.check_config(trial.workdir, trial.config)
+
+  def _rate_trials(self, name) -> list[Trial]:
+    """The runs by which a learning rate is chosen, where there is a choice."""
+    if len(self.learning_rates) < 2:
+      return []
+    return [
+      self._trial(name, results.RATE, rate, seed)
+      for rate in self.learning_rates
+      for seed in self.rate_seeds
+    ]
+
+  def _reported_trials(self, name, rate) -> list[Trial]:
+    role = results.REPORT
+    return [self._trial(name, role, rate, seed) for seed in self.seeds]
+
+  def _fixed_rate(self, name) -> float:
+    own = self.varied[name].optimizer.learning_rate
+    return self.learning_rates[0] if self.learning_rates else own
+
+  def _trial(self, name, role, rate, seed) -> Trial:
+    config = self.varied[name].copy_and_resolve_references()
+    config.seed = seed
+    config.optimizer.learning_rate = rate
+    if self.new_splits:
+      config.data.seed = seed
+    middle = f'-{rate:g}' if self.learning_rates else ''
+    return Trial(
+      config,
+      self.workdir / f'{name}{middle}-{seed}',
+      results.identity(self.experiment, name, role, config),
+    )
+
+  def _lines(self, trials) -> list[dict]:
+    """Those of trials that are finished, in their order."""
+    found = {results.key(line): line for line in results.read(self.results)}
+    keys = [results.key(trial.identity) for trial in trials]
+    return [found[key] for key in keys if key in found]
+
+  def _count(self) -> tuple[int, int]:
+    """How many runs there are, and how many of them are finished."""
+    rates = [t for name in self.varied for t in self._rate_trials(name)]
+    names = {(name, seed) for name in self.varied for seed in self.seeds}
+    reported = {
+      (line['loss'], line['seed'])
+      for line in results.read(self.results)
+      if line['experiment'] == self.experiment
+      and line['role'] == results.REPORT
+    }
+    number = len(rates) + len(names)
+    return number, len(self._lines(rates)) + len(names & reported)
+
+  def _run(self, trial, countdown) -> None:
+    """Trains a run, unless it has a line, and writes the line."""
+    if not self._lines([trial]):
+      print(countdown.describe(trial.workdir.name), flush=True)
+      self._append(trial)
+      countdown.advance()
+    if not self.keep_checkpoints:
+      shutil.rmtree(trial.workdir / files.CHECKPOINTS, ignore_errors=True)
+
+  def _append(self, trial):
+    run = loop.prepare(trial.config, trial.workdir)
+    line = trial.identity | results.describe_run(run)
+    results.check(self.results, line, results.read(self.results))
     try:
-      outcome = _outcome(config, workdir / folder)
+      outcome = loop.train(run)
     except FloatingPointError as error:
-      print(f'{folder} is left out: {error}')
-      continue
-    groups.setdefault(name, []).append(outcome)
-    outcomes[folder] = outcome
-    print(report.format_table(report.comparison_rows({folder: outcome})))
-  if not outcomes:
-    raise FloatingPointError('No run has a finite loss.')
-  rows = report.sweep_rows(groups)
-  print('\n' + report.format_table(rows))
-  report.write_comparison(workdir, outcomes, rows)
-  return groups
+      print(f'{trial.workdir.name} diverged: {error}', flush=True)
+      results.append(self.results, line | {'diverged': str(error)})
+      return
+    counts = results.example_counts(run, outcome)
+    results.append(self.results, line | outcome | counts)
+    rows = report.comparison_rows({trial.workdir.name: outcome})
+    print(report.format_table(rows), flush=True)
+
+  def _write_table(self, groups):
+    for name, lines in groups.items():
+      if diverged := [line['seed'] for line in lines if 'diverged' in line]:
+        print(
+          f'{name}: {len(diverged)} of {len(lines)} runs diverged (seed '
+          f'{", ".join(map(str, diverged))}); the means are of the others.'
+        )
+    groups = {
+      name: [line for line in lines if 'diverged' not in line]
+      for name, lines in groups.items()
+    }
+    groups = {name: lines for name, lines in groups.items() if lines}
+    if not groups:
+      raise FloatingPointError('No run has a finite loss.')
+    rows = report.sweep_rows(groups)
+    print('\n' + report.format_table(rows))
+    folders = {
+      self._trial(
+        name, results.REPORT, line['learning_rate'], line['seed']
+      ).workdir.name: line
+      for name, lines in groups.items()
+      for line in lines
+    }
+    report.write_comparison(
+      self.workdir,
+      {  # A run of the results may be from another machine.
+        name: line
+        for name, line in folders.items()
+        if (self.workdir / name / files.METRICS).is_file()
+      },
+      rows,
+    )
 
 
-def _outcome(config, workdir) -> dict:
-  """Of a run, without preparing it again if it is finished."""
-  results = workdir / files.RESULTS
-  if results.is_file():
-    return files.read_json(results)
-  return loop.train(loop.prepare(config, workdir))
+class _Countdown:
+  """Which run of how many, and how long the rest takes."""
+
+  def __init__(self, number: int, finished: int):
+    self._number, self._finished = number, finished
+    self._trained, self._began = 0, time.monotonic()
+
+  def describe(self, name: str) -> str:
+    left = ''
+    if self._trained:
+      mean = (time.monotonic() - self._began) / self._trained
+      minutes = mean * (self._number - self._finished) / 60
+      left = f', about {minutes:.0f} minutes left'
+    return f'Run {self._finished + 1} of {self._number}{left}: {name}'
+
+  def advance(self) -> None:
+    self._finished += 1
+    self._trained += 1
 
 
-def _with_seed(config, seed):
-  config = config.copy_and_resolve_references()
-  config.seed = seed
-  return config
+def _describe_rates(name, lines, chosen) -> str:
+  """A sentence on what the learning rates had on dev."""
+  means = ', '.join(
+    f'{rate:g} {"diverged" if mean is None else f"{100 * mean:.2f}"}'
+    for rate, mean in results.mean_by_rate(lines).items()
+  )
+  if chosen is None:
+    return f'{name}: no learning rate without a run that diverged ({means}).'
+  return f'{name}: learning rate {chosen:g} of {means} on dev.'

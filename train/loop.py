@@ -49,6 +49,7 @@ class Run:
     examples: by split.
     features: of the examples, by split.
     task: features, decoding and scores.
+    headline: row and column of the scores by which checkpoints are chosen.
     meta: what a checkpoint needs besides the parameters.
     batches: of the training split.
     step: `(state, batch) -> state, metrics`, compiled where it is needed.
@@ -61,6 +62,7 @@ class Run:
   examples: dict[str, list]
   features: dict[str, Features]
   task: Task
+  headline: tuple[str, str]
   meta: dict[str, Any]
   batches: TrainingBatches
   step: Callable
@@ -92,6 +94,7 @@ def _prepare(config, workdir) -> Run:
   files.check_data(workdir, {**examples, 'labels': labels})
   tokenizer, encoder, weights = make_encoder(config, workdir, examples['train'])
   task = tasks.make_task(config, tokenizer, labels)
+  headline = tasks.select_headline(config, task)
   features = {
     split: inference.make_features(task, part, split)
     for split, part in examples.items()
@@ -128,6 +131,7 @@ def _prepare(config, workdir) -> Run:
     examples=examples,
     features=features,
     task=task,
+    headline=headline,
     meta=meta,
     batches=batches,
     step=parallel.compile_step(step, mesh, shapes, config.parallel),
@@ -211,8 +215,9 @@ def train(run: Run) -> dict:
 
   Returns:
     What is in results.json: `scores` by split, the row and column of their
-    `headline`, the row `beside` it, `best_step`, and `seconds` of training and
-    evaluating, without those that a kill made useless.
+    `headline`, the rows `beside` it, which hold the same score by other rules
+    of decision, `best_step`, and `seconds` of training and evaluating, without
+    those that a kill made useless.
 
   Raises:
     FloatingPointError: the loss is not finite; names what it is the loss of.
@@ -248,8 +253,8 @@ def _train(run: Run) -> dict:
   outcome = {
     'best_step': best,
     'seconds': seconds,
-    'headline': list(run.task.headline),
-    'beside': run.task.beside,
+    'headline': list(run.headline),
+    'beside': [row for row in run.task.compared if row != run.headline[0]],
     'scores': scores,
   }
   if parallel.is_first():
@@ -306,8 +311,8 @@ def _fit(run: Run, manager) -> tuple[float, Any]:
       with progress.paused():
         if evaluate:
           tuned, scores = _evaluate(run, state.params)
-          progress.log_scores(step, scores, run.task.headline)
-          score = report.headline(scores, run.task.headline)
+          progress.log_scores(step, scores, run.headline)
+          score = report.headline(scores, run.headline)
         if save:
           seconds = time.monotonic() - began
           meta = run.meta | {'seconds': seconds, 'tuned': tuned}

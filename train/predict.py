@@ -4,9 +4,14 @@ The input is UTF-8 text. For tagging and query spans, a sentence a line; for
 classification, a text a line or a pair with a tab between; for span QA,
 questions as SQuAD has them, in JSON, with or without answers.
 
-The output is a JSON object a line: entities with their place in characters, the
-label and the probabilities of all, or the answer. A tagger writes CoNLL columns
-(word and tag) with `--format=conll`.
+The output is a JSON object a line: entities with their place in characters and
+their probability, the label and the probabilities of all, or the answer and its
+score. A tagger writes CoNLL columns (word and tag) with `--format=conll`.
+
+Each line says in `decided_by` which rule chose, and with which parameters: what
+was tuned on dev, if anything was. `--decision` names another: `argmax`, what is
+most likely, or `plug-in`, the threshold of classification that suits the
+probabilities themselves.
 """
 
 import json
@@ -26,6 +31,11 @@ _INPUT = flags.DEFINE_string('input', None, 'A file.', required=True)
 _OUTPUT = flags.DEFINE_string('output', None, 'A new file; or the terminal.')
 _FORMAT = flags.DEFINE_enum(
   'format', 'jsonl', ['jsonl', 'conll'], 'JSON lines, or columns of a tagger.'
+)
+_DECISION = flags.DEFINE_string(
+  'decision',
+  '',
+  'argmax, tuned or plug-in; by default tuned, if it was.',
 )
 
 # Scripts without spaces (kana, Han): each character is a word.
@@ -49,28 +59,37 @@ def split_words(text: str) -> list[tuple[int, int]]:
   return [match.span() for match in _WORD.finditer(text)]
 
 
-def entities(text: str, spans: Sequence[metrics.Span]) -> list[dict]:
+def entities(
+  text: str, scored: Sequence[tuple[metrics.Span, float]]
+) -> list[dict]:
   """The entities of a sentence, with their place in its text.
 
   Args:
     text: the sentence.
-    spans: of its words, as `split_words` finds them.
+    scored: spans of its words, as `split_words` finds them, with scores.
 
   Example:
-    >>> entities('To Paris', [metrics.Span('LOC', 1, 2)])
-    [{'type': 'LOC', 'start': 3, 'end': 8, 'text': 'Paris'}]
+    >>> entities('Paris', [(metrics.Span('LOC', 0, 1), 0.75)])
+    [{'type': 'LOC', 'start': 0, 'end': 5, 'text': 'Paris', 'score': 0.75}]
   """
   words, found = split_words(text), []
-  for span in spans:
+  for span, score in scored:
     start, end = words[span.start][0], words[span.end - 1][1]
     found.append(
-      {'type': span.type, 'start': start, 'end': end, 'text': text[start:end]}
+      {
+        'type': span.type,
+        'start': start,
+        'end': end,
+        'text': text[start:end],
+        'score': round(score, 6),
+      }
     )
   return found
 
 
 def main():
   from train import inference
+  from train import tasks
 
   path = pathlib.Path(_INPUT.value)
   if _OUTPUT.value and pathlib.Path(_OUTPUT.value).exists():
@@ -81,14 +100,23 @@ def main():
   task = run.config.task
   if _FORMAT.value == 'conll' and task != 'tagging':
     raise ValueError(f'--format=conll is of tagging; this run is of {task}.')
+  rule, parameters = tasks.decide(run.task, run.tuned, _DECISION.value)
   read, show = _INPUTS[task], _OUTPUTS[task]
   sources, examples = read(run, path)
   features = inference.make_features(run.task, examples, str(path))
   predictions = run.predict(examples, features)
-  text = ''.join(
-    show(run, *row) + '\n'
-    for row in zip(sources, examples, predictions, strict=True)
-  )
+  if _FORMAT.value == 'conll':
+    lines = (
+      _columns(example, run.task.tags(prediction, parameters))
+      for example, prediction in zip(examples, predictions, strict=True)
+    )
+  else:
+    decided_by = {'rule': rule, **parameters}
+    lines = (
+      _json(**show(run.task, parameters, *row), decided_by=decided_by)
+      for row in zip(sources, examples, predictions, strict=True)
+    )
+  text = ''.join(f'{line}\n' for line in lines)
   if not _OUTPUT.value:
     sys.stdout.write(text)
     return
@@ -138,29 +166,41 @@ def _read_lines(path) -> list[str]:
   return text.removesuffix('\n').split('\n') if text else []
 
 
-def _show_tags(run, line, example, tags) -> str:
-  if _FORMAT.value == 'conll':
-    rows = zip(example.tokens, tags, strict=True)
-    return ''.join(f'{token} {tag}\n' for token, tag in rows)
-  if run.task.spans:
-    return _json(text=line, entities=entities(line, metrics.entity_spans(tags)))
-  return _json(text=line, words=example.tokens, tags=tags)
+def _columns(example, tags) -> str:
+  rows = zip(example.tokens, tags, strict=True)
+  return ''.join(f'{token} {tag}\n' for token, tag in rows)
 
 
-def _show_spans(run, line, example, found) -> str:
-  spans = run.task.spans(found, run.tuned)
-  return _json(text=line, entities=entities(line, spans))
+def _show_tags(task, parameters, line, example, prediction) -> dict:
+  if task.spans:
+    return _show_entities(task, parameters, line, example, prediction)
+  return {
+    'text': line,
+    'words': example.tokens,
+    'tags': task.tags(prediction, parameters),
+    'scores': [round(p, 6) for p in prediction.probabilities],
+  }
 
 
-def _show_label(run, line, example, probabilities) -> str:
-  (label,) = run.task.predict([probabilities], run.tuned)
-  names = zip(run.task.labels, probabilities, strict=True)
-  return _json(text=line, label=label, probabilities=dict(names))
+def _show_entities(task, parameters, line, example, prediction) -> dict:
+  found = task.entities(prediction, parameters)
+  return {'text': line, 'entities': entities(line, found)}
 
 
-def _show_answer(run, question, example, prediction) -> str:
-  texts = run.task.texts(prediction, run.tuned)
-  return _json(id=example.id, question=question, answers=texts)
+def _show_label(task, parameters, line, example, probabilities) -> dict:
+  (label,) = task.predict([probabilities], parameters)
+  names = zip(task.labels, probabilities, strict=True)
+  return {'text': line, 'label': label, 'probabilities': dict(names)}
+
+
+def _show_answer(task, parameters, question, example, prediction) -> dict:
+  answers = task.answers(prediction, parameters)
+  return {
+    'id': example.id,
+    'question': question,
+    'answers': [answer.text for answer in answers],
+    'scores': [round(answer.score, 6) for answer in answers],
+  }
 
 
 def _json(**values: Any) -> str:
@@ -175,7 +215,7 @@ _INPUTS = {
 }
 _OUTPUTS = {
   'tagging': _show_tags,
-  'query_spans': _show_spans,
+  'query_spans': _show_entities,
   'classification': _show_label,
   'span_qa': _show_answer,
 }

@@ -10,11 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import figure
 
+from train.significance import paired_difference
 from train.workdir import METRICS
 from train.workdir import REPORT
 from train.workdir import write_whole
 
 Scores = Mapping[str, Mapping[str, float]]
+
+# Columns that say how a row was decided.
+_PARAMETERS = {'threshold', 'temperature', 'offset'}
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -55,10 +59,10 @@ def headline(scores: Scores, place: Sequence[str]) -> float:
 
 
 def format_score(column: str, value: float) -> str:
-  """Counts as they are, thresholds in four digits, shares in percent."""
+  """Counts as they are, parameters in four digits, shares in percent."""
   if isinstance(value, int):
     return str(value)
-  return f'{value:.4f}' if column == 'threshold' else f'{100 * value:.2f}'
+  return f'{value:.4f}' if column in _PARAMETERS else f'{100 * value:.2f}'
 
 
 def score_rows(scores: Scores) -> list[list[str]]:
@@ -72,7 +76,10 @@ def score_rows(scores: Scores) -> list[list[str]]:
 
 
 def comparison_rows(outcomes: Mapping[str, Mapping]) -> list[list[str]]:
-  """Runs side by side: the headline on dev; on test, or dev, its row."""
+  """Runs side by side: the headline on dev; on test, or dev, its row.
+
+  After it, the same score by the other rules of decision.
+  """
   columns = _columns(outcomes.values())
   rows = [['', *columns, 'minutes']]
   for name, outcome in outcomes.items():
@@ -86,24 +93,37 @@ def sweep_rows(groups: Mapping[str, Sequence[Mapping]]) -> list[list[str]]:
   """A row a group of runs: means ± deviations, differences to the first group.
 
   Deviations are those of a sample (n - 1); a single run has none. The
-  difference is that of the headline, on test if there is one.
+  difference is that of the headline, on test if there is one, over the seeds
+  that both groups have; p is that of a paired t-test.
   """
   outcomes = [outcome for group in groups.values() for outcome in group]
   columns = _columns(outcomes)
   _, column = outcomes[0]['headline']
   place = next(c for c in (f'test {column}', f'dev {column}') if c in columns)
-  rows = [['', *columns, f'Δ {column}', 'runs']]
-  means = []
+  rows = [['', *columns, f'Δ {column}', 'p', 'runs']]
+  baseline = None
   for name, group in groups.items():
     values = {
       c: [_values(outcome)[c] for outcome in group if c in _values(outcome)]
       for c in columns
     }
-    means.append(np.mean(values[place]))
-    difference = f'{100 * (means[-1] - means[0]):+.2f}' if means[1:] else ''
+    found = {outcome['seed']: _values(outcome)[place] for outcome in group}
     cells = [_mean_and_deviation(c, values[c]) for c in columns]
-    rows.append([name, *cells, difference, str(len(group))])
+    rows.append([name, *cells, *_compared(found, baseline), str(len(group))])
+    baseline = baseline or found
   return rows
+
+
+def _compared(found, baseline) -> list[str]:
+  """Cells of a difference and its p-value, from scores by seed."""
+  shared = [seed for seed in found if seed in (baseline or {})]
+  if not shared:
+    return ['', '']
+  difference = paired_difference(
+    [found[seed] for seed in shared], [baseline[seed] for seed in shared]
+  )
+  p = '' if np.isnan(difference.p) else f'{difference.p:.3f}'
+  return [f'{100 * difference.mean:+.2f}', p]
 
 
 def _values(outcome) -> dict[str, float]:
@@ -115,8 +135,9 @@ def _values(outcome) -> dict[str, float]:
   for name, value in scores[last].get(row, {}).items():
     if not isinstance(value, int):
       values[f'{last} {name}'] = value
-  if beside in scores[last]:
-    values[f'{beside}: {column}'] = scores[last][beside][column]
+  for other in beside:
+    if column in scores[last].get(other, {}):
+      values[f'{other}: {column}'] = scores[last][other][column]
   return values
 
 
@@ -142,8 +163,10 @@ def _mean_and_deviation(heading, values) -> str:
 def write_report(workdir: pathlib.Path, config: Mapping, outcome: Mapping):
   """Writes report.html of one run: scores, curves, settings."""
   history = read_history(workdir)
+  row, column = outcome['headline']
   parts = [
-    f'<p>Best on dev after step {outcome["best_step"]}; '
+    f'<p>Best on dev, by {html.escape(f"{row}/{column}")}, after step '
+    f'{outcome["best_step"]}; '
     f'{outcome["seconds"] / 60:.1f} minutes.</p>'
   ]
   for split, scores in sorted(outcome['scores'].items(), reverse=True):

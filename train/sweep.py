@@ -4,13 +4,28 @@
     --losses=cross_entropy,dice,self_adjusting_dice --config.data.dir=DIR
 
 Each run has its folder in the workdir. The table has the mean ± the standard
-deviation over seeds, and the difference to the first loss. The same command
-again goes on where it stopped; more losses or seeds may be added.
+deviation over seeds, the difference to the first loss, and the p-value of a
+paired t-test.
+
+Losses need different learning rates. With
+
+    --learning_rates=5e-5,1e-4,2e-4 --rate_seeds=100,101
+
+each loss is first trained with every rate and `--rate_seeds`. The rate with the
+highest mean score on dev is then trained with `--seeds`, which alone are
+reported.
+
+Every run that is finished, or whose loss diverged, is a line of the results: a
+JSON object with its settings, its scores, and what it found, found wrongly and
+missed in each test example. The same command again goes on where it stopped;
+more losses, rates or seeds may be added. Several sweeps may write to one file
+at the same time, each with its own losses or its own config.
 
 A config with `runs` (configs/quickstart.py, configs/ablations/) varies by them
 in place of losses.
 """
 
+import math
 import pathlib
 
 from absl import flags
@@ -23,42 +38,107 @@ flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _LOSSES = flags.DEFINE_list(
   'losses',
   'cross_entropy,dice,self_adjusting_dice',
-  'Of configs/losses.py; the first is compared with.',
+  'Losses of configs/losses.py. The others are compared with the first.',
 )
-_SEEDS = flags.DEFINE_list('seeds', '0', 'Whole numbers.')
+_SEEDS = flags.DEFINE_list(
+  'seeds', '0', 'Seeds of the runs that are reported: whole numbers.'
+)
+_RATES = flags.DEFINE_list(
+  'learning_rates',
+  '',
+  'Learning rates to choose from on dev, for each loss. A single one is used '
+  "as it is. By default the config's.",
+)
+_RATE_SEEDS = flags.DEFINE_list(
+  'rate_seeds',
+  '100,101',
+  'Seeds of the runs that choose the learning rate; none of --seeds.',
+)
+_NEW_SPLITS = flags.DEFINE_bool(
+  'new_splits',
+  False,
+  'Each seed also draws anew which examples data.held_out and data.take take.',
+)
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Where the runs go; by default in runs/, named as FILE is.'
+)
+_RESULTS = flags.DEFINE_string(
+  'results', None, 'The file of results; by default results.jsonl in workdir.'
+)
+_NAME = flags.DEFINE_string(
+  'name',
+  None,
+  'What the results call this config; by default as FILE is named.',
+)
+_KEEP = flags.DEFINE_bool(
+  'keep_checkpoints',
+  True,
+  'Without, those of a run are removed as soon as its line is written.',
 )
 
 
 def main():
   # Here, so that --help and a misspelt flag are answered at once.
   from train import compare
+  from train import workdir as files
 
-  name = config_flags.get_config_filename(flags.FLAGS['config'])
-  workdir = pathlib.Path(_WORKDIR.value or f'{cli.default_workdir(name)}-sweep')
-  seeds = [_seed(text) for text in _SEEDS.value]
-  if not seeds or not _LOSSES.value:
-    raise ValueError('--losses and --seeds: expected one of each, or more.')
-  compare.sweep(_variations(name), seeds, workdir)
-  print(f'\nCurves and more: {workdir / "report.html"}')
+  file = config_flags.get_config_filename(flags.FLAGS['config'])
+  default = pathlib.Path(cli.default_workdir(file))
+  workdir = pathlib.Path(_WORKDIR.value or f'{default}-sweep')
+  sweep = compare.Sweep(
+    experiment=_NAME.value or default.name,
+    seeds=_seeds(_SEEDS),
+    learning_rates=_learning_rates(),
+    rate_seeds=_seeds(_RATE_SEEDS),
+    varied=_variations(file),
+    workdir=workdir,
+    results=pathlib.Path(_RESULTS.value or workdir / files.SWEEP),
+    new_splits=_NEW_SPLITS.value,
+    keep_checkpoints=_KEEP.value,
+  )
+  sweep.train()
+  print(f'\nResults: {sweep.results}. Curves: {workdir / files.REPORT}')
 
 
-def _variations(name):
+def _variations(file):
   """Configs by the name of what varies."""
   from train import compare
 
   if _CONFIG.value.runs:
     return compare.variations(_CONFIG.value)
-  return {
-    loss: cli.load_config(f'{name}:{loss}', _CONFIG) for loss in _LOSSES.value
-  }
+  losses = _distinct(_LOSSES, _LOSSES.value)
+  return {loss: cli.load_config(f'{file}:{loss}', _CONFIG) for loss in losses}
 
 
-def _seed(text):
-  if not text.isdecimal():
-    raise ValueError(f'--seeds: expected whole numbers, found {text!r}.')
-  return int(text)
+def _seeds(flag) -> list[int]:
+  if bad := [text for text in flag.value if not text.isdecimal()]:
+    raise ValueError(
+      f'--{flag.name}: expected whole numbers, found {bad[0]!r}.'
+    )
+  return _distinct(flag, [int(text) for text in flag.value])
+
+
+def _learning_rates() -> list[float]:
+  rates = []
+  for text in _RATES.value:
+    try:
+      rate = float(text)
+    except ValueError:
+      rate = math.nan
+    if not 0 < rate < math.inf:
+      raise ValueError(
+        f'--learning_rates: expected numbers above 0, found {text!r}.'
+      )
+    rates.append(rate)
+  return _distinct(_RATES, rates) if rates else []
+
+
+def _distinct(flag, values) -> list:
+  if not values:
+    raise ValueError(f'--{flag.name}: expected at least one.')
+  if twice := [value for value in values if values.count(value) > 1]:
+    raise ValueError(f'--{flag.name}: {twice[0]} is there twice.')
+  return values
 
 
 if __name__ == '__main__':

@@ -25,6 +25,7 @@ METRICS = 'metrics.jsonl'
 PREDICTIONS = 'predictions'
 RESULTS = 'results.json'
 REPORT = 'report.html'
+SWEEP = 'results.jsonl'  # A line for each run of a sweep.
 
 # What a run that did not get as far as its config may have left.
 _LEFTOVERS = {LOCK, DATA, TOKENIZER, CORPUS, ENCODER}
@@ -47,7 +48,7 @@ def check_config(
     theirs, ours = read_json(path), json.loads(config.to_json())
     if theirs != ours:
       raise FileExistsError(
-        f'{workdir} holds another experiment: {_difference(theirs, ours)}. '
+        f'{workdir} holds another experiment: {difference(theirs, ours)}. '
         'Choose another --workdir.'
       )
   elif workdir.exists():
@@ -119,12 +120,13 @@ def write_whole(path: pathlib.Path, text: str) -> None:
   os.replace(part, path)
 
 
-def _difference(theirs, ours, prefix='') -> str:
+def difference(theirs: Mapping, ours: Mapping, prefix: str = '') -> str:
+  """Says in what two settings differ first: the key, and both values."""
   for key in sorted(theirs.keys() | ours.keys()):
     there, here = theirs.get(key), ours.get(key)
     if there == here:
       continue
     if isinstance(there, dict) and isinstance(here, dict):
-      return _difference(there, here, f'{prefix}{key}.')
+      return difference(there, here, f'{prefix}{key}.')
     return f'{prefix}{key} is {there!r} there and {here!r} here'
   raise AssertionError('No difference.')

@@ -56,6 +56,54 @@ def best_threshold(
   return _midway(scores, cuts[best]), float(f1[best])
 
 
+def best_thresholds(
+  scores: jax.typing.ArrayLike,
+  labels: jax.typing.ArrayLike,
+  *,
+  default: float = 0.5,
+) -> tuple[np.ndarray, np.ndarray]:
+  """A threshold for each of many labels: `best_threshold` of each column.
+
+  They maximise the macro F1, as labels do not share examples' decisions. (For
+  the micro F1 with one threshold, take `best_threshold` of all scores in a
+  row.) A label with few positive examples has a threshold that fits these; a
+  dev split that is small may be served better by `plug_in_threshold`.
+
+  Args:
+    scores: float `[n, labels]`, finite.
+    labels: bool (or 0 and 1) `[n, labels]`: an example may have several.
+    default: threshold of a label without a positive example, where none is
+      better than another. 0.5 suits probabilities; for logits it is 0.
+
+  Returns:
+    Thresholds and F1s, float64 `[labels]` each; the F1 of a label without a
+    positive example is 0.
+
+  Raises:
+    ValueError: no label has a positive example, a score is not finite, a label
+      is neither 0 nor 1, or the shapes do not fit.
+
+  Example:
+    >>> scores = [[0.75, 0.125], [0.25, 0.5], [0.5, 0.25]]
+    >>> best_thresholds(scores, [[1, 0], [0, 0], [1, 0]])
+    (array([0.375, 0.5  ]), array([1., 0.]))
+  """
+  scores, labels = _as_scores(scores), np.asarray(labels)
+  if scores.ndim != 2 or not scores.size or scores.shape != labels.shape:
+    raise ValueError(
+      'Expected scores and labels [n, labels], not '
+      f'{list(scores.shape)} and {list(labels.shape)}.'
+    )
+  if not labels.any():
+    raise ValueError('No positive label: every threshold has an F1 of 0.')
+  pairs = [
+    best_threshold(column, positive) if positive.any() else (default, 0.0)
+    for column, positive in zip(scores.T, labels.T, strict=True)
+  ]
+  thresholds, f1 = np.array(pairs, np.float64).T
+  return thresholds, f1
+
+
 def best_null_threshold(
   null_scores: jax.typing.ArrayLike,
   scores_if_answered: jax.typing.ArrayLike,
@@ -131,10 +179,13 @@ def _check_length(*arrays):
 
 def _midway(descending: np.ndarray, last: int) -> float:
   """A threshold for which the scores up to `last` are positive."""
-  high = descending[last]
   if last + 1 == len(descending):
-    return float(high)
-  low = descending[last + 1]
+    return float(descending[last])
+  return between(descending[last + 1], descending[last])
+
+
+def between(low: np.floating, high: np.floating) -> float:
+  """A number above `low` and at most `high`, midway if there is one."""
   middle = low / 2 + high / 2  # Their sum may overflow.
   # Between two neighbours among the floats there is none.
   return float(middle if low < middle <= high else high)

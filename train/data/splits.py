@@ -33,7 +33,6 @@ FORMATS = {
 _NOT_IN_TRAINING = {'trees': {'phrases': False}}
 _SYNTHETIC = {'token': 0, 'tag': 1, 'scheme': 'bio'}
 _ORDER = ('train', 'dev', 'test')
-_SEED = 0  # Of what is held out, taken and resampled.
 
 
 def read_splits(config, workdir: pathlib.Path) -> dict[str, list]:
@@ -59,6 +58,8 @@ def read_splits(config, workdir: pathlib.Path) -> dict[str, list]:
       that do not fit the data.
   """
   data = config.data
+  if data.seed < 0:
+    raise ValueError(f'data.seed is at least 0, not {data.seed}.')
   if data.format == 'tfds':
     splits = catalogue.load(
       data.tfds.name,
@@ -75,9 +76,11 @@ def read_splits(config, workdir: pathlib.Path) -> dict[str, list]:
   splits = _sorted(_hold_out(splits, data))
   for split, size in data.take.items():
     if size:
-      splits[split] = _take(splits, split, size)
+      splits[split] = _take(splits, split, size, data.seed)
   if data.resample:
-    splits['train'] = _resample(splits.get('train', []), data.resample)
+    splits['train'] = _resample(
+      splits.get('train', []), data.resample, data.seed
+    )
   if empty := [split for split, examples in splits.items() if not examples]:
     raise ValueError(f'The split {empty[0]!r} has no examples.')
   return splits
@@ -198,7 +201,7 @@ def _hold_out(splits, data) -> dict[str, list]:
         f'{split}: expected one of them.'
       )
   examples = splits.get('train', [])
-  order = _random_groups(examples, 'held_out')
+  order = _random_groups(examples, 'held_out', data.seed)
   held_out = {}
   for split, share in shares.items():
     size = _whole_groups(order, share * len(examples))
@@ -214,18 +217,18 @@ def _hold_out(splits, data) -> dict[str, list]:
   }
 
 
-def _take(splits, split, size) -> list:
+def _take(splits, split, size, seed) -> list:
   examples = splits.get(split, [])
   if not 0 < size <= len(examples):
     raise ValueError(
       f'data.take.{split} is at most {len(examples)}, the examples of the '
       f'split, not {size}.'
     )
-  order = _random_groups(examples, split)
+  order = _random_groups(examples, split, seed)
   return _in_order(examples, order[: _whole_groups(order, size)])
 
 
-def _resample(examples, factors) -> list:
+def _resample(examples, factors, seed) -> list:
   counts = collections.Counter(getattr(x, 'label', None) for x in examples)
   for label, factor in factors.items():
     if label not in counts:
@@ -241,17 +244,17 @@ def _resample(examples, factors) -> list:
     indices = [i for i, x in enumerate(examples) if x.label == label]
     more = round(factor % 1 * len(indices))
     times[indices] = int(factor)
-    times[_rng(label).permutation(indices)[:more]] += 1
+    times[_rng(label, seed).permutation(indices)[:more]] += 1
   return [x for x, n in zip(examples, times, strict=True) for _ in range(n)]
 
 
-def _random_groups(examples, purpose) -> list[list[int]]:
+def _random_groups(examples, purpose, seed) -> list[list[int]]:
   """Indices of examples that belong together, group by group at random."""
   groups = collections.defaultdict(list)
   for index, example in enumerate(examples):
     groups[_group(example)].append(index)
   groups = list(groups.values())
-  return [groups[i] for i in _rng(purpose).permutation(len(groups))]
+  return [groups[i] for i in _rng(purpose, seed).permutation(len(groups))]
 
 
 def _group(example):
@@ -272,6 +275,6 @@ def _in_order(examples, groups) -> list:
   return [examples[i] for i in sorted(itertools.chain(*groups))]
 
 
-def _rng(purpose: str) -> np.random.Generator:
+def _rng(purpose: str, seed: int) -> np.random.Generator:
   # Draws for one purpose do not change those for another.
-  return np.random.default_rng([_SEED, *purpose.encode()])
+  return np.random.default_rng([seed, *purpose.encode()])

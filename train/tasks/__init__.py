@@ -1,5 +1,6 @@
 """Tasks: features, head, decoding and metric of a kind of experiment."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 from train.data.conll import Sentence
@@ -51,6 +52,42 @@ def get_labels(config, examples: Sequence) -> Labels:
       f'data.format={config.data.format!r}.'
     )
   return find(config, examples)
+
+
+def select_headline(config, task: Task) -> tuple[str, str]:
+  """Row and column of the scores by which checkpoints are chosen.
+
+  Raises:
+    ValueError: `config.select_by` names no score.
+  """
+  if not config.select_by:
+    return task.headline
+  row, _, column = config.select_by.rpartition('/')
+  if column not in task.places.get(row, ()):
+    known = (f'{r}/{"|".join(columns)}' for r, columns in task.places.items())
+    raise ValueError(
+      f'select_by: {config.select_by!r} is no score of this task: expected '
+      f'ROW/COLUMN out of {", ".join(known)}.'
+    )
+  return row, column
+
+
+def decide(
+  task: Task, tuned: Mapping[str, float], rule: str = ''
+) -> tuple[str, Mapping[str, float]]:
+  """The rule that decides, 'tuned' if there is one, and its parameters.
+
+  Raises:
+    ValueError: a rule that the task does not have, or that was not tuned.
+  """
+  rules = task.decisions(tuned)
+  rule = rule or ('tuned' if 'tuned' in rules else 'argmax')
+  if rule not in rules:
+    raise ValueError(
+      f'Decision {rule!r}: expected one of {", ".join(map(repr, rules))}, as '
+      'no other was tuned on a dev split in this run.'
+    )
+  return rule, rules[rule]
 
 
 def _entry(config):

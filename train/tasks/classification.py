@@ -16,12 +16,15 @@ from train.data.texts import Text
 from train.data.tokenizer import padding_id
 from train.objective import Objective
 from train.objective import make_loss
+from train.tasks.task import PRF
 from train.tasks.task import Features
 from train.tasks.task import Scores
 
-_HALF = 'threshold 0.5'
-_TUNED = 'tuned'
 _ALL = 'all'
+# Rows of scores with a positive label, by the rule that decides.
+_ROWS = {'argmax': 'threshold 0.5', 'tuned': 'tuned', 'plug-in': 'plug-in'}
+# What argmax does, and what is taken where nothing can be tuned.
+_UNTUNED = {'threshold': 0.5, 'plug_in': 0.5, 'temperature': 1.0}
 # Rows of scores: a label called so would be lost among them.
 _RESERVED = {'micro', 'macro', _ALL}
 
@@ -31,8 +34,17 @@ class Classification:
 
   With `config.classification.positive`, there are two labels, the positive one
   last, and its F1 counts; else the accuracy does. A text is positive if its
-  probability is at least the threshold: also at exactly 0.5. Among equally
-  likely labels of a task without a positive one, the first is predicted.
+  probability is at least a threshold, which is
+
+  - 0.5 (also at exactly 0.5), where the positive label is the likelier;
+  - tuned: the one with the highest F1 on dev;
+  - plug-in: the one with the highest expected F1, by the probabilities that dev
+    has once they are calibrated. Dev's labels serve for one number alone, the
+    temperature, so that few of them do.
+
+  Every threshold is one of the model's own probabilities. Without a positive
+  label, the likeliest label is predicted, the first among equals, and nothing
+  is tuned.
 
   With `config.loss.activation` 'softmax' there is a logit for each label; with
   'sigmoid' there is one, of the positive label: the form of Dice that is one
@@ -52,8 +64,16 @@ class Classification:
     self._max_length = config.max_length
     self._pooling = config.model.get('pooling', 'cls')
     self._tokenizer = tokenizer
-    self.headline = (_HALF, 'f1') if self._positive else (_ALL, 'accuracy')
-    self.beside = _TUNED if self._positive else ''
+    of_all = ('accuracy', 'macro_f1')
+    if self._positive:
+      self.headline = _ROWS['tuned'], 'f1'
+      self.compared = tuple(_ROWS.values())
+      self.places = dict.fromkeys(self.compared, (*PRF, *of_all))
+    else:
+      self.headline = _ALL, 'accuracy'
+      self.compared = (_ALL,)
+      self.places = dict.fromkeys((*self.labels, 'macro'), PRF)
+      self.places[_ALL] = of_all
     if self._sigmoid and not self._positive:
       raise ValueError(
         "loss.activation: 'sigmoid' is one logit, of one of two labels: "
@@ -135,7 +155,7 @@ class Classification:
     ]
 
   def describe(self, examples: Sequence[Text], features: Features) -> list[str]:
-    """Says what was cut, and which labels cannot be predicted."""
+    """Says what was cut, and which labels cannot be predicted or tuned."""
     said = []
     if cut := sum(int(feature['cut']) for feature in features):
       said.append(
@@ -152,6 +172,12 @@ class Classification:
         f'the training split ({names}): it is never predicted, and counts as '
         'missed.'
       )
+    labels = {example.label for example in examples}
+    if self._positive and labels - {''} and self._positive not in labels:
+      said.append(
+        f'no text is labelled {self._positive!r}: its F1 is 0, and no '
+        'threshold can be tuned here: it is 0.5.'
+      )
     return said
 
   def decode(self, examples, features, answers) -> list[list[float]]:
@@ -161,13 +187,45 @@ class Classification:
   def tune(
     self, examples: Sequence[Text], predictions: Sequence[Sequence[float]]
   ) -> dict[str, float]:
-    """The threshold with the highest F1; none if there is nothing positive."""
-    positive = [example.label == self._positive for example in examples]
-    if not self._positive or not any(positive):
+    """Thresholds of the positive label, and the temperature of the plug-in.
+
+    Returns:
+      `threshold`, `plug_in` and `temperature`; 0.5, 0.5 and 1 if no text is
+      positive, and {} without a positive label.
+    """
+    if not self._positive:
       return {}
-    scores = [probabilities[-1] for probabilities in predictions]
-    threshold, _ = metrics.best_threshold(scores, positive)
-    return {'threshold': threshold}
+    positive = np.array([e.label == self._positive for e in examples])
+    if not positive.any():
+      return dict(_UNTUNED)
+    probabilities = np.array(predictions)
+    threshold, _ = metrics.best_threshold(probabilities[:, -1], positive)
+    logits = _logits(probabilities)
+    temperature = metrics.fit_temperature(logits, positive)
+    calibrated, _ = metrics.plug_in_threshold(_sigmoid(logits / temperature))
+    # As a probability of the model itself, which is what it is compared with.
+    plug_in = _sigmoid(temperature * np.log(calibrated / (1 - calibrated)))
+    return {
+      'threshold': threshold,
+      'plug_in': float(plug_in),
+      'temperature': temperature,
+    }
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Rules, and the threshold of the positive label, if there is one."""
+    if not self._positive:
+      return {'argmax': {}}
+    rules = {'argmax': {'threshold': 0.5}}
+    if 'threshold' in tuned:
+      rules['tuned'] = {'threshold': tuned['threshold']}
+    if 'plug_in' in tuned:
+      rules['plug-in'] = {
+        'threshold': tuned['plug_in'],
+        'temperature': tuned['temperature'],
+      }
+    return rules
 
   def score(
     self,
@@ -179,19 +237,17 @@ class Classification:
 
     Returns:
       With a positive label, its precision, recall and F1, the accuracy and the
-      mean F1 of the labels: at 0.5 and, if there is one, at the tuned
-      threshold. Else a row for each label, also for those that are not in the
-      training split, `macro` and `all`.
+      mean F1 of the labels: a row for each rule, at 0.5, tuned and plug-in.
+      Else a row for each label, also for those that are not in the training
+      split, `macro` and `all`.
     """
     gold = [example.label for example in examples]
     if not self._positive:
       return _scores(gold, self.predict(predictions, {}), self.labels)
-    rows = {_HALF: self._positive_row(gold, predictions, 0.5)}
-    if 'threshold' in tuned:
-      threshold = tuned['threshold']
-      row = self._positive_row(gold, predictions, threshold)
-      rows[_TUNED] = row | {'threshold': threshold}
-    return rows
+    return {
+      _ROWS[rule]: self._positive_row(gold, predictions, parameters)
+      for rule, parameters in self.decisions(tuned).items()
+    }
 
   def write(
     self,
@@ -202,16 +258,14 @@ class Classification:
   ) -> None:
     """Writes a row for each text, the text last, as tab-separated columns.
 
-    Columns are gold and predicted label; the label predicted with the tuned
-    threshold, if there is one; the probability of each label. A tab or a line
-    break in a text is a space.
+    Columns are the gold label; the label that each rule predicts, `predicted`
+    by argmax; the probability of each label. A tab or a line break in a text is
+    a space.
     """
-    columns = {
-      'gold': [example.label for example in examples],
-      'predicted': self.predict(predictions, {}),
-    }
-    if 'threshold' in tuned:
-      columns[_TUNED] = self.predict(predictions, tuned)
+    columns = {'gold': [example.label for example in examples]}
+    for rule, parameters in self.decisions(tuned).items():
+      name = 'predicted' if rule == 'argmax' else rule
+      columns[name] = self.predict(predictions, parameters)
     for i, label in enumerate(self.labels):
       columns[f'p({label})'] = [f'{p[i]:.6f}' for p in predictions]
     columns['text'] = [example.text for example in examples]
@@ -223,21 +277,23 @@ class Classification:
       encoding='utf-8',
     )
 
-  def _positive_row(self, gold, predictions, threshold):
-    tuned = {'threshold': threshold}
-    rows = _scores(gold, self.predict(predictions, tuned), self.labels)
+  def _positive_row(self, gold, predictions, parameters):
+    rows = _scores(gold, self.predict(predictions, parameters), self.labels)
     return {
       'accuracy': rows[_ALL]['accuracy'],
       'macro_f1': rows[_ALL]['macro_f1'],
       **rows[self._positive],
+      **parameters,
     }
 
   def predict(
-    self, predictions: Sequence[Sequence[float]], tuned: Mapping[str, float]
+    self,
+    predictions: Sequence[Sequence[float]],
+    parameters: Mapping[str, float],
   ) -> list[str]:
-    """The labels that probabilities stand for."""
+    """The labels that probabilities stand for, by a rule of `decisions`."""
     if self._positive:
-      threshold = tuned.get('threshold', 0.5)
+      threshold = parameters['threshold']
       return [self.labels[int(p[-1] >= threshold)] for p in predictions]
     return [self.labels[int(np.argmax(p))] for p in predictions]
 
@@ -290,6 +346,16 @@ def _scores(gold, predicted, labels) -> Scores:
     'support': micro['support'],
   }
   return rows
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+  """Of the second of two labels; finite, as no probability is taken for 0."""
+  tiny = np.finfo(np.float32).tiny
+  return np.diff(np.log(np.maximum(probabilities, tiny)), axis=-1)[:, 0]
+
+
+def _sigmoid(logits):
+  return np.exp(-np.logaddexp(0, -logits))  # Overflows for no logit.
 
 
 def _on_one_line(cell: str) -> str:

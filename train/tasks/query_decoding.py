@@ -15,7 +15,8 @@ class Found(NamedTuple):
   Attributes:
     type: of the entities.
     start: of words to be the first of one.
-    end: of words to be the last of one.
+    end: of words to be the last of one; without the match head, of all words,
+      as the last word of a span may be an unlikely end (see `pair_nearest`).
     match: of (first, last) to belong together; None without the match head.
   """
 
@@ -93,9 +94,9 @@ def read_answer(
     answer: of `QuerySpans.answer`, for one row.
   """
 
-  def likely(probabilities):
+  def likely(probabilities, lowest=THRESHOLDS[0]):
     p = probabilities[: len(words)]
-    where = np.flatnonzero((words >= 0) & (p > THRESHOLDS[0]))
+    where = np.flatnonzero((words >= 0) & (p > lowest))
     return dict(zip(words[where].tolist(), p[where].tolist(), strict=True))
 
   match = None
@@ -104,4 +105,17 @@ def read_answer(
     start, end = np.divmod(answer['pair'][kept], len(answer['start']))
     pairs = zip(words[start].tolist(), words[end].tolist(), strict=True)
     match = dict(zip(pairs, answer['match'][kept].tolist(), strict=True))
-  return Found(type_, likely(answer['start']), likely(answer['end']), match)
+  start = likely(answer['start'])
+  all_ends = bool(start) and match is None
+  end = likely(answer['end'], -1.0 if all_ends else THRESHOLDS[0])
+  return Found(type_, start, end, match)
+
+
+def span_score(found: Found, start: int, end: int) -> float:
+  """The probability of a span that `find_spans` finds.
+
+  It is the product of the probabilities that its first word is the start and
+  its last word the end of an entity and, with the match head, of one.
+  """
+  score = found.start[start] * found.end[end - 1]
+  return score if found.match is None else score * found.match[start, end - 1]

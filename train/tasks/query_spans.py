@@ -36,6 +36,10 @@ from train.tasks.query_decoding import THRESHOLDS
 from train.tasks.query_decoding import Found
 from train.tasks.query_decoding import find_spans
 from train.tasks.query_decoding import read_answer
+from train.tasks.query_decoding import span_score
+from train.tasks.task import PRF
+
+_HALF = 'micro, threshold 0.5'
 
 
 class _Frame(NamedTuple):
@@ -64,7 +68,7 @@ class QuerySpans:
   """
 
   headline = 'micro', 'f1'
-  beside = 'micro, threshold 0.5'
+  compared = 'micro', _HALF
 
   def __init__(
     self, config, tokenizer: tokenizers.Tokenizer, labels: Mapping[str, str]
@@ -74,6 +78,7 @@ class QuerySpans:
       raise ValueError('query_spans.nested needs query_spans.match.')
     self._queries = dict(labels)
     self.labels = tuple(labels)
+    self.places = dict.fromkeys((*self.labels, 'micro', 'macro', _HALF), PRF)
     self.fill = {
       'tokens': padding_id(tokenizer),
       'segments': 0,
@@ -323,11 +328,17 @@ class QuerySpans:
     best = max(THRESHOLDS, key=lambda t: (f1[t], -abs(t - 0.5)))
     return {'threshold': best}
 
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Rules, and the threshold of all probabilities."""
+    return {'argmax': {'threshold': 0.5}} | ({'tuned': tuned} if tuned else {})
+
   def score(self, examples, predictions, tuned):
     """Scores of spans in words, summed over the queries.
 
     Returns:
-      A row for each type that occurs, true or predicted, `micro` and `macro`;
+      A row for each type of the labels or of a true span, `micro` and `macro`;
       with a tuned threshold also `micro, threshold 0.5`, as published.
     """
     published = self._score(examples, predictions, 0.5)
@@ -335,14 +346,14 @@ class QuerySpans:
       return published
     scores = self._score(examples, predictions, tuned['threshold'])
     scores['micro'] |= tuned
-    return {**scores, 'micro, threshold 0.5': published['micro']}
+    return {**scores, _HALF: published['micro']}
 
   def _score(self, examples, predictions, threshold):
     gold = _number_through(examples, map(_gold, examples))
     found = _number_through(
       examples, (self.spans(p, {'threshold': threshold}) for p in predictions)
     )
-    types = sorted({span.type for span in gold | found})
+    types = sorted({span.type for span in gold | found}.union(self.labels))
     return metrics.class_scores(metrics.span_counts(gold, found, types), types)
 
   def spans(
@@ -356,6 +367,17 @@ class QuerySpans:
       for start, end in find_spans(
         found, threshold, nested=self._settings.nested
       )
+    ]
+
+  def entities(
+    self, prediction: Sequence[Found], parameters: Mapping[str, float]
+  ) -> list[tuple[metrics.Span, float]]:
+    """The entities of an example, each with its probability."""
+    threshold, nested = parameters['threshold'], self._settings.nested
+    return [
+      (metrics.Span(found.type, start, end), span_score(found, start, end))
+      for found in prediction
+      for start, end in find_spans(found, threshold, nested=nested)
     ]
 
   def write(self, path, examples, predictions, tuned) -> None:

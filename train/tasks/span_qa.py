@@ -89,8 +89,9 @@ class SpanQa:
     self._sigmoid = config.loss.activation == 'sigmoid'
     self._check(config)
     tuned = self._settings.unanswerable or self._settings.several
-    self.headline = 'all' + (_TUNED if tuned else ''), 'f1'
-    self.beside = 'all' if tuned else ''
+    self.compared = ('all', f'all{_TUNED}') if tuned else ('all',)
+    self.headline = self.compared[-1], 'f1'
+    self.places = dict.fromkeys(self.compared, ('exact', 'f1'))
 
   def model(self, encoder: BertConfig, dtype: str) -> SpanExtractor:
     return SpanExtractor(encoder, dtype)
@@ -243,6 +244,17 @@ class SpanQa:
       return self._tune_spans(examples, predictions)
     return {}
 
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Rules, and the threshold of no answer or of several spans."""
+    used = {
+      'null': self._settings.unanswerable,
+      'span': self._settings.several,
+    }
+    argmax = {name: _THRESHOLDS[name] for name in used if used[name]}
+    return {'argmax': argmax} | ({'tuned': tuned} if tuned else {})
+
   def score(
     self,
     examples: Sequence[Question],
@@ -348,14 +360,19 @@ class SpanQa:
     self, prediction: Prediction, tuned: Mapping[str, float]
   ) -> list[str]:
     """The answer at a threshold: its spans, or one text, '' for none."""
+    return [candidate.text for candidate in self.answers(prediction, tuned)]
+
+  def answers(
+    self, prediction: Prediction, tuned: Mapping[str, float]
+  ) -> list[Candidate]:
+    """The answer at a threshold, with scores: of no answer, that of [CLS]."""
     thresholds = _THRESHOLDS | tuned
+    best, *others = prediction.candidates or [Candidate('', 0, 0.0)]
     if self._settings.several:
-      best, *others = prediction.candidates or [Candidate('', 0, 0.0)]
-      others = [c for c in others if c.score >= thresholds['span']]
-      return [candidate.text for candidate in (best, *others)]
+      return [best, *(c for c in others if c.score >= thresholds['span'])]
     if self._settings.unanswerable and prediction.null > thresholds['null']:
-      return ['']
-    return _best(prediction)
+      return [Candidate('', 0, best.score + prediction.null)]
+    return [best]
 
   def _compare(self, example, texts) -> tuple[float, float]:
     """Exact match and F1 with the alternative that fits best."""

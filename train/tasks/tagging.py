@@ -1,6 +1,9 @@
 """Tagging: a label for each word, read off its first sub-word."""
 
+import math
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +21,26 @@ from train.data.tokenizer import mark_words
 from train.data.tokenizer import padding_id
 from train.objective import Objective
 from train.objective import make_loss
+from train.tasks.task import PRF
 
 # The tag of a word without a prediction where tags are no spans.
 _NO_TAG = '_'
+_TUNED = ', tuned'
+
+
+class Prediction(NamedTuple):
+  """What a sentence's words may be tagged, a value each.
+
+  Attributes:
+    tags: the most likely ones; where tags spell entities, without `O`.
+    probabilities: of these tags.
+    gaps: by how much the logit of `O` is above that of the tag; -inf where
+      there is no `O`, inf for a word without a prediction.
+  """
+
+  tags: list[str]
+  probabilities: list[float]
+  gaps: list[float]
 
 
 class Tagging:
@@ -29,15 +49,16 @@ class Tagging:
   Labels `O`, `B-X` and `I-X` spell entities, which are scored; any others are
   of single words (parts of speech), and each word is scored.
 
+  A word has the most likely label. Entities may be decided with an offset that
+  is subtracted from the logit of `O`, tuned on dev: the more, the more of them
+  are found. See `metrics.best_offset`.
+
   Words beyond `config.max_length` sub-words have no prediction: what they hold
   is missed.
 
   Attributes:
     spans: whether labels spell entities.
   """
-
-  headline = 'micro', 'f1'
-  beside = ''
 
   def __init__(
     self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
@@ -55,6 +76,10 @@ class Tagging:
     self._label_all = config.tagging.label_all
     self.spans = are_spans(self.labels)
     self._no_tag = 'O' if self.spans else _NO_TAG
+    self.compared = ('micro', f'micro{_TUNED}') if self.spans else ('micro',)
+    self.headline = self.compared[-1], 'f1'
+    tuned = (f'micro{_TUNED}', f'macro{_TUNED}') if self.spans else ()
+    self.places = dict.fromkeys((*self._types(), 'micro', 'macro', *tuned), PRF)
 
   def model(self, encoder: BertConfig, dtype: str) -> TokenTagger:
     return TokenTagger(encoder, len(self.labels), dtype)
@@ -84,9 +109,25 @@ class Tagging:
   def targets(self, feature) -> np.ndarray:
     return feature['labels'][feature['labels'] >= 0]
 
-  def answer(self, logits: jax.Array, batch: dict) -> jax.Array:
-    """The most likely labels, int `[batch, length]`."""
-    return jnp.argmax(logits, axis=-1)
+  def answer(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
+    """The most likely labels but for `O`, and what to decide on them by.
+
+    Returns:
+      `[batch, length]` each: `label`, int; its `probability`; `gap`, the logit
+      of `O` minus that of the label, -inf where tags are no spans.
+    """
+    first = int(self.spans)  # `O` is the first label.
+    label = jnp.argmax(logits[..., first:], axis=-1) + first
+
+    def of_label(values):
+      return jnp.take_along_axis(values, label[..., None], axis=-1)[..., 0]
+
+    background = logits[..., 0] if self.spans else -jnp.inf
+    return {
+      'label': label,
+      'probability': of_label(jax.nn.softmax(logits)),
+      'gap': background - of_label(logits),
+    }
 
   def features(
     self, examples: Sequence[Sentence]
@@ -145,10 +186,16 @@ class Tagging:
         f'{unknown} of {words} words have a tag that is not in the training '
         'split: it is never predicted, and counts as missed.'
       )
+    tags = {tag for sentence in examples for tag in sentence.tags}
+    if self.spans and tags == {'O'}:
+      said.append(
+        'no word is in an entity: their F1 is 0, and no offset can be tuned '
+        'here: it is 0.'
+      )
     return said
 
-  def decode(self, examples, features, answers) -> list[list[str]]:
-    """Tags of each sentence's words."""
+  def decode(self, examples, features, answers) -> list[Prediction]:
+    """What the words of each sentence may be tagged."""
     return [
       self._decode(sentence, feature['words'], answer)
       for sentence, feature, answer in zip(
@@ -157,25 +204,98 @@ class Tagging:
     ]
 
   def _decode(self, sentence, words, answer):
-    tags = [self._no_tag] * len(sentence.tokens)
-    for label, word in zip(answer, words, strict=False):
-      if word >= 0:
-        tags[word] = self.labels[label]
-    return tags
+    length = len(sentence.tokens)
+    found = Prediction(
+      [self._no_tag] * length, [0.0] * length, [math.inf] * length
+    )
+    first = np.flatnonzero(words >= 0)
+    columns = (answer[n][first] for n in ('label', 'probability', 'gap'))
+    for word, label, probability, gap in zip(
+      words[first].tolist(), *(c.tolist() for c in columns), strict=True
+    ):
+      found.tags[word] = self.labels[label]
+      found.probabilities[word] = probability
+      found.gaps[word] = gap
+    return found
 
   def tune(self, examples, predictions) -> dict[str, float]:
-    return {}
+    """The offset with the highest micro F1 of entities; 0 if there are none."""
+    if not self.spans:
+      return {}
+    gold = [sentence.tags for sentence in examples]
+    if not any(map(metrics.entity_spans, gold)):
+      return {'offset': 0.0}
+    offset, _ = metrics.best_offset(
+      # The dtype of the logits, whose neighbours are to be parted.
+      [np.array(p.gaps, np.float32) for p in predictions],
+      [p.tags for p in predictions],
+      gold,
+    )
+    return {'offset': offset}
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Rules, and the offset of `O` if it was tuned."""
+    if not self.spans or 'offset' not in tuned:
+      return {'argmax': {}}
+    return {'argmax': {}, 'tuned': {'offset': tuned['offset']}}
+
+  def tags(
+    self, prediction: Prediction, parameters: Mapping[str, float]
+  ) -> list[str]:
+    """The tags of a sentence's words, by a rule of `decisions`."""
+    offset = parameters.get('offset', 0.0)
+    return [
+      tag if gap < offset else self._no_tag
+      for tag, gap in zip(prediction.tags, prediction.gaps, strict=True)
+    ]
+
+  def entities(
+    self, prediction: Prediction, parameters: Mapping[str, float]
+  ) -> list[tuple[metrics.Span, float]]:
+    """The entities of a sentence, each with a score.
+
+    The score is the probability that its words have the tags which spell it:
+    the product of theirs, as the model tags each word by itself.
+    """
+    spans = metrics.entity_spans(self.tags(prediction, parameters))
+    return [
+      (span, math.prod(prediction.probabilities[span.start : span.end]))
+      for span in spans
+    ]
 
   def score(self, examples, predictions, tuned):
     """Scores of entities by the rules of the CoNLL script, or of words.
 
     Returns:
-      A row for each type that occurs, true or predicted, `micro` and `macro`.
+      A row for each type of the labels or of a true entity, `micro` and
+      `macro`; `micro` and `macro` once more with the tuned offset.
     """
+    rows = {}
+    for rule, parameters in self.decisions(tuned).items():
+      tags = [self.tags(p, parameters) for p in predictions]
+      scores = self._score(examples, tags)
+      if rule == 'argmax':
+        rows = scores
+      else:
+        rows[f'micro{_TUNED}'] = scores['micro'] | parameters
+        rows[f'macro{_TUNED}'] = scores['macro']
+    return rows
+
+  def _types(self) -> list[str]:
+    """Types of the entities that may be predicted, or the labels."""
+    if not self.spans:
+      return list(self.labels)
+    return list(dict.fromkeys(tag[2:] for tag in self.labels if tag != 'O'))
+
+  def _score(self, examples, tags):
     spell = metrics.entity_spans if self.spans else _words_as_spans
     gold = [spell(sentence.tags) for sentence in examples]
-    found = [spell(tags) for tags in predictions]
-    types = sorted({span.type for spans in gold + found for span in spans})
+    found = [spell(row) for row in tags]
+    types = sorted(
+      {span.type for spans in gold for span in spans}.union(self._types())
+    )
     none = np.zeros(len(types), np.int64)
     counts = sum(
       (
@@ -187,17 +307,27 @@ class Tagging:
     return metrics.class_scores(counts, types)
 
   def write(self, path, examples, predictions, tuned) -> None:
-    """Writes word, gold tag and predicted tag, as the CoNLL script reads."""
-    path.with_suffix('.conll').write_text(
-      '\n'.join(
-        ''.join(
-          f'{row[0]} {row[1]} {row[2]}\n'
-          for row in zip(sentence.tokens, sentence.tags, tags, strict=True)
-        )
-        for sentence, tags in zip(examples, predictions, strict=True)
-      ),
-      encoding='utf-8',
-    )
+    """Writes word, gold tag and predicted tag, as the CoNLL script reads.
+
+    `path.conll` holds those of argmax, `path.tuned.conll` those of the offset.
+    """
+    for rule, parameters in self.decisions(tuned).items():
+      suffix = '.conll' if rule == 'argmax' else f'.{rule}.conll'
+      path.with_name(path.name + suffix).write_text(
+        '\n'.join(
+          ''.join(
+            f'{token} {tag} {found}\n'
+            for token, tag, found in zip(
+              sentence.tokens,
+              sentence.tags,
+              self.tags(prediction, parameters),
+              strict=True,
+            )
+          )
+          for sentence, prediction in zip(examples, predictions, strict=True)
+        ),
+        encoding='utf-8',
+      )
 
 
 def get_labels(config, examples: Sequence[Sentence]) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from train.objective import Objective
 Labels = tuple[str, ...] | dict[str, str]
 Features = list[dict[str, np.ndarray]]
 Scores = dict[str, dict[str, float]]
+# Columns of scores that are shares, of which more is better.
+PRF = ('precision', 'recall', 'f1')
 
 
 class Task(Protocol):
@@ -23,15 +25,19 @@ class Task(Protocol):
 
   Attributes:
     labels: names of the classes; empty for a task without.
-    headline: row and column of the scores: the best checkpoint has the most.
-    beside: row that says the same at another threshold; '' where there is none.
+    headline: row and column of the scores: the best checkpoint has the most,
+      unless `select_by` names another score.
+    places: by row, the columns that may choose a checkpoint. Scores with all
+      that `tune` returns have these rows.
+    compared: rows of the same score, each by another rule of decision.
     background: whether class 0 is the negative one, which F1 leaves out.
     fill: which of the features a batch has, and what they are padded with.
   """
 
   labels: tuple[str, ...]
   headline: tuple[str, str]
-  beside: str
+  places: Mapping[str, Sequence[str]]
+  compared: Sequence[str]
   background: bool
   fill: Mapping[str, int]
 
@@ -76,7 +82,20 @@ class Task(Protocol):
     """A prediction for each example, from an answer for each feature."""
 
   def tune(self, examples: Sequence, predictions: Sequence) -> dict[str, float]:
-    """Thresholds that suit the examples best; none where there are none."""
+    """Parameters of decisions that suit the examples best.
+
+    Where the examples do not tell, as none is positive, these are the
+    parameters of the argmax; {} if the task has none.
+    """
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Rules by which predictions may be decided, and their parameters.
+
+    'argmax' takes what is most likely; the others, such as 'tuned', are there
+    if `tuned` has what they need.
+    """
 
   def score(
     self,

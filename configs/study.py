@@ -1,0 +1,109 @@
+"""The study of docs/study.md: which loss has the higher F1, and by how much.
+
+  python docs/study_data.py CORPORA DIR
+  python -m train.sweep --config=configs/study.py:wnut17 --config.data.dir=DIR \
+    --config.model.pretrained=MODEL --results=docs/study/wnut17.jsonl \
+    --losses=cross_entropy,focal --learning_rates=3e-4,1e-3,3e-3 \
+    --seeds=0,1,2,3,4 --new_splits --keep_checkpoints=false
+
+Behind the colon, a set of `SETS`. Conditions may follow, each after a slash:
+
+- `finetuned`: all of the encoder learns, and not the head alone;
+- `dev=50`: so many examples of dev, which choose checkpoint, learning rate and
+  decision;
+- `train=10%`: a share of the training examples.
+
+With `--new_splits` each seed draws anew what of the training file is dev, where
+there is no official dev split, and which examples a condition leaves. The test
+examples are always the same.
+"""
+
+from ml_collections import config_dict
+
+from configs import default
+from configs import losses
+
+
+def _tagging(name, size, **conll):
+  files = {split: f'{name}/{split}.conll' for split in ('train', 'dev', 'test')}
+  return size, dict(data=dict(files=files, conll=conll))
+
+
+def _texts(name, size, *, positive='1', dev=0.0, **tsv):
+  files = {split: f'{name}/{split}.tsv' for split in ('train', 'dev', 'test')}
+  return size, dict(
+    task='classification',
+    classification=dict(positive=positive),
+    data=dict(
+      format='tsv',
+      files=files | (dict(dev='') if dev else {}),
+      held_out=dict(dev=dev),  # Of the training file.
+      tsv=dict(text='text') | tsv,
+    ),
+  )
+
+
+# Training examples, and what differs from configs/default.py.
+SETS = {
+  'wnut17': _tagging('wnut17', 3394),
+  'conll2003': _tagging('conll2003', 14041, tag=3, scheme='conll'),
+  'mrpc': _texts(
+    'mrpc', 3668, text='#1 String', pair='#2 String', label='Quality'
+  ),
+  'qqp': _texts('qqp', 5000, pair='pair', dev=1 / 6),
+  'qqp5': _texts('qqp5', 5000, pair='pair', dev=1 / 6),  # 5 % positive.
+  'sms3': _texts('sms3', 2000, dev=1 / 3),  # 3 % positive.
+  'sst2': _texts('sst2', 6920, positive=''),  # Accuracy.
+  'sst5_0': _texts('sst5_0', 8544),  # Very negative, and the rest.
+  'sst5_4': _texts('sst5_4', 8544),  # Very positive, and the rest.
+  'openi_effusion': _texts('openi_effusion', 1000, dev=1 / 3),
+}
+_FROZEN = dict(batch_size=256, epochs=20, model=dict(frozen=True, dropout=0.0))
+_FINETUNED = dict(
+  batch_size=32, epochs=3, model=dict(frozen=False, dropout=0.1)
+)
+
+
+def get_config(experiment: str = 'wnut17') -> config_dict.ConfigDict:
+  """A set of the study, under its conditions.
+
+  Args:
+    experiment: such as `wnut17` or `sms3/finetuned/dev=50`; `:LOSS` may follow.
+
+  Raises:
+    ValueError: no such set or condition.
+  """
+  experiment, _, loss = experiment.partition(':')
+  name, *conditions = experiment.split('/')
+  if name not in SETS:
+    raise ValueError(f'{name!r} is none of {", ".join(SETS)}.')
+  size, changes = SETS[name]
+  c = default.get_config()
+  c.update(max_length=128, log_every=1000, checkpoint_every=10**9)
+  c.update(_FROZEN)
+  c.update(changes)
+  c.model.pretrained = 'sentence-transformers/all-MiniLM-L6-v2'
+  if c.task == 'tagging':
+    c.loss = losses.get_loss(loss or 'cross_entropy', background='O')
+  elif c.classification.positive:
+    c.loss = losses.get_binary_loss(loss or 'cross_entropy')
+  else:
+    c.loss = losses.get_loss(loss or 'cross_entropy')
+  for condition in conditions:
+    _set(c, condition, size)
+  return c
+
+
+def _set(c, condition, size):
+  key, _, value = condition.partition('=')
+  if condition == 'finetuned':
+    c.update(_FINETUNED)
+    c.packing = c.task == 'tagging'
+  elif key == 'dev' and value.isdecimal():
+    c.data.take.dev = int(value)
+  elif key == 'train' and value.removesuffix('%').isdecimal():
+    c.data.take.train = round(size * int(value.removesuffix('%')) / 100)
+  else:
+    raise ValueError(
+      f'{condition!r} is none of finetuned, dev=NUMBER and train=PERCENT%.'
+    )

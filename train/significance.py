@@ -1,0 +1,140 @@
+"""How sure a difference is: over seeds, over test examples, over many tests."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Difference(NamedTuple):
+  """A mean difference, its interval, and the p-value of no difference."""
+
+  mean: float
+  low: float
+  high: float
+  p: float
+
+
+def paired_difference(
+  scores: Sequence[float], baseline: Sequence[float], level: float = 0.95
+) -> Difference:
+  """Compares two groups of runs that share their seeds, by Student's t.
+
+  Args:
+    scores: of the runs, a seed each.
+    baseline: of the runs they are compared with, in the same order of seeds.
+    level: of the interval.
+
+  Returns:
+    The mean of `scores - baseline`, its interval, and the two-sided p-value of
+    the paired t-test. Where all differences are equal, the interval is a point,
+    and p is 1 if they are 0 and 0 if not. A single pair has neither: nan.
+
+  Raises:
+    ValueError: groups that are empty or of two sizes.
+
+  Example:
+    >>> difference = paired_difference([0.5, 0.7, 0.6], [0.4, 0.4, 0.4])
+    >>> [round(x, 3) for x in difference]
+    [0.2, -0.048, 0.448, 0.074]
+  """
+  if not 0 < len(scores) == len(baseline):
+    raise ValueError(
+      f'Expected as many runs as of the baseline, not {len(scores)} and '
+      f'{len(baseline)}.'
+    )
+  differences = np.asarray(scores, np.float64) - np.asarray(baseline)
+  n, mean = len(differences), float(differences.mean())
+  if n == 1:
+    return Difference(mean, np.nan, np.nan, np.nan)
+  error = differences.std(ddof=1) / np.sqrt(n)
+  # Rounding leaves equal differences a few units of the last place apart.
+  if error <= 1e-12 * np.abs(differences).max():
+    return Difference(mean, mean, mean, float(mean == 0))
+  margin = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
+  p = 2 * stats.t.sf(abs(mean) / error, n - 1)
+  return Difference(mean, mean - margin, mean + margin, float(p))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+  """Adjusts the p-values of a family of tests, by Holm's step-down method.
+
+  The adjusted values may be held against the usual level: the chance of one
+  false discovery in the whole family is below it.
+
+  Args:
+    p_values: of the tests, in any order; a nan is no test and stays.
+
+  Example:
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+
+  References:
+    Holm, `A simple sequentially rejective multiple test procedure
+    <https://www.jstor.org/stable/4615733>`_, 1979.
+  """
+  adjusted = np.array(p_values, np.float64)
+  tests = np.flatnonzero(~np.isnan(adjusted))
+  order = tests[np.argsort(adjusted[tests], kind='stable')]
+  scaled = adjusted[order] * np.arange(len(order), 0, -1)
+  adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+  return adjusted.tolist()
+
+
+def bootstrap_interval(
+  counts: np.ndarray,
+  baseline: np.ndarray,
+  *,
+  level: float = 0.95,
+  samples: int = 2000,
+  seed: int = 0,
+) -> tuple[float, float]:
+  """Interval of a difference in F1 over test sets that might have been drawn.
+
+  Test examples are drawn with replacement, the same ones for all runs; a
+  sample's difference is that of the mean F1 of the runs.
+
+  Args:
+    counts: int `[runs, examples, 3]`: what of an example a run found, found
+      wrongly and missed (true positives, false positives, false negatives).
+    baseline: `[runs, examples, 3]` of the runs it is compared with, on the same
+      examples in the same order; their number may be another.
+    level: of the interval.
+    samples: how many test sets are drawn.
+    seed: of the draws.
+
+  Returns:
+    The ends of the percentile interval.
+
+  Raises:
+    ValueError: shapes that do not fit.
+
+  References:
+    Berg-Kirkpatrick et al., `An Empirical Investigation of Statistical
+    Significance in NLP <https://aclanthology.org/D12-1091>`_, 2012.
+  """
+  if counts.shape[1:] != baseline.shape[1:] or counts.shape[2:] != (3,):
+    raise ValueError(
+      'Expected counts [runs, examples, 3] of the same examples, not '
+      f'{counts.shape} and {baseline.shape}.'
+    )
+  n = counts.shape[1]
+  stacked = np.concatenate([counts, baseline]).astype(np.float64)
+  table = stacked.swapaxes(0, 1).reshape(n, -1)  # A row an example.
+  rng = np.random.default_rng(seed)
+  differences = []
+  for size in [500] * (samples // 500) + [samples % 500]:  # Little memory.
+    times = rng.multinomial(n, np.full(n, 1 / n), size=size)
+    f1 = _f1((times @ table).reshape(size, len(stacked), 3))
+    runs = len(counts)
+    differences.append(f1[:, :runs].mean(axis=1) - f1[:, runs:].mean(axis=1))
+  tail = (1 - level) / 2
+  low, high = np.quantile(np.concatenate(differences), [tail, 1 - tail])
+  return float(low), float(high)
+
+
+def _f1(counts: np.ndarray) -> np.ndarray:
+  tp, fp, fn = np.moveaxis(counts, -1, 0)
+  total = 2 * tp + fp + fn
+  return np.divide(2 * tp, total, out=np.zeros_like(tp), where=total > 0)
