@@ -240,6 +240,7 @@ def dicejax_side(args, directory, inputs: Inputs, *, packing: bool) -> Side:
   from dicejax.models import load_pretrained
   from train.data.batches import TrainingBatches
   from train.data.batches import pack
+  from train.objective import Objective
   from train.optimizer import make_optimizer
   from train.step import init_state
   from train.step import make_predict_step
@@ -276,20 +277,25 @@ def dicejax_side(args, directory, inputs: Inputs, *, packing: bool) -> Side:
   optimizer = make_optimizer(config.optimizer, epochs * per_epoch)
   head = {'kernel': inputs.kernel, 'bias': np.zeros(inputs.kernel.shape[1:])}
   params = jax.tree.map(jnp.float32, {'encoder': weights, 'head': head})
-  state, compiled, compiling = init_state(params, optimizer), {}, 0.0
+  running = objective.init(inputs.kernel[None], batches[0])
+  state = init_state(params, optimizer, running)
+  compiled, compiling = {}, 0.0
   steps = {
     kind: jax.jit(
       make_train_step(model, objective, optimizer, args.seed), donate_argnums=0
     )
     for kind, objective in {
       'train': objective,
-      'mean': lambda logits, batch: logits.mean(),
+      'mean': Objective(
+        lambda logits, batch: (),
+        lambda logits, batch, running: (logits.mean(), running),
+      ),
     }.items()
   }
 
   def loss():
     batch = make_batches(inputs.features[: args.batch_size], 1)[0]
-    evaluate = jax.jit(make_predict_step(model, objective))
+    evaluate = jax.jit(make_predict_step(model, objective.value))
     return float(evaluate(state.params, batch))
 
   def step(batch, kind='train'):

@@ -21,6 +21,7 @@ from dicejax import losses
 from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
 from train import parallel
+from train.objective import Objective
 from train.objective import make_loss
 from train.optimizer import make_optimizer
 from train.step import init_state
@@ -54,7 +55,12 @@ def compiled(loss, fsdp):
   mesh = parallel.make_mesh(fsdp)
   step = make_train_step(
     model,
-    lambda x, b: loss(x, b['labels'], b['labels'] >= 0),
+    Objective(
+      lambda x, b: (),
+      lambda x, b, running: loss.update(
+        x, b['labels'], b['labels'] >= 0, running
+      ),
+    ),
     optimizer,
     seed=0,
     wrap=parallel.gather_parameters(mesh),

@@ -172,3 +172,51 @@ def test_packed_batches_count_their_examples():
     row['mask'].max() for row in packed[:3]
   )
   np.testing.assert_array_equal(batch['labels'][batch['mask'] == 0], -1)
+
+
+def oversampled(n, share, seed=0):
+  foreground = [i % 10 == 0 for i in range(n)]
+  return TrainingBatches(
+    make(n), FILL, batch_size=8, max_length=40, epochs=40, seed=seed,
+    foreground=foreground, share=share,
+  )  # fmt: skip
+
+
+def test_foreground_is_a_share_of_each_batch():
+  """At least two of eight, each as often; the others come from all."""
+  epochs = oversampled(203, 0.25)
+  assert epochs.steps_per_epoch == -(-203 // 8)
+  drawn = np.zeros(203, int)
+  for i in range(len(epochs)):
+    batch = epochs[i]
+    numbers = batch['tokens'][batch['mask'][:, 0], 0] - 1
+    assert len(numbers) == 8 or i % epochs.steps_per_epoch
+    assert (numbers % 10 == 0).sum() >= 2
+    np.add.at(drawn, numbers, 1)
+  # Of 26 * 8 a batch 52 are drawn from 21 examples, 156 from all 203.
+  common = drawn[np.arange(203) % 10 != 0].mean() / 40
+  rare = drawn[::10].mean() / 40
+  assert abs(common - 156 / 203) < 0.02
+  assert abs(rare - (156 / 203 + 52 / 21)) < 0.1
+  assert drawn.min() > 15 and np.ptp(drawn[::10]) < 40
+
+
+def test_oversampled_batches_depend_on_seed_and_step_alone():
+  late = oversampled(203, 0.5)[700]
+  for name, x in oversampled(203, 0.5)[700].items():
+    np.testing.assert_array_equal(x, late[name])
+  other = oversampled(203, 0.5, seed=1)[700]
+  assert (
+    other['tokens'].shape != late['tokens'].shape
+    or (other['tokens'] != late['tokens']).any()
+  )
+
+
+def test_foreground_that_cannot_be():
+  with pytest.raises(ValueError, match=r'data.foreground=0.01 of batch_size=8'):
+    oversampled(20, 0.01)
+  with pytest.raises(ValueError, match='no training example has any'):
+    TrainingBatches(
+      make(8), FILL, batch_size=4, max_length=40, epochs=1, seed=0,
+      foreground=[False] * 8, share=0.5,
+    )  # fmt: skip

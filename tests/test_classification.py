@@ -158,8 +158,9 @@ def test_one_logit_needs_a_positive_label():
 @pytest.mark.parametrize('name', [*presets.SOFTMAX, *presets.SIGMOID])
 def test_which_losses_have_one_logit(name):
   loss = presets.get_binary_loss(name)
-  of_sets = 'axis' in loss.options and name != 'lovasz_softmax'
-  one = of_sets and name != 'generalised_dice'
+  elements = 'cross_entropy', 'focal', 'poly'
+  one = name in presets.SIGMOID and name not in elements
+  counts = np.array([2, 1])
   assert loss.activation == ('sigmoid' if one else 'softmax')
   config = make_config('spam')
   config.loss = loss
@@ -167,7 +168,12 @@ def test_which_losses_have_one_logit(name):
   assert task.model(ENCODER, 'float32').num_labels == (1 if one else 2)
   logits = jnp.zeros((3, 1 if one else 2))
   batch = {'label': jnp.array([1, 0, -1])}
-  assert jax.eval_shape(task.objective(loss), logits, batch).shape == ()
+  assert (
+    jax.eval_shape(
+      task.objective(loss, class_counts=counts).value, logits, batch
+    ).shape
+    == ()
+  )
 
 
 def test_probabilities():
@@ -202,7 +208,7 @@ def test_padded_rows_do_not_count(tokenizer, loss, sigmoid):
   objective = task.objective(make_config(loss=loss, sigmoid=sigmoid).loss)
   logits = jax.random.normal(jax.random.key(0), (2, 1 if sigmoid else 2))
   more = jnp.full((3, logits.shape[1]), jnp.nan)
-  both = jax.jit(jax.value_and_grad(objective))
+  both = jax.jit(jax.value_and_grad(objective.value))
   value, gradient = both(logits, whole)
   padded_value, padded_gradient = both(jnp.concatenate([logits, more]), padded)
   assert float(value) > 0 and np.abs(gradient).min() > 0
@@ -214,9 +220,11 @@ def test_padded_rows_do_not_count(tokenizer, loss, sigmoid):
 def test_dice_of_one_logit_is_one_set_a_batch():
   # By hand: p = 4/5 of a positive, 1/2 and 1/5 of negatives, and padding.
   logits = jnp.log(jnp.array([4.0, 1.0, 0.25, 9.0]))[:, None]
-  task = spam(loss='dice', sigmoid=True)
-  config = make_config(loss='dice', sigmoid=True).loss
-  value = task.objective(config)(logits, {'label': jnp.array([1, 0, 0, -1])})
+  task = spam(loss='paper_dice', sigmoid=True)
+  config = make_config(loss='paper_dice', sigmoid=True).loss
+  value = task.objective(config).value(
+    logits, {'label': jnp.array([1, 0, 0, -1])}
+  )
   expected = 1 - (2 * 0.8 + 1) / ((0.64 + 0.25 + 0.04) + 1 + 1)
   np.testing.assert_allclose(value, expected, rtol=1e-6)
   # Not the mean of sets of one example.

@@ -95,7 +95,7 @@ def until_step(process, number):
 
 
 def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
-  config = make_config(tmp_path, 'tversky')
+  config = make_config(tmp_path, 'running_dice')
   config.update(log_every=1, epochs=10, checkpoint_every=10)
   assert config.model.dropout  # Else chance would not be tested.
   file = write_config(config, tmp_path / 'config.py')
@@ -213,7 +213,7 @@ def runs(tmp_path_factory):
   """A run, its workdir at the end, and its workdir stopped after step 17."""
   tmp_path = tmp_path_factory.mktemp('runs')
   stopped = tmp_path / 'stopped'
-  run = loop.prepare(make_config(tmp_path), tmp_path / 'whole')
+  run = loop.prepare(make_config(tmp_path, 'running_dice'), tmp_path / 'whole')
   shutil.copytree(run.workdir, stopped)
 
   def step(state, batch):
@@ -275,7 +275,8 @@ def small_state(number):
   }
   opt_state = np.int32(number), rng.normal(size=7).astype(np.float32)
   where = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  state = step.TrainState(np.int32(number), params, opt_state)
+  running = rng.normal(size=3).astype(np.float32)
+  state = step.TrainState(np.int32(number), params, opt_state, running)
   return jax.device_put(state, where)
 
 

@@ -1,6 +1,5 @@
 """One batch, one loss: however it is spread over devices and processes."""
 
-import functools
 import os
 import pathlib
 import socket
@@ -64,23 +63,19 @@ def test_parts_are_one_batch(alone):
   check_equal(found, alone[LOSSES[0]])
 
 
-def call(loss, *batch):
-  return loss.update(*batch, ())[0]
-
-
 def test_a_mean_of_parts_is_another_loss(alone):
   """What the above would be if each device had a set of its own."""
   loss = make_loss(presets.get_loss('tversky'))
   rng = np.random.default_rng(0)
   logits = rng.normal(size=(8, 4, 3)).astype(np.float32)
   labels, where = rng.integers(0, 3, (8, 4)), np.ones((8, 4), bool)
-  whole = call(loss, logits, labels, where)
+  whole = loss.value(logits, labels, where)
   spread = make_loss(presets.get_loss('tversky'), axis_name='x')
-  together = jax.vmap(functools.partial(call, spread), axis_name='x')(
+  together = jax.vmap(spread.value, axis_name='x')(
     *(x.reshape(4, 2, *x.shape[1:]) for x in (logits, labels, where))
   )
   np.testing.assert_allclose(together, whole, rtol=1e-6)
-  apart = np.mean([call(loss, *(x[i : i + 2] for x in (logits, labels, where)))
+  apart = np.mean([loss.value(*(x[i : i + 2] for x in (logits, labels, where)))
                    for i in range(0, 8, 2)])  # fmt: skip
   assert abs(apart - whole) > 1e-3
 
@@ -98,9 +93,9 @@ def test_means_over_devices(name, axis):
   labels, where = rng.integers(0, 3, (8, 4)), rng.random((8, 4)) < 0.5
   where[:3] = False
   args = logits, labels, where
-  whole = call(make_loss(config), *args)
+  whole = make_loss(config).value(*args)
   loss = make_loss(config, axis_name='x')
-  spread = jax.vmap(functools.partial(call, loss), axis_name='x')
+  spread = jax.vmap(loss.value, axis_name='x')
   together = spread(*(x.reshape(4, 2, *x.shape[1:]) for x in args))
   np.testing.assert_allclose(together, whole, rtol=1e-6)
 

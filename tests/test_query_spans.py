@@ -446,7 +446,7 @@ def test_only_words_count(make_task, name, match):
   batch = make_batch(task, features, 16)
   objective = task.objective(losses.get_loss(name, sigmoid=True))
   logits = random_logits(0, 2, 16, match)
-  evaluate = jax.jit(jax.value_and_grad(objective))
+  evaluate = jax.jit(jax.value_and_grad(objective.value))
   value, gradient = evaluate(logits, batch)
   word = batch['words'] >= 0
   # What is no word may be anything, and so may a longer padding.
@@ -468,7 +468,7 @@ def test_only_words_count(make_task, name, match):
     lambda x: jnp.pad(x, [(0, 0)] + [(0, 8)] * (x.ndim - 1)), logits
   )
   np.testing.assert_allclose(
-    jax.jit(objective)(longer, padded), value, rtol=1e-6
+    jax.jit(objective.value)(longer, padded), value, rtol=1e-6
   )
 
 
@@ -476,7 +476,7 @@ def test_an_empty_row_counts_nothing(make_task):
   task = make_task(match=True)
   batch = make_batch(task, task.features([SENTENCE]), 16)
   objective = jax.jit(
-    task.objective(losses.get_loss('cross_entropy', sigmoid=True))
+    task.objective(losses.get_loss('cross_entropy', sigmoid=True)).value
   )
   logits = random_logits(1, 3, 16, True)
   two = jax.tree.map(lambda x: x[:2], logits)
@@ -512,7 +512,7 @@ def test_objective_by_hand(make_task):
   assert 3 < len(pairs) < 21
   expected = 0.5 * np.mean(start) + np.mean(end) + 3 * np.mean(pairs)
   objective = jax.jit(
-    task.objective(losses.get_loss('cross_entropy', sigmoid=True))
+    task.objective(losses.get_loss('cross_entropy', sigmoid=True)).value
   )
   np.testing.assert_allclose(objective(logits, batch), expected, rtol=1e-5)
 
@@ -524,9 +524,9 @@ def test_flat_objective_is_the_loss_of_each_head(make_task):
   config = losses.get_loss('self_adjusting_dice', sigmoid=True)
   word = batch['words'] >= 0
   loss = make_loss(config)
-  expected = loss(logits.start, batch['starts'] == 1, word)
-  expected += 0.25 * loss(logits.end, batch['ends'] == 1, word)
-  got = jax.jit(task.objective(config))(logits, batch)
+  expected = loss.value(logits.start, batch['starts'] == 1, word)
+  expected += 0.25 * loss.value(logits.end, batch['ends'] == 1, word)
+  got = jax.jit(task.objective(config).value)(logits, batch)
   np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
@@ -565,7 +565,7 @@ def test_the_model_fits_the_task(make_task):
   @jax.jit
   def outputs():
     logits, _ = model.init_with_output(jax.random.key(0), *inputs)
-    return objective(logits, batch), task.answer(logits, batch)
+    return objective.value(logits, batch), task.answer(logits, batch)
 
   objective = task.objective(losses.get_loss('dice', sigmoid=True))
   loss, answer = outputs()

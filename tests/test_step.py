@@ -48,13 +48,6 @@ def batch(rows=8, length=6, seed=0):
   }
 
 
-def call(loss, logits, labels, where):
-  """The value of a loss that keeps nothing."""
-  value, running = loss.update(logits, labels, where, ())
-  assert running == ()
-  return value
-
-
 def loss_config(preset, **changes):
   loss = presets.get_loss(preset, background='O')
   return config_dict.ConfigDict(loss.to_dict() | changes)
@@ -70,7 +63,7 @@ def test_elementwise_mean_is_over_real_elements():
   logits, where = logits_for(b), b['labels'] >= 0
   loss = make_loss(loss_config('cross_entropy'), LABELS)
   want = losses.cross_entropy(logits[where], b['labels'][where]).mean()
-  got = call(loss, logits, b['labels'], where)
+  got = loss.value(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -85,7 +78,7 @@ def test_sentence_sets_without_words_do_not_count():
       if w.any()
     ]
   )
-  got = call(loss, logits, b['labels'], where)
+  got = loss.value(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -93,7 +86,7 @@ def test_a_set_plus_cross_entropy():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
   config = loss_config('tversky', cross_entropy=0.5)
-  got = call(make_loss(config, LABELS), logits, b['labels'], where)
+  got = make_loss(config, LABELS).value(logits, b['labels'], where)
   x, y = logits[where], b['labels'][where]
   want = losses.tversky(x, y, axis=None, class_weights=[0, 1, 1])
   want += 0.5 * losses.cross_entropy(x, y).mean()
@@ -107,7 +100,7 @@ def test_sets_are_what_the_loss_says_by_default():
   x, y = logits[where], b['labels'][where]
   want = losses.jaccard(x, y, class_weights=[0, 1, 1])
   want += losses.cross_entropy(x, y).mean()
-  got = call(loss, logits, b['labels'], where)
+  got = loss.value(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -143,7 +136,7 @@ def test_sigmoids_are_one_set():
       flat = loss.update(logits[where], labels[where], where[where], running)
       np.testing.assert_allclose(value, flat[0], rtol=1e-5)
   paper = make_loss(presets.get_loss('paper_dice', sigmoid=True))
-  value = call(paper, logits, labels, where)
+  value = paper.value(logits, labels, where)
   p, y = 1 / (1 + np.exp(-logits[where].astype(float))), labels[where]
   want = 1 - (2 * (p * y).sum() + 1) / ((p**2).sum() + (y**2).sum() + 1)
   np.testing.assert_allclose(value, want, rtol=1e-6)
@@ -182,24 +175,24 @@ def test_class_weightings():
       )
       want = losses.cross_entropy(logits[where], b['labels'][where])
       want = np.mean(want * w[b['labels'][where]])
-      got = call(loss, logits, b['labels'], where)
+      got = loss.value(logits, b['labels'], where)
       np.testing.assert_allclose(got, want, rtol=1e-5)
   # Of a sigmoid, of negatives and positives.
   config = presets.get_loss('focal', sigmoid=True)
   config.class_weighting = 'balanced'
   loss = make_loss(config, class_counts=np.array([9, 1]))
-  got = call(loss, np.zeros(2, np.float32), np.array([0, 1]), np.ones(2, bool))
+  got = loss.value(np.zeros(2, np.float32), np.array([0, 1]), np.ones(2, bool))
   want = np.mean([10 / 18, 10 / 2]) * 0.25 * np.log(2)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_keep_hardest():
   """All positives and, for each, the hardest negatives: set and elements."""
-  b = batch()
+  b = batch(32)
   logits, labels = logits_for(b), b['labels']
   config = loss_config('tversky', cross_entropy=0.5, keep_hardest=0.25)
   loss = make_loss(config, LABELS, background=True)
-  got = call(loss, logits, labels, labels >= 0)
+  got = loss.value(logits, labels, labels >= 0)
   entropy = np.array(losses.cross_entropy(logits, labels, where=labels >= 0))
   number = (labels > 0).sum() // 4
   least = np.sort(entropy[labels == 0])[-number]
@@ -240,7 +233,7 @@ def test_running_counts_are_a_mean_over_batches():
     ({'name': 'soft_counts'}, "loss.name: 'soft_counts' is none of"),
     (
       {'name': 'zlpr', 'options': {}, 'class_weights': {}},
-      'loss.options: .*sigmoids',
+      "loss.options: .*activation='sigmoid' needs",
     ),
     ({'options': {'gama': 2}}, 'loss.options: .*gama'),
     ({'options': {'smooth': -1}}, 'loss.options: smooth must be at least 0'),

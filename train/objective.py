@@ -34,6 +34,10 @@ class Loss(NamedTuple):
   init: Callable[..., Any]
   update: Callable[..., tuple[jax.Array, Any]]
 
+  def value(self, logits, labels, where) -> jax.Array:
+    """The scalar of a first batch."""
+    return self.update(logits, labels, where, self.init(logits, labels))[0]
+
 
 class Objective(NamedTuple):
   """What a training step minimises: the loss of a task, or several.
@@ -45,6 +49,10 @@ class Objective(NamedTuple):
 
   init: Callable[..., Any]
   update: Callable[..., tuple[jax.Array, Any]]
+
+  def value(self, outputs, batch) -> jax.Array:
+    """The scalar of a first batch."""
+    return self.update(outputs, batch, self.init(outputs, batch))[0]
 
 
 def make_loss(

@@ -1,0 +1,184 @@
+"""Frozen encoders: the head that trains on stored states is the same head."""
+
+import pathlib
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from test_loop import make_config
+
+from configs import losses as presets
+from dicejax.models import Bert
+from dicejax.models import BertConfig
+from dicejax.models import load_pretrained
+from dicejax.models import save_pretrained
+from train import inference
+from train import loop
+from train import step as steps
+from train.data.batches import pad
+
+
+def write_model(directory):
+  """An encoder of random weights and a tokenizer that knows letters."""
+  directory.mkdir()
+  letters = 'abcdefghijklmnopqrstuvwxyz'
+  words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '.', 'we', 'met', 'in']
+  words += [*letters, *(f'##{letter}' for letter in letters)]
+  (directory / 'vocab.txt').write_text('\n'.join(words))
+  config = BertConfig(
+    vocab_size=len(words), hidden_size=16, num_hidden_layers=1,
+    num_attention_heads=2, intermediate_size=16, max_position_embeddings=32,
+    initializer_range=0.3,
+  )  # fmt: skip
+  tokens = jnp.ones((1, 1), jnp.int32)
+  params = jax.jit(Bert(config).init)(jax.random.key(0), tokens)['params']
+  save_pretrained(directory, config, params)
+
+
+def write_texts(directory):
+  rng = np.random.default_rng(0)
+  for split, number in {'train': 64, 'dev': 16, 'test': 16}.items():
+    rows = ['sentence\tlabel']
+    for _ in range(number):
+      label = rng.choice(['ham', 'spam'])
+      word = 'in' if label == 'ham' else 'met'
+      rows.append(f'we {word} {rng.choice(["we", "in ."])}\t{label}')
+    (directory / f'{split}.txt').write_text('\n'.join(rows))
+
+
+def frozen_config(tmp_path, task='tagging', **changes):
+  config = make_config(tmp_path, 'running_dice')
+  if not (tmp_path / 'model').is_dir():
+    write_model(tmp_path / 'model')
+  if task == 'classification':
+    write_texts(tmp_path / 'corpus')
+    config.task, config.data.format = task, 'tsv'
+    config.classification.positive = 'spam'
+    config.loss = presets.get_binary_loss('running_dice')
+  config.model.pretrained = str(tmp_path / 'model')
+  config.model.frozen = True
+  config.max_length = 32
+  config.update_from_flattened_dict(changes)
+  return config
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {},
+    {'packing': True, 'micro_batches': 2},
+    {'task': 'classification', 'model.pooling': 'mean'},
+  ],
+  ids=str,
+)
+def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
+  """A run's steps, and those of the whole model that keeps its encoder."""
+  config = frozen_config(tmp_path, **{'model.dropout': 0.0, **changes})
+  run = loop.prepare(config, tmp_path / 'run')
+  state = run.init()
+  assert 'encoder' not in state.params
+  _, encoder = load_pretrained(tmp_path / 'model')
+  optimizer = loop.make_optimizer(config.optimizer, len(run.batches))
+  objective = run.task.objective(config.loss)
+  model = run.task.model(BertConfig(**run.meta['encoder']), config.model.dtype)
+  features = inference.make_features(run.task, run.examples['train'], 'train')
+  if config.packing:
+    features = loop.pack(
+      features, run.task.fill, max_length=config.max_length, seed=config.seed
+    )
+
+  @jax.jit
+  def reference(head, opt_state, running, batch):
+    def scalar(head):
+      params = head | {'encoder': jax.lax.stop_gradient(encoder)}
+      outputs = steps.apply_model(model, params, batch)
+      return objective.update(outputs, batch, running)
+
+    (loss, running), grads = jax.value_and_grad(scalar, has_aux=True)(head)
+    updates, opt_state = optimizer.update(grads, opt_state, head)
+    return optax.apply_updates(head, updates), opt_state, running, loss
+
+  head = jax.tree.map(jnp.array, state.params)
+  opt_state, running = optimizer.init(head), state.running
+  running = jax.tree.map(jnp.array, running)
+  for i in range(6):
+    batch = run.batches[i]
+    rows, width = batch['mask'].shape
+    indices = run.batches._indices(i)
+    whole = pad(
+      [features[j] for j in indices], run.task.fill, rows, max(width, 24)
+    )
+    state, metrics = run.step(state, batch)
+    head, opt_state, running, loss = reference(head, opt_state, running, whole)
+    np.testing.assert_allclose(metrics['loss'], loss, rtol=1e-5)
+  for ours, theirs in zip(
+    jax.tree.leaves(state.params), jax.tree.leaves(head), strict=True
+  ):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('task', ['tagging', 'classification'])
+def test_a_run_needs_no_other_directory(tmp_path, task):
+  config = frozen_config(tmp_path, task)
+  workdir = tmp_path / 'run'
+  outcome = loop.train(loop.prepare(config, workdir))
+  shutil.rmtree(tmp_path / 'model')
+  prepared = loop.prepare(config, workdir)  # As a command that is given again.
+  run = inference.load_run(workdir)
+  examples = prepared.examples['test']
+  predictions = run.predict(examples, run.task.features(examples))
+  scores = run.task.score(examples, predictions, run.tuned)
+  for row, columns in outcome['scores']['test'].items():
+    assert scores[row] == pytest.approx(columns)
+  # Other weights under the same name are not used.
+  path = workdir / 'encoder' / 'model.safetensors'
+  data = bytearray(path.read_bytes())
+  data[-3] ^= 1
+  path.unlink()
+  path.write_bytes(data)
+  with pytest.raises(ValueError, match='encoder is damaged'):
+    inference.load_run(workdir)
+
+
+def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
+  config = frozen_config(tmp_path)
+  first = loop.prepare(config, tmp_path / 'one')
+  assert 'train: hidden states of 96 inputs' in capsys.readouterr().err
+  second = loop.prepare(config, tmp_path / 'two')
+  assert 'hidden states' not in capsys.readouterr().err
+  folder = tmp_path / 'cache' / 'states'
+  path = max(folder.iterdir(), key=lambda path: path.stat().st_size)
+  data = bytearray(path.read_bytes())
+  data[100] ^= 1
+  path.unlink()  # The others read it yet.
+  path.write_bytes(data)
+  third = loop.prepare(config, tmp_path / 'three')
+  assert 'train: hidden states of 96 inputs' in capsys.readouterr().err
+  for run in (second, third):
+    for split, features in first.features.items():
+      for a, b in zip(features, run.features[split], strict=True):
+        np.testing.assert_array_equal(a['states'], b['states'])
+  # No more than so much is kept, the latest.
+  size = sum(path.stat().st_size for path in folder.iterdir())
+  config.model.frozen_cache = (size - 1) / 2**30
+  config.max_length = 12  # Other inputs.
+  loop.prepare(config, tmp_path / 'four')
+  assert sum(path.stat().st_size for path in folder.iterdir()) < size
+  loop.prepare(config, tmp_path / 'five')
+  assert 'hidden states' not in capsys.readouterr().err.split('test:')[-1]
+
+
+@pytest.mark.parametrize(
+  'changes, text',
+  [
+    ({'model.frozen_memory': 1e-6}, 'GiB, more than model.frozen_memory=1e-06'),
+    ({'model.pretrained': ''}, 'model.frozen .* expected model.pretrained'),
+  ],
+)
+def test_what_cannot_be_frozen(tmp_path, changes, text):
+  with pytest.raises(ValueError, match=text):
+    loop.prepare(frozen_config(tmp_path, **changes), tmp_path / 'run')
+  assert not list(pathlib.Path(tmp_path / 'run').glob('config.json'))
