@@ -56,11 +56,23 @@ SETS = {
   'sst2': _texts('sst2', 6920, positive=''),  # Accuracy.
   'sst5_0': _texts('sst5_0', 8544),  # Very negative, and the rest.
   'sst5_4': _texts('sst5_4', 8544),  # Very positive, and the rest.
+  # Posts of WNUT-17 that name such an entity, and the others.
+  'wnut17_group': _texts('wnut17_group', 2600, dev=0.235),
+  'wnut17_creative': _texts('wnut17_creative', 2600, dev=0.235),
+  'tnews_115': _texts('tnews_115', 5000, dev=1 / 6),  # A topic, and the rest.
   'openi_effusion': _texts('openi_effusion', 1000, dev=1 / 3),
 }
-_FROZEN = dict(batch_size=256, epochs=20, model=dict(frozen=True, dropout=0.0))
+# With a head alone, larger batches and higher learning rates.
+_FROZEN = dict(
+  batch_size=256,
+  epochs=20,
+  model=dict(frozen=True, pooling='mean', dropout=0.0),
+)
+_FROZEN_TAGGER = _FROZEN | dict(batch_size=64)  # Sentences.
 _FINETUNED = dict(
-  batch_size=32, epochs=3, model=dict(frozen=False, dropout=0.1)
+  batch_size=32,
+  epochs=3,
+  model=dict(frozen=False, pooling='cls', dropout=0.1),
 )
 
 
@@ -79,9 +91,9 @@ def get_config(experiment: str = 'wnut17') -> config_dict.ConfigDict:
     raise ValueError(f'{name!r} is none of {", ".join(SETS)}.')
   size, changes = SETS[name]
   c = default.get_config()
-  c.update(max_length=128, log_every=1000, checkpoint_every=10**9)
-  c.update(_FROZEN)
+  c.update(max_length=128, log_every=1000, checkpoint_every=1000)
   c.update(changes)
+  c.update(_FROZEN_TAGGER if c.task == 'tagging' else _FROZEN)
   c.model.pretrained = 'sentence-transformers/all-MiniLM-L6-v2'
   if c.task == 'tagging':
     c.loss = losses.get_loss(loss or 'cross_entropy', background='O')

@@ -4,4 +4,4 @@ from dicejax import losses
 from dicejax import metrics
 
 __all__ = ['losses', 'metrics']
-__version__ = '0.1.0'
+__version__ = '0.2.0'

@@ -47,6 +47,9 @@ SETS = {
   'sst2': 'SST-2',
   'sst5_0': 'SST-5, very negative',
   'sst5_4': 'SST-5, very positive',
+  'wnut17_group': 'Posts that name a group',
+  'wnut17_creative': 'Posts that name a work',
+  'tnews_115': 'TNEWS, one topic',
   'openi_effusion': 'Open-i, effusion',
 }
 CONDITIONS = ('', 'finetuned', 'dev=50', 'dev=500', 'train=10%')

@@ -10,7 +10,9 @@ The same files give the same sets, to the byte: the digests are printed.
 
 import csv
 import hashlib
+import json
 import pathlib
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -135,6 +137,34 @@ def reports(finding: str) -> Callable[[pathlib.Path], Rows]:
   return read
 
 
+def posts(entity: str) -> Callable[[pathlib.Path], Rows]:
+  """Posts of all of WNUT-17, and whether they name an entity of this type."""
+
+  def read(corpora):
+    rows = []
+    for file in _WNUT.values():
+      text = (corpora / file).read_text('utf-8').replace('\t\n', '\n')
+      for post in re.split(r'\n\s*\n', text.strip()):
+        words, tags = zip(
+          *(line.split('\t') for line in post.split('\n')), strict=True
+        )
+        rows.append((' '.join(words), '', str(int(f'B-{entity}' in tags))))
+    return rows
+
+  return read
+
+
+def titles(topic: str) -> Callable[[pathlib.Path], Rows]:
+  """Titles of the training file of TNEWS, and whether they have this topic."""
+
+  def read(corpora):
+    path = corpora / 'tnews' / 'train.json'
+    found = map(json.loads, path.read_text('utf-8').splitlines())
+    return [(x['sentence'], '', str(int(x['label'] == topic))) for x in found]
+
+  return read
+
+
 def tabbed(path) -> Iterable[list[str]]:
   for line in path.read_text('utf-8').rstrip('\n').split('\n'):
     yield line.split('\t')
@@ -150,13 +180,13 @@ def write(path: pathlib.Path, rows: Rows) -> None:
   )
 
 
+_WNUT = dict(
+  train='wnut17/wnut17train.conll',
+  dev='wnut17/emerging.dev.conll',
+  test='wnut17/emerging.test.annotated',
+)
 SETS = {
-  'wnut17': copies(
-    '.conll',
-    train='wnut17/wnut17train.conll',
-    dev='wnut17/emerging.dev.conll',
-    test='wnut17/emerging.test.annotated',
-  ),
+  'wnut17': copies('.conll', **_WNUT),
   'conll2003': copies(
     '.conll',
     train='conll03/eng.train',
@@ -175,6 +205,11 @@ SETS = {
   'sst2': binary_sst,
   'sst5_0': one_of_sst5('0'),
   'sst5_4': one_of_sst5('4'),
+  'wnut17_group': sampled(posts('group'), None, train=3400, test=2000),
+  'wnut17_creative': sampled(
+    posts('creative-work'), None, train=3400, test=2000
+  ),
+  'tnews_115': sampled(titles('115'), None, train=6000, test=4000),
   'openi_effusion': sampled(reports('Effusion'), None, train=1500, test=900),
 }
 

@@ -4,7 +4,14 @@ import importlib.util
 import os
 import pathlib
 
+import hypothesis
 import jax
+
+# How long an example takes says nothing about the code on a busy machine.
+hypothesis.settings.register_profile(
+  'untimed', parent=hypothesis.settings.default
+)
+hypothesis.settings.load_profile('untimed')
 
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')

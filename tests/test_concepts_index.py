@@ -245,7 +245,7 @@ def test_round_trip_without_any_mention(tmp_path):
   assert Index.load(tmp_path / 'i') == empty
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
   st.lists(
     st.lists(

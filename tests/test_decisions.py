@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 from scipy import special
 from seqeval.metrics import f1_score as entity_f1
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from dicejax import metrics
@@ -42,6 +43,35 @@ def test_temperature_is_the_minimum_that_scipy_finds(scale):
     (logits[:, 1] - logits[:, 0]).reshape(50, 40), (labels % 2).reshape(50, 40)
   )
   np.testing.assert_allclose(square, two, rtol=1e-10)
+
+
+def test_platt_is_the_regression_of_scikit_learn():
+  """On many examples, where the targets of Platt are almost 0 and 1."""
+  random = np.random.default_rng(0)
+  logits = 3 * random.normal(size=20_000)
+  labels = random.random(20_000) < special.expit(0.5 * logits - 2)
+  slope, bias = metrics.fit_platt(logits, labels)
+  model = LogisticRegression(C=np.inf).fit(logits[:, None], labels)
+  np.testing.assert_allclose(slope, model.coef_[0, 0], rtol=2e-3)
+  np.testing.assert_allclose(bias, model.intercept_[0], rtol=2e-3)
+  # The mean of calibrated probabilities is the rate of the targets.
+  p = special.expit(slope * logits + bias)
+  np.testing.assert_allclose(p.mean(), labels.mean(), rtol=1e-3)
+  again = metrics.fit_platt(2 * logits + 1, labels)
+  np.testing.assert_allclose(again, [slope / 2, bias - slope / 2], rtol=1e-4)
+
+
+def test_platt_by_hand():
+  """Two values: each has the mean target of its examples."""
+  slope, bias = metrics.fit_platt([1.0, 1, 1, 0, 0], [1, 1, 0, 0, 0])
+  targets = np.array([3 / 4, 1 / 5])
+  want = special.logit([(2 * targets[0] + targets[1]) / 3, targets[1]])
+  np.testing.assert_allclose([slope + bias, bias], want, rtol=1e-5)
+  slope, bias = metrics.fit_platt([-1.0, 1.0], [False, True])  # Separable.
+  assert 0 < slope < 20 and abs(bias) < 1e-6
+  for bad in ([0.0, np.nan], [0, 1]), ([0.0], [2]), ([0.0], [0, 1]):
+    with pytest.raises(ValueError, match='Expected'):
+      metrics.fit_platt(*bad)
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ _WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
   st.text() | st.lists(_WORDS).map(' '.join) | st.lists(_WORDS).map(''.join)
 )
@@ -294,7 +294,7 @@ def test_any_text(text):
     assert any(set(form) <= set(words) for form in forms)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
   st.lists(
     st.lists(st.sampled_from('xyz'), min_size=1, max_size=4), max_size=6

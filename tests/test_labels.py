@@ -184,7 +184,7 @@ _LABELS = st.frozensets(st.sampled_from('ABCD'))
 _IDS = st.frozensets(st.integers(0, 6))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
   _LABELS, _LABELS, _IDS, st.fixed_dictionaries(dict.fromkeys('ABCD', _IDS))
 )

@@ -116,7 +116,7 @@ def test_matches_the_formula(name, kind):
 
 
 @hypothesis.given(st.data(), st.sampled_from(sorted(NUMBERS)))
-@hypothesis.settings(deadline=None, max_examples=30)
+@hypothesis.settings(max_examples=30)
 def test_any_logits(data, name):
   """A power below 1 of a distance that may be 0."""
   numbers = NUMBERS[name][0]

@@ -192,7 +192,7 @@ def test_nothing_left_is_zero(case):
 
 @every(CASES)
 @hypothesis.given(data=st.data())
-@hypothesis.settings(deadline=None, max_examples=15)
+@hypothesis.settings(max_examples=15)
 def test_float32_is_float64_at_any_logits(case, data):
   """Ties, logits of up to 1e4, absent classes, distributions that are met."""
   logit = st.one_of(

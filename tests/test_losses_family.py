@@ -277,7 +277,7 @@ def right_anywhere(data, name, reference, **numbers):
   st.data(),
   st.sampled_from([(f, tuple(c[-1].items())) for f, c in CASES.items()]),
 )
-@hypothesis.settings(deadline=None, max_examples=30)
+@hypothesis.settings(max_examples=30)
 def test_any_logits(data, loss):
   formula, numbers = loss
   of_set = functools.partial(formula, **dict(numbers))

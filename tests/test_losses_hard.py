@@ -46,7 +46,7 @@ def test_where_the_published_code_fails(positives, negatives, ratio, published):
 
 
 @hypothesis.given(st.data(), st.sampled_from([1, 2, 12]))
-@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.settings(max_examples=100)
 def test_is_a_sort(data, size):
   """Ties, infinities, NaN, no positives, nothing but positives."""
   few = st.sampled_from([0.0, 1.0, 2.0, np.inf, -np.inf, np.nan])

@@ -137,7 +137,7 @@ def value_and_pull(logits, labels, alpha):
 @hypothesis.given(
   st.data(), st.sampled_from([2, 3, 9]), st.sampled_from([0.0, 0.01, 1.0])
 )
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 def test_any_logits(data, classes, alpha):
   """Adversarial softmax rows: ties, gaps of up to 2e4."""
   width = {'width': 32, 'min_value': -1e4, 'max_value': 1e4}

@@ -271,7 +271,7 @@ def any_logits(shape):
 
 
 @hypothesis.given(st.data(), st.sampled_from([2, 3, 9]))
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 def test_any_class_logits(data, classes):
   """Ties, gaps of up to 2e4: value and gradient."""
   logits = data.draw(any_logits((3, classes)))
@@ -298,7 +298,7 @@ def test_any_class_logits(data, classes):
 @hypothesis.given(
   any_logits((7,)), hnp.arrays(bool, (7,)), st.sampled_from([0.0, 0.05, 0.5])
 )
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 def test_any_label_logits(logits, labels, margin):
   labels = labels.astype(np.int32)
   options = {'gamma_positive': 0.5, 'gamma_negative': 1.3, 'margin': margin}

@@ -208,7 +208,7 @@ def test_missing_obo(tmp_path):
     on.read_obo(tmp_path)
 
 
-_many = hypothesis.settings(deadline=None, max_examples=100)
+_many = hypothesis.settings(max_examples=100)
 
 # Links among a few terms, in any order, with repeats and cycles.
 _links = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25)

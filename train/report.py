@@ -18,7 +18,7 @@ from train.workdir import write_whole
 Scores = Mapping[str, Mapping[str, float]]
 
 # Columns that say how a row was decided.
-_PARAMETERS = {'threshold', 'temperature', 'offset'}
+_PARAMETERS = {'threshold', 'offset'}
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">

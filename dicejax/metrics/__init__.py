@@ -5,6 +5,7 @@ from dicejax.metrics._answers import exact_match
 from dicejax.metrics._answers import normalize_answer
 from dicejax.metrics._answers import span_set_scores
 from dicejax.metrics._decisions import best_offset
+from dicejax.metrics._decisions import fit_platt
 from dicejax.metrics._decisions import fit_temperature
 from dicejax.metrics._decisions import plug_in_threshold
 from dicejax.metrics._scores import class_scores
@@ -34,6 +35,7 @@ __all__ = [
   'exact_match',
   'f_score',
   'first_ill_formed',
+  'fit_platt',
   'fit_temperature',
   'label_counts',
   'normalize_answer',

@@ -74,6 +74,78 @@ def fit_temperature(
   return math.exp(optimize.brentq(slope, -high, high))
 
 
+def fit_platt(
+  logits: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
+) -> tuple[float, float]:
+  r"""Fits slope a and bias b so that sigmoid(a z + b) are calibrated.
+
+  A temperature changes how sure a model is, but not how often it says positive.
+  The bias does: a model that was trained with an overlap loss, with weights of
+  classes, or on resampled examples says positive too often. a and b minimise
+
+  .. math::
+    -\sum_i t_i \log p_i + (1 - t_i) \log (1 - p_i), \qquad
+    p_i = \mathrm{sigmoid}(a z_i + b),
+
+  with the targets :math:`t = (n_+ + 1) / (n_+ + 2)` of the :math:`n_+`
+  positives and :math:`1 / (n_- + 2)` of the negatives, which keep a and b
+  finite where a threshold separates the two.
+
+  Args:
+    logits: float `[n]`, finite, of a sigmoid.
+    labels: bool (or 0 and 1) `[n]`.
+
+  Returns:
+    a, at least 1 / 20 and at most 20, and b.
+
+  Raises:
+    ValueError: no example, a logit that is not finite, a label that is neither
+      0 nor 1, or lengths that differ.
+
+  Example:
+    >>> logits = [2.0, 2.0, -2.0, -2.0, -2.0]  # Says positive too often.
+    >>> slope, bias = fit_platt(logits, [1, 0, 0, 0, 0])
+    >>> f'{slope:.2f} {bias:.2f}'
+    '0.32 -0.97'
+
+  References:
+    Platt, `Probabilistic outputs for support vector machines
+    <https://citeseerx.ist.psu.edu/document?doi=10.1.1.41.1639>`_, 1999.
+  """
+  from scipy import optimize
+
+  logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+  if logits.ndim != 1 or logits.shape != labels.shape:
+    raise ValueError(
+      f'Expected logits [n] and as many labels, not {list(logits.shape)} and '
+      f'{list(labels.shape)}.'
+    )
+  _as_softmax(logits, labels)  # Checks the values.
+  positive = labels.astype(bool)
+  targets = np.where(
+    positive,
+    (positive.sum() + 1) / (positive.sum() + 2),
+    1 / ((~positive).sum() + 2),
+  )
+
+  def objective(parameters):
+    slope, bias = parameters
+    z = slope * logits + bias
+    loss = np.logaddexp(0, z) - targets * z
+    error = _sigmoid(z) - targets
+    return loss.mean(), np.array([(error * logits).mean(), error.mean()])
+
+  found = optimize.minimize(
+    objective,
+    (1.0, 0.0),
+    jac=True,
+    method='L-BFGS-B',
+    bounds=[(1 / _HIGHEST, _HIGHEST), (None, None)],
+    options={'ftol': 1e-14, 'gtol': 1e-9},
+  )
+  return float(found.x[0]), float(found.x[1])
+
+
 def plug_in_threshold(
   probabilities: jax.typing.ArrayLike,
 ) -> tuple[float, float]:
@@ -89,13 +161,9 @@ def plug_in_threshold(
   examples above F* / 2. So the less can be told, the lower the threshold: with
   the same p for all, everything is called positive.
 
-  A temperature calibrates how sure a model is, not how often it says positive:
-  where the training examples were resampled, or the loss was no log loss, as
-  Dice is none, `best_threshold` on labelled examples may do better.
-
   Args:
     probabilities: float `[n]`, between 0 and 1, and calibrated: see
-      `fit_temperature`.
+      `fit_platt`.
 
   Returns:
     The threshold F* / 2, where `probability >= threshold` is positive, and F*.
@@ -225,6 +293,10 @@ def _as_softmax(logits, labels) -> tuple[np.ndarray, np.ndarray]:
   if labels.dtype.kind not in 'iu' or not np.isin(labels, range(classes)).all():
     raise ValueError(f'Expected ids of classes from 0 to {classes - 1}.')
   return logits, labels
+
+
+def _sigmoid(z):
+  return 0.5 * (1 + np.tanh(z / 2))  # Does not overflow.
 
 
 def _flatten(gaps, tags, gold) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ _ALL = 'all'
 # Rows of scores with a positive label, by the rule that decides.
 _ROWS = {'argmax': 'threshold 0.5', 'tuned': 'tuned', 'plug-in': 'plug-in'}
 # What argmax does, and what is taken where nothing can be tuned.
-_UNTUNED = {'threshold': 0.5, 'plug_in': 0.5, 'temperature': 1.0}
+_UNTUNED = {'threshold': 0.5, 'plug_in': 0.5}
 # Rows of scores: a label called so would be lost among them.
 _RESERVED = {'micro', 'macro', _ALL}
 
@@ -38,9 +38,9 @@ class Classification:
 
   - 0.5 (also at exactly 0.5), where the positive label is the likelier;
   - tuned: the one with the highest F1 on dev;
-  - plug-in: the one with the highest expected F1, by the probabilities that dev
-    has once they are calibrated. Dev's labels serve for one number alone, the
-    temperature, so that few of them do.
+  - plug-in: the one with the highest expected F1, by the probabilities of dev
+    once they are calibrated. Dev's labels only serve to fit a slope and a bias,
+    for which few are enough.
 
   Every threshold is one of the model's own probabilities. Without a positive
   label, the likeliest label is predicted, the first among equals, and nothing
@@ -187,11 +187,11 @@ class Classification:
   def tune(
     self, examples: Sequence[Text], predictions: Sequence[Sequence[float]]
   ) -> dict[str, float]:
-    """Thresholds of the positive label, and the temperature of the plug-in.
+    """Thresholds of the positive label.
 
     Returns:
-      `threshold`, `plug_in` and `temperature`; 0.5, 0.5 and 1 if no text is
-      positive, and {} without a positive label.
+      `threshold` and `plug_in`, both 0.5 if no text is positive; {} without a
+      positive label.
     """
     if not self._positive:
       return {}
@@ -201,15 +201,12 @@ class Classification:
     probabilities = np.array(predictions)
     threshold, _ = metrics.best_threshold(probabilities[:, -1], positive)
     logits = _logits(probabilities)
-    temperature = metrics.fit_temperature(logits, positive)
-    calibrated, _ = metrics.plug_in_threshold(_sigmoid(logits / temperature))
-    # As a probability of the model itself, which is what it is compared with.
-    plug_in = _sigmoid(temperature * np.log(calibrated / (1 - calibrated)))
-    return {
-      'threshold': threshold,
-      'plug_in': float(plug_in),
-      'temperature': temperature,
-    }
+    slope, bias = metrics.fit_platt(logits, positive)
+    calibrated = _sigmoid(slope * logits + bias)
+    best, _ = metrics.plug_in_threshold(calibrated)
+    # The threshold is compared with the probabilities of the model itself.
+    plug_in = _sigmoid((np.log(best / (1 - best)) - bias) / slope)
+    return {'threshold': threshold, 'plug_in': float(plug_in)}
 
   def decisions(
     self, tuned: Mapping[str, float]
@@ -221,10 +218,7 @@ class Classification:
     if 'threshold' in tuned:
       rules['tuned'] = {'threshold': tuned['threshold']}
     if 'plug_in' in tuned:
-      rules['plug-in'] = {
-        'threshold': tuned['plug_in'],
-        'temperature': tuned['temperature'],
-      }
+      rules['plug-in'] = {'threshold': tuned['plug_in']}
     return rules
 
   def score(
