@@ -111,12 +111,18 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       frozen_memory=8.0,  # GiB that they may take.
       frozen_cache=8.0,  # GiB of them that are kept in data.cache.
       pooling='cls',  # Classification: or 'mean', of all tokens' states.
+      # The bias of the head begins at the log odds of the classes in the
+      # training split: at the start, the rare ones are predicted rarely.
+      prior_bias=False,
       dropout=0.1,  # On embeddings and sublayers, and before the head.
       dtype='float32',  # Of the computation: 'bfloat16' on TPUs and new GPUs.
     ),
     # Keys that not every preset of losses.py names:
     # - name, options: of a loss of dicejax.losses, and its keyword arguments;
     # - cross_entropy: weight of a cross entropy that is added;
+    # - scale_by_prevalence: a loss of sets is multiplied by the positives, true
+    #   and predicted, per element, so that an element weighs as much as in a
+    #   cross entropy at any imbalance;
     # - running: decay of counts that run over the batches, as in 0.99, so that
     #   a set is some 1 / (1 - running) batches; 0: a set is a batch;
     # - class_weights: by label, {'O': 0.0}; 1 where not given;

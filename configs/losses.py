@@ -30,6 +30,13 @@ SOFTMAX = {
     cross_entropy=1.0,
     running=0.99,
   ),
+  'scaled_dice': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=None, average='micro'),
+    cross_entropy=1.0,
+    scale_by_prevalence=True,
+    running=0.99,
+  ),
   'macro_dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None, average='macro'),
@@ -130,6 +137,14 @@ SIGMOID = {
   'running_dice': dict(
     name='dice', options=dict(smooth=1.0, axis=None), running=0.99
   ),
+  # With cross entropy, where a loss of sets alone does not start.
+  'scaled_dice': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=None),
+    cross_entropy=1.0,
+    scale_by_prevalence=True,
+    running=0.99,
+  ),
   'self_adjusting_dice': dict(
     name='self_adjusting_dice',
     options=dict(
@@ -200,6 +215,7 @@ def get_loss(
       class_weights={},
       class_weighting='',
       cross_entropy=0.0,
+      scale_by_prevalence=False,
       running=0.0,
       keep_hardest=0.0,
       activation='sigmoid' if sigmoid else 'softmax',

@@ -322,3 +322,19 @@ def test_one_sentence_for_an_error(tmp_path):
     assert done.returncode == 1
     assert text in done.stderr and done.stderr.startswith('error: ')
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_prior_bias(tmp_path):
+  """At the start, the mean probability of a class is how often it occurs."""
+  config = make_config(tmp_path)
+  config.model.prior_bias = True
+  run = loop.prepare(config, tmp_path / 'run')
+  tags = [tag for sentence in run.examples['train'] for tag in sentence.tags]
+  labels = run.task.labels
+  assert labels == ('O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER')
+  counts = np.array([tags.count(label) for label in labels])
+  assert not counts[2]  # No place has two words: as rare as the rarest.
+  counts[2] = counts[counts > 0].min()
+  np.testing.assert_allclose(
+    run.init().params['head']['bias'], np.log(counts / len(tags)), rtol=1e-6
+  )

@@ -205,6 +205,34 @@ def test_keep_hardest():
     make_loss(config, LABELS, 'data', background=True)
 
 
+@pytest.mark.parametrize('running', [0.0, 0.9])
+@pytest.mark.parametrize('average', ['micro', 'macro'])
+def test_scaled_by_prevalence(average, running):
+  """By the positives per word, also in the gradient; a constant."""
+  b = batch(32)
+  logits, labels = logits_for(b), b['labels']
+  where = labels >= 0
+  config = loss_config(
+    'dice',
+    options={'average': average},
+    cross_entropy=0.0,
+    running=running,
+    scale_by_prevalence=True,
+  )
+
+  def loss(config):
+    loss = make_loss(config, LABELS)
+    return jax.value_and_grad(loss.value)(logits, labels, where)
+
+  value, gradient = loss(config)
+  config.scale_by_prevalence = False
+  plain, plain_gradient = loss(config)
+  p = np.asarray(jax.nn.softmax(logits[where].astype(float)))[:, 1:]
+  share = (p.sum() + (labels[where] > 0).sum() + 1) / where.sum()
+  np.testing.assert_allclose(value, plain * share, rtol=1e-5)
+  np.testing.assert_allclose(gradient, plain_gradient * share, rtol=1e-4)
+
+
 def test_running_counts_are_a_mean_over_batches():
   """Of the counts of batches as numpy has them, the older weighing less."""
   config = presets.get_loss('running_dice', sigmoid=True)
@@ -248,6 +276,10 @@ def test_running_counts_are_a_mean_over_batches():
       'loss.running: focal has no counts',
     ),
     ({'running': 0.9, 'options': {'axis': 1}}, 'one set of all .* not axis=1'),
+    (
+      {'scale_by_prevalence': True, 'name': 'lovasz_softmax', 'options': {}},
+      'loss.scale_by_prevalence: lovasz_softmax has no counts',
+    ),
     ({'class_weighting': 'log'}, 'loss.class_weighting=log needs counts'),
     ({'class_weighting': 'even'}, "loss.class_weighting is one of 'balanced'"),
     (

@@ -25,7 +25,6 @@ from dicejax.models import Bert
 from dicejax.models import TextClassifier
 from dicejax.models import pool_states
 from train import inference
-from train import parallel
 from train.encoder import digest_params
 from train.tasks.task import Features
 
@@ -138,12 +137,10 @@ def _shown(split, answers, number):
   """The same, with a bar on a terminal and a line at the end elsewhere."""
   began = time.monotonic()
   name = f'{split}: hidden states'
-  first = parallel.is_first()
-  disable = None if first else True  # None: where stderr is no terminal.
-  yield from tqdm.tqdm(answers, name, number, disable=disable, leave=False)
-  if first:
-    spent = time.monotonic() - began
-    print(f'{name} of {number} inputs in {spent:.1f} s.', file=sys.stderr)
+  # None: where standard error is no terminal.
+  yield from tqdm.tqdm(answers, name, number, disable=None, leave=False)
+  spent = time.monotonic() - began
+  print(f'{name} of {number} inputs in {spent:.1f} s.', file=sys.stderr)
 
 
 class _Cache:
@@ -170,7 +167,7 @@ class _Cache:
 
   def write(self, key, states) -> None:
     """Keeps states, if they and a disk allow it."""
-    if states.nbytes > self._limit or not parallel.is_first():
+    if states.nbytes > self._limit:
       return
     part = self._directory / f'{key}.{os.getpid()}.part'
     values = memoryview(states.reshape(-1).view(np.uint8))

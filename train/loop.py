@@ -101,9 +101,8 @@ def _prepare(config, workdir) -> Run:
   }
   mesh = parallel.make_mesh(config.fsdp)
   axis_name = parallel.DATA if config.parallel == 'pmap' else None
-  class_counts, foreground = _count_targets(
-    task, features['train'], config.loss.activation == 'sigmoid'
-  )
+  sigmoid = config.loss.activation == 'sigmoid'
+  class_counts, foreground = _count_targets(task, features['train'], sigmoid)
   objective = task.objective(config.loss, axis_name, class_counts)
   model = task.model(encoder, config.model.dtype)
   meta = {'labels': labels, 'encoder': dataclasses.asdict(encoder)}
@@ -122,8 +121,15 @@ def _prepare(config, workdir) -> Run:
     axis_name=axis_name,
     wrap=parallel.gather_parameters(mesh),
   )
+
+  def fresh():
+    params = init_params(model, batches[0], config.seed)
+    if config.model.prior_bias:
+      _add_bias(params, _log_odds(class_counts, sigmoid))
+    return params
+
   shapes, init = _initial_state(
-    model, weights, optimizer, objective, batches[0], config.seed, mesh
+    model, fresh, weights, optimizer, objective, batches[0], mesh
   )
   run = Run(
     config=config,
@@ -143,12 +149,8 @@ def _prepare(config, workdir) -> Run:
   return run
 
 
-def _initial_state(model, weights, optimizer, objective, batch, seed, mesh):
+def _initial_state(model, fresh, weights, optimizer, objective, batch, mesh):
   """Shapes of the state before the first step, and what makes it."""
-
-  def fresh():
-    return init_params(model, batch, seed)
-
   outputs = jax.eval_shape(lambda: apply_model(model, fresh(), batch))
 
   def first(params):
@@ -185,6 +187,19 @@ def _count_targets(task, features, sigmoid) -> tuple[np.ndarray, list[bool]]:
   number = 2 if sigmoid else max(len(task.labels), 2)
   counts = np.bincount(np.concatenate(targets), minlength=number)
   return counts, [bool(task.background and (t > 0).any()) for t in targets]
+
+
+def _log_odds(counts, sigmoid) -> np.ndarray:
+  """Logits of a model that knows how often there is each class, and no more."""
+  # A label that the training split lacks counts as often as the rarest.
+  logs = np.log(np.where(counts > 0, counts, counts[counts > 0].min()))
+  return logs[1] - logs[0] if sigmoid else logs - np.log(counts.sum())
+
+
+def _add_bias(params, bias):
+  for name in ('head', 'start_head', 'end_head'):
+    if name in params:
+      params[name]['bias'] += bias
 
 
 def _batches(config, task, features, foreground, mesh) -> TrainingBatches:
@@ -390,6 +405,14 @@ def check_config(config: config_dict.ConfigDict) -> None:
   if config.model.pooling not in ('cls', 'mean'):
     raise ValueError(
       f"model.pooling is 'cls' or 'mean', not {config.model.pooling!r}."
+    )
+  if config.model.frozen and jax.process_count() > 1:
+    raise ValueError('model.frozen: the head alone is trained in one process.')
+  softmax = config.loss.activation == 'softmax'
+  if config.model.prior_bias and config.task == 'span_qa' and softmax:
+    raise ValueError(
+      "model.prior_bias: span_qa needs loss.activation='sigmoid', as the "
+      'positions of a softmax are no classes.'
     )
   if not 0 <= config.model.dropout < 1:
     raise ValueError(
