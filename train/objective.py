@@ -125,21 +125,19 @@ def make_loss(
       )
     return options | {'axis_name': axis_name}
 
-  def running_loss(logits, labels):
-    axes = set_axes(logits, labels)
-    if len(axes) < labels.ndim:
-      raise ValueError(
-        'running counts need one set of all elements, axis=None, not '
-        f'axis={options["axis"]!r}.'
-      )
-    return losses.with_running_counts(
-      function, decay=config.running, **bind(axes)
-    )
+  def extend(options):
+    return losses.with_running_counts(function, decay=config.running, **options)
 
   def init(logits, labels):
     if not config.running:
       return ()
-    return running_loss(logits, labels).init(logits, labels)
+    if len(set_axes(logits, labels)) < labels.ndim:
+      raise ValueError(
+        'running counts need one set of all elements, axis=None, not '
+        f'axis={options["axis"]!r}.'
+      )
+    # Outside of a mapped axis: nothing is summed yet.
+    return extend(options).init(logits, labels)
 
   def update(logits, labels, where, running):
     if config.keep_hardest:
@@ -147,8 +145,9 @@ def make_loss(
       where = losses.keep_hardest(hardness, labels, config.keep_hardest, where)
     axes = set_axes(logits, labels)
     if config.running:
-      loss = running_loss(logits, labels)
-      values, running = loss.update(logits, labels, running, where=where)
+      values, running = extend(bind(axes)).update(
+        logits, labels, running, where=where
+      )
     else:
       values = function(logits, labels, where=where, **bind(axes))
     total = _mean(values, where, axes, axis_name)
