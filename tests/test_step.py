@@ -203,37 +203,45 @@ def test_keep_hardest():
     make_loss(config, LABELS, 'data', background=True)
 
 
-@pytest.mark.parametrize('running', [0.0, 0.9])
-@pytest.mark.parametrize('average', ['micro', 'macro'])
-def test_scaled_by_prevalence(average, running):
-  """By the positives per word, also in the gradient; a constant."""
+def test_rare_positives_weigh_less_beside_cross_entropy():
+  """In proportion below `full_weight_at`; the background is not positive."""
   b = batch(32)
   logits, labels = logits_for(b), b['labels']
   where = labels >= 0
-  config = loss_config(
-    'dice',
-    options={'average': average},
-    cross_entropy=0.0,
-    running=running,
-    scale_by_prevalence=True,
+
+  def value(config, counts):
+    loss = make_loss(config, LABELS, class_counts=np.array(counts))
+    return loss.value(logits, labels, where)
+
+  entropy = value(loss_config('cross_entropy'), [1, 1, 1])
+  config = loss_config('dice')
+  full = value(config, [50, 25, 25]) - entropy
+  assert full > 0.1
+  for counts, weight in [
+    ([900, 60, 40], 1),
+    ([95, 3, 2], 0.5),
+    ([99, 1, 0], 0.1),
+  ]:
+    got = value(config, counts) - entropy
+    np.testing.assert_allclose(got, weight * full, rtol=1e-4)
+  config.full_weight_at = 0.0
+  np.testing.assert_allclose(
+    value(config, [99, 1, 0]) - entropy, full, rtol=1e-4
   )
-
-  def loss(config):
-    loss = make_loss(config, LABELS)
-    return jax.value_and_grad(loss.value)(logits, labels, where)
-
-  value, gradient = loss(config)
-  config.scale_by_prevalence = False
-  plain, plain_gradient = loss(config)
-  p = np.asarray(jax.nn.softmax(logits[where].astype(float)))[:, 1:]
-  share = (p.sum() + (labels[where] > 0).sum() + 1) / where.sum()
-  np.testing.assert_allclose(value, plain * share, rtol=1e-5)
-  np.testing.assert_allclose(gradient, plain_gradient * share, rtol=1e-4)
+  # A sigmoid has counts of negatives and positives.
+  config = presets.get_loss('dice+0*cross_entropy', sigmoid=True)
+  rare, often = (
+    make_loss(config, class_counts=np.array(counts)).value(
+      logits[..., 0], labels > 0, where
+    )
+    for counts in ([98, 2], [80, 20])
+  )
+  np.testing.assert_allclose(rare, 0.2 * often, rtol=1e-5)
 
 
 def test_running_counts_are_a_mean_over_batches():
   """Of the counts of batches as numpy has them, the older weighing less."""
-  config = presets.get_loss('running_dice', sigmoid=True)
+  config = presets.get_loss('running_dice_alone', sigmoid=True)
   config.running = 0.5
   loss = make_loss(config)
   rng = np.random.default_rng(0)
@@ -274,10 +282,7 @@ def test_running_counts_are_a_mean_over_batches():
       'loss.running: focal has no counts',
     ),
     ({'running': 0.9, 'options': {'axis': 1}}, 'one set of all .* not axis=1'),
-    (
-      {'scale_by_prevalence': True, 'name': 'lovasz_softmax', 'options': {}},
-      'loss.scale_by_prevalence: lovasz_softmax has no counts',
-    ),
+    ({'full_weight_at': 5.0}, 'loss.full_weight_at is between 0 and 1, not 5'),
     ({'class_weighting': 'log'}, 'loss.class_weighting=log needs counts'),
     ({'class_weighting': 'even'}, "loss.class_weighting is one of 'balanced'"),
     (

@@ -70,7 +70,8 @@ def make_loss(
     labels: names of the classes, in order, where they have names.
     axis_name: mapped axis over which a batch is spread, if it is.
     class_counts: of the training split, `[classes]`, of a sigmoid `[2]`, of
-      negatives and positives. For losses and weights that need them.
+      negatives and positives. For losses and weights that need them; without
+      them, `full_weight_at` is the full weight.
     background: whether class 0 of a softmax is the negative one.
 
   Raises:
@@ -101,7 +102,8 @@ def make_loss(
     options['class_weights'] = weights
   if 'class_counts' in parameters:
     options['class_counts'] = _needed(class_counts, f'loss.name={config.name}')
-  _check_sets(config, parameters)
+  weight = _weight(config, weights, class_counts)
+  _check_running(config, parameters)
   _check_keep_hardest(config, axis_name, sigmoid or background)
 
   def set_axes(logits, labels):
@@ -150,31 +152,11 @@ def make_loss(
       )
     else:
       values = function(logits, labels, where=where, **bind(axes))
-    total = _mean(values, where, axes, axis_name)
-    if config.scale_by_prevalence:
-      total *= prevalence(logits, labels, where, running)
+    total = weight * _mean(values, where, axes, axis_name)
     if config.cross_entropy:
       other = losses.cross_entropy(logits, labels, where=where)
       total += config.cross_entropy * _mean(other, where, (), axis_name)
     return total, running
-
-  def prevalence(logits, labels, where, running):
-    """Positives per element, true and predicted; a constant of the step."""
-    if config.running:
-      counts, number = running
-    else:
-      counts = losses.soft_counts(
-        logits, labels, where=where, axis_name=axis_name
-      )
-      number = where.sum()
-      number = jax.lax.psum(number, axis_name) if axis_name else number
-    positives = 2 * counts.tp + counts.fp + counts.fn
-    if positives.ndim:  # By class; running counts may be summed already.
-      weights = options.get('class_weights')
-      positives = positives.sum() if weights is None else positives @ weights
-    # One more, so that a set without any has a gradient.
-    share = (positives + 1) / jnp.maximum(number, 1)
-    return jax.lax.stop_gradient(share)
 
   loss = Loss(init, update)
   _try(loss, sigmoid, len(labels) or 2, axis_name)
@@ -219,7 +201,27 @@ def _needed(class_counts, key):
   return class_counts
 
 
-def _check_sets(config, parameters):
+def _weight(config, class_weights, class_counts) -> float:
+  """The weight of a loss of sets beside a cross entropy.
+
+  In one set, the gradient of an element is divided by the number of positives;
+  in the mean of a cross entropy, by the number of elements. Where positives are
+  rare, a few of them would outweigh all that the cross entropy says.
+  """
+  full = config.full_weight_at
+  if not 0 <= full <= 1:
+    raise ValueError(f'loss.full_weight_at is between 0 and 1, not {full}.')
+  if not full or class_counts is None:
+    return 1.0
+  counts = np.asarray(class_counts)
+  if config.activation == 'sigmoid':
+    positive = np.array([False, True])
+  else:  # With softmax, a weight of 0 leaves the background out.
+    positive = np.ones(len(counts)) if class_weights is None else class_weights
+  return min(1.0, float(counts[positive > 0].sum() / counts.sum() / full))
+
+
+def _check_running(config, parameters):
   if not 0 <= config.running < 1:
     raise ValueError(
       'loss.running, the decay of running counts, is at least 0 and below 1, '
@@ -228,11 +230,6 @@ def _check_sets(config, parameters):
   if config.running and 'axis_name' not in parameters:
     raise ValueError(
       f'loss.running: {config.name} has no counts to run over batches; '
-      'expected a loss of sets such as dice.'
-    )
-  if config.scale_by_prevalence and 'axis_name' not in parameters:
-    raise ValueError(
-      f'loss.scale_by_prevalence: {config.name} has no counts of positives; '
       'expected a loss of sets such as dice.'
     )
 
