@@ -146,7 +146,7 @@ def test_a_run_needs_no_other_directory(tmp_path, task):
 def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   config = frozen_config(tmp_path)
   first = loop.prepare(config, tmp_path / 'one')
-  assert 'train: hidden states of 96 inputs' in capsys.readouterr().err
+  assert 'hidden states of 108 inputs' in capsys.readouterr().err
   second = loop.prepare(config, tmp_path / 'two')
   assert 'hidden states' not in capsys.readouterr().err
   folder = tmp_path / 'cache' / 'states'
@@ -156,11 +156,17 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   path.unlink()  # The others read it yet.
   path.write_bytes(data)
   third = loop.prepare(config, tmp_path / 'three')
-  assert 'train: hidden states of 96 inputs' in capsys.readouterr().err
+  assert 'hidden states of 108 inputs' in capsys.readouterr().err
   for run in (second, third):
     for split, features in first.features.items():
       for a, b in zip(features, run.features[split], strict=True):
         np.testing.assert_array_equal(a['states'], b['states'])
+  # An example that changes its split has its states already.
+  moved = frozen_config(tmp_path)
+  files = moved.data.files
+  files.train, files.dev = files.dev, files.train
+  loop.prepare(moved, tmp_path / 'moved')
+  assert 'hidden states' not in capsys.readouterr().err
   # No more than so much is kept, the latest.
   size = sum(path.stat().st_size for path in folder.iterdir())
   config.model.frozen_cache = (size - 1) / 2**30
@@ -168,7 +174,7 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   loop.prepare(config, tmp_path / 'four')
   assert sum(path.stat().st_size for path in folder.iterdir()) < size
   loop.prepare(config, tmp_path / 'five')
-  assert 'hidden states' not in capsys.readouterr().err.split('test:')[-1]
+  assert capsys.readouterr().err.count('hidden states') == 1  # The fourth run.
 
 
 @pytest.mark.parametrize(

@@ -95,34 +95,39 @@ def add_states(
     ],
     sort_keys=True,
   )
-  found = {}
-  for split, part in features.items():
-    lengths = [1 if pooled else len(feature['tokens']) for feature in part]
-    ends = np.cumsum(lengths)
-    shape = (int(ends[-1]), encoder.hidden_size)
-    key = _digest_inputs(what, part)
-    states = cache.read(key, shape, dtype)
-    if states is None:
-      states = np.empty(shape, dtype)
-      for i, x in _shown(split, encode_all(params, part), len(part)):
-        states[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
-      cache.write(key, states)
-      kept = cache.read(key, shape, dtype)
-      states = states if kept is None else kept
-    found[split] = [
-      _shorten(feature, pooled) | {'states': own}
-      for feature, own in zip(part, np.split(states, ends[:-1]), strict=True)
+  # Whichever split an example is in, its states are the same: splits that are
+  # drawn anew from the same examples find them again.
+  unique = {_digest_inputs(f): f for part in features.values() for f in part}
+  digests = sorted(unique)
+  examples = [unique[digest] for digest in digests]
+  lengths = [1 if pooled else len(feature['tokens']) for feature in examples]
+  ends = np.cumsum(lengths)
+  shape = (int(ends[-1]), encoder.hidden_size)
+  key = hashlib.sha256('\n'.join([what, *digests]).encode()).hexdigest()
+  states = cache.read(key, shape, dtype)
+  if states is None:
+    states = np.empty(shape, dtype)
+    for i, x in _shown(encode_all(params, examples), len(examples)):
+      states[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
+    cache.write(key, states)
+    kept = cache.read(key, shape, dtype)
+    states = states if kept is None else kept
+  by_digest = dict(zip(digests, np.split(states, ends[:-1]), strict=True))
+  return {
+    split: [
+      _shorten(feature, pooled) | {'states': by_digest[_digest_inputs(feature)]}
+      for feature in part
     ]
-  return found
+    for split, part in features.items()
+  }
 
 
-def _digest_inputs(what, features) -> str:
-  digest = hashlib.sha256(what.encode())
-  for feature in features:
-    for name in ('tokens', 'segments'):
-      if name in feature:
-        digest.update(f'{name} {len(feature[name])}'.encode())
-        digest.update(np.ascontiguousarray(feature[name], '<i4'))
+def _digest_inputs(feature) -> str:
+  digest = hashlib.sha256()
+  for name in ('tokens', 'segments'):
+    if name in feature:
+      digest.update(f'{name} {len(feature[name])}'.encode())
+      digest.update(np.ascontiguousarray(feature[name], '<i4'))
   return digest.hexdigest()
 
 
@@ -133,10 +138,10 @@ def _shorten(feature, pooled):
   return feature | first
 
 
-def _shown(split, answers, number):
-  """The same, with a bar on a terminal and a line at the end elsewhere."""
+def _shown(answers, number):
+  """Passes answers on, behind a bar on a terminal, before a line elsewhere."""
   began = time.monotonic()
-  name = f'{split}: hidden states'
+  name = 'hidden states'
   # None: where standard error is no terminal.
   yield from tqdm.tqdm(answers, name, number, disable=None, leave=False)
   spent = time.monotonic() - began
