@@ -14,7 +14,7 @@ import re
 from ml_collections import config_dict
 
 # What the experiments train with where nothing else is said.
-RECOMMENDED = 'running_dice'
+RECOMMENDED = 'scaled_dice'
 
 # Of heads with class ids, a softmax. `average='micro'` pools the classes, the
 # background left out, as micro F1 does; 'macro' is the mean of their losses.
@@ -34,7 +34,7 @@ SOFTMAX = {
     name='dice',
     options=dict(smooth=1.0, axis=None, average='micro'),
     cross_entropy=1.0,
-    scale_by_prevalence=True,
+    scale_by_prevalence=20.0,
     running=0.99,
   ),
   'macro_dice': dict(
@@ -137,12 +137,11 @@ SIGMOID = {
   'running_dice': dict(
     name='dice', options=dict(smooth=1.0, axis=None), running=0.99
   ),
-  # With cross entropy, where a loss of sets alone does not start.
   'scaled_dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None),
     cross_entropy=1.0,
-    scale_by_prevalence=True,
+    scale_by_prevalence=20.0,
     running=0.99,
   ),
   'self_adjusting_dice': dict(
@@ -215,7 +214,7 @@ def get_loss(
       class_weights={},
       class_weighting='',
       cross_entropy=0.0,
-      scale_by_prevalence=False,
+      scale_by_prevalence=0.0,
       running=0.0,
       keep_hardest=0.0,
       activation='sigmoid' if sigmoid else 'softmax',

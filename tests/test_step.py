@@ -203,32 +203,21 @@ def test_keep_hardest():
     make_loss(config, LABELS, 'data', background=True)
 
 
-@pytest.mark.parametrize('running', [0.0, 0.9])
-@pytest.mark.parametrize('average', ['micro', 'macro'])
-def test_scaled_by_prevalence(average, running):
-  """By the positives per word, also in the gradient; a constant."""
-  b = batch(32)
+def test_scaled_by_prevalence():
+  """Twice as rare, half the weight, and never more than 1."""
+  b = batch()
   logits, labels = logits_for(b), b['labels']
-  where = labels >= 0
-  config = loss_config(
-    'dice',
-    options={'average': average},
-    cross_entropy=0.0,
-    running=running,
-    scale_by_prevalence=True,
-  )
-
-  def loss(config):
-    loss = make_loss(config, LABELS)
-    return jax.value_and_grad(loss.value)(logits, labels, where)
-
-  value, gradient = loss(config)
-  config.scale_by_prevalence = False
-  plain, plain_gradient = loss(config)
-  p = np.asarray(jax.nn.softmax(logits[where].astype(float)))[:, 1:]
-  share = (p.sum() + (labels[where] > 0).sum() + 1) / where.sum()
-  np.testing.assert_allclose(value, plain * share, rtol=1e-5)
-  np.testing.assert_allclose(gradient, plain_gradient * share, rtol=1e-4)
+  args = logits, labels, labels >= 0
+  entropy = make_loss(loss_config('cross_entropy'), LABELS).value(*args)
+  alone = make_loss(loss_config('dice', cross_entropy=0.0), LABELS).value(*args)
+  config = loss_config('scaled_dice', running=0.0)
+  assert config.scale_by_prevalence == 20
+  for counts, scale in [([98, 1, 1], 0.4), ([99, 1, 0], 0.2), ([9, 1, 1], 1)]:
+    loss = make_loss(
+      config, LABELS, class_counts=np.array(counts), background=True
+    )
+    want = entropy + scale * alone
+    np.testing.assert_allclose(loss.value(*args), want, rtol=1e-5)
 
 
 def test_running_counts_are_a_mean_over_batches():
@@ -275,8 +264,8 @@ def test_running_counts_are_a_mean_over_batches():
     ),
     ({'running': 0.9, 'options': {'axis': 1}}, 'one set of all .* not axis=1'),
     (
-      {'scale_by_prevalence': True, 'name': 'lovasz_softmax', 'options': {}},
-      'loss.scale_by_prevalence: lovasz_softmax has no counts',
+      {'scale_by_prevalence': -1.0},
+      'loss.scale_by_prevalence is at least 0, not -1.0',
     ),
     ({'class_weighting': 'log'}, 'loss.class_weighting=log needs counts'),
     ({'class_weighting': 'even'}, "loss.class_weighting is one of 'balanced'"),

@@ -101,8 +101,9 @@ def make_loss(
     options['class_weights'] = weights
   if 'class_counts' in parameters:
     options['class_counts'] = _needed(class_counts, f'loss.name={config.name}')
-  _check_sets(config, parameters)
+  _check_running(config, parameters)
   _check_keep_hardest(config, axis_name, sigmoid or background)
+  scale = _prevalence_scale(config, class_counts, sigmoid or background)
 
   def set_axes(logits, labels):
     """The axes of a set, counted from the first; none for single elements."""
@@ -150,31 +151,11 @@ def make_loss(
       )
     else:
       values = function(logits, labels, where=where, **bind(axes))
-    total = _mean(values, where, axes, axis_name)
-    if config.scale_by_prevalence:
-      total *= prevalence(logits, labels, where, running)
+    total = scale * _mean(values, where, axes, axis_name)
     if config.cross_entropy:
       other = losses.cross_entropy(logits, labels, where=where)
       total += config.cross_entropy * _mean(other, where, (), axis_name)
     return total, running
-
-  def prevalence(logits, labels, where, running):
-    """Positives per element, true and predicted; a constant of the step."""
-    if config.running:
-      counts, number = running
-    else:
-      counts = losses.soft_counts(
-        logits, labels, where=where, axis_name=axis_name
-      )
-      number = where.sum()
-      number = jax.lax.psum(number, axis_name) if axis_name else number
-    positives = 2 * counts.tp + counts.fp + counts.fn
-    if positives.ndim:  # By class; running counts may be summed already.
-      weights = options.get('class_weights')
-      positives = positives.sum() if weights is None else positives @ weights
-    # One more, so that a set without any has a gradient.
-    share = (positives + 1) / jnp.maximum(number, 1)
-    return jax.lax.stop_gradient(share)
 
   loss = Loss(init, update)
   _try(loss, sigmoid, len(labels) or 2, axis_name)
@@ -210,6 +191,17 @@ def _class_weights(config, labels, class_counts) -> np.ndarray | None:
   return weights
 
 
+def _prevalence_scale(config, class_counts, has_negatives) -> float:
+  """What the loss is multiplied with, beside the cross entropy."""
+  factor = config.scale_by_prevalence
+  if factor < 0:
+    raise ValueError(f'loss.scale_by_prevalence is at least 0, not {factor}.')
+  if not factor or not has_negatives:
+    return 1.0
+  counts = _needed(class_counts, f'loss.scale_by_prevalence={factor}')
+  return min(1.0, factor * float(counts[1:].sum() / counts.sum()))
+
+
 def _needed(class_counts, key):
   if class_counts is None:
     raise ValueError(
@@ -219,7 +211,7 @@ def _needed(class_counts, key):
   return class_counts
 
 
-def _check_sets(config, parameters):
+def _check_running(config, parameters):
   if not 0 <= config.running < 1:
     raise ValueError(
       'loss.running, the decay of running counts, is at least 0 and below 1, '
@@ -228,11 +220,6 @@ def _check_sets(config, parameters):
   if config.running and 'axis_name' not in parameters:
     raise ValueError(
       f'loss.running: {config.name} has no counts to run over batches; '
-      'expected a loss of sets such as dice.'
-    )
-  if config.scale_by_prevalence and 'axis_name' not in parameters:
-    raise ValueError(
-      f'loss.scale_by_prevalence: {config.name} has no counts of positives; '
       'expected a loss of sets such as dice.'
     )
 

@@ -1,6 +1,6 @@
 """Named entities of CoNLL-2003 (English; PER, LOC, ORG, MISC).
 
-  python -m train --config=configs/ner/conll2003.py:running_dice \
+  python -m train --config=configs/ner/conll2003.py \
     --config.data.dir=DIR --config.model.pretrained=MODEL
 
 DIR holds eng.train, eng.testa and eng.testb as the shared task distributes

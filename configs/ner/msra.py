@@ -1,6 +1,6 @@
 """Named entities of MSRA (Chinese; LOC, ORG, PER), as a tagger of characters.
 
-  python -m train --config=configs/ner/msra.py:running_dice \
+  python -m train --config=configs/ner/msra.py \
     --config.data.dir=DIR
 
 DIR holds msra_train_bio and msra_test_bio (SIGHAN 2006, a character and its tag

@@ -1,6 +1,6 @@
 """Named entities of OntoNotes 4 (Chinese; GPE, LOC, ORG, PER), as a tagger.
 
-  python -m train --config=configs/ner/ontonotes4.py:running_dice \
+  python -m train --config=configs/ner/ontonotes4.py \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: LDC2011T03, a character and its tag

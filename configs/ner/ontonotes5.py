@@ -1,6 +1,6 @@
 """Named entities of OntoNotes 5 (English, 18 types), as a tagger.
 
-  python -m train --config=configs/ner/ontonotes5.py:running_dice \
+  python -m train --config=configs/ner/ontonotes5.py \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: the CoNLL-2012 split of LDC2013T19,

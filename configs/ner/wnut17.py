@@ -1,6 +1,6 @@
 """Emerging and rare entities of WNUT 2017 (English, social media; 6 types).
 
-  python -m train --config=configs/ner/wnut17.py:running_dice \
+  python -m train --config=configs/ner/wnut17.py \
     --config.data.dir=DIR --config.model.pretrained=MODEL
 
 DIR holds wnut17train.conll, emerging.dev.conll and emerging.test.annotated of

@@ -1,6 +1,6 @@
 """Emerging entities of WNUT 2017 as answers to queries: BERT-MRC.
 
-  python -m train --config=configs/ner/wnut17_mrc.py:running_dice \
+  python -m train --config=configs/ner/wnut17_mrc.py \
     --config.data.dir=DIR
 
 As wnut17.py, with a query for each of the six types. Not in Li et al., 2020;

@@ -1,6 +1,6 @@
 """Duplicates among Quora's question pairs, QQP (English; 0 and 1).
 
-  python -m train --config=configs/paraphrase/qqp.py:running_dice \
+  python -m train --config=configs/paraphrase/qqp.py \
     --config.data.dir=DIR
 
 DIR holds train.tsv and dev.tsv of GLUE (https://gluebenchmark.com), with the

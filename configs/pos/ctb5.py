@@ -1,6 +1,6 @@
 """Words and parts of speech of the Chinese Treebank 5, as spans of characters.
 
-  python -m train --config=configs/pos/ctb5.py:running_dice \
+  python -m train --config=configs/pos/ctb5.py \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: LDC2005T01, a character and its tag

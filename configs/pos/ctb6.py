@@ -1,6 +1,6 @@
 """Words and parts of speech of the Chinese Treebank 6, as spans of characters.
 
-  python -m train --config=configs/pos/ctb6.py:running_dice \
+  python -m train --config=configs/pos/ctb6.py \
     --config.data.dir=DIR
 
 As ctb5.py, from LDC2007T36 in its official split.

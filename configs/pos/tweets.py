@@ -1,6 +1,6 @@
 """Parts of speech of tweets (Ritter et al., 2011; English).
 
-  python -m train --config=configs/pos/tweets.py:running_dice \
+  python -m train --config=configs/pos/tweets.py \
     --config.data.dir=DIR
 
 DIR holds pos.txt of https://github.com/aritter/twitter_nlp, a word and its tag

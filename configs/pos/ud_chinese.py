@@ -1,6 +1,6 @@
 """Words and parts of speech of UD 1.4 Chinese, as spans of characters.
 
-  python -m train --config=configs/pos/ud_chinese.py:running_dice \
+  python -m train --config=configs/pos/ud_chinese.py \
     --config.data.dir=DIR
 
 DIR holds zh-ud-{train,dev,test}.conllu of Universal Dependencies 1.4

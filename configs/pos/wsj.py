@@ -1,6 +1,6 @@
 """Parts of speech of the Wall Street Journal (English; 45 tags).
 
-  python -m train --config=configs/pos/wsj.py:running_dice \
+  python -m train --config=configs/pos/wsj.py \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: sections 0-18, 19-21 and 22-24 of

@@ -1,6 +1,6 @@
 """Spam among text messages (English; ham and spam, 6.5 to 1).
 
-  python -m train --config=configs/text/sms_spam.py:running_dice \
+  python -m train --config=configs/text/sms_spam.py \
     --config.data.dir=DIR
 
 DIR holds SMSSpamCollection (https://archive.ics.uci.edu/dataset/228), 5,574

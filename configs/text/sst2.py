@@ -1,6 +1,6 @@
 """Sentiment of film reviews, SST-2 (English; 0 negative, 1 positive).
 
-  python -m train --config=configs/text/sst2.py:running_dice \
+  python -m train --config=configs/text/sst2.py \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: the trees of the Stanford Sentiment

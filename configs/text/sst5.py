@@ -1,6 +1,6 @@
 """Sentiment of film reviews, SST-5 (English; 0 very negative to 4 positive).
 
-  python -m train --config=configs/text/sst5.py:running_dice \
+  python -m train --config=configs/text/sst5.py \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: the trees of the Stanford Sentiment
