@@ -268,3 +268,19 @@ def test_samples_have_the_share_of_positives(tmp_path):
   assert len(set(seen)) == 150
   with pytest.raises(ValueError, match='train takes 30 texts of label 1, but'):
     study_data.sampled(lambda _: rows, 0.3, train=100)(None, tmp_path)
+
+
+def test_conditions_of_the_study():
+  config = configs.get_config('wnut17/finetuned/train=10%:focal')
+  assert config.loss.name == 'focal' and not config.model.frozen
+  assert config.packing and config.data.take.train == 339
+  config = configs.get_config('sms3/dev=50')
+  assert config.data.take.dev == 50 and config.model.frozen
+  assert config.data.files.dev == '' and config.data.held_out.dev == 1 / 3
+  for experiment, text in (
+    ('wnut', "'wnut' is none of wnut17, "),
+    ('sms3/dev', "'dev' is none of finetuned, dev=NUMBER"),
+    ('sms3/train=x%', "'train=x%' is none of"),
+  ):
+    with pytest.raises(ValueError, match=text):
+      configs.get_config(experiment)

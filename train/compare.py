@@ -277,7 +277,7 @@ class _Countdown:
     if self._trained:
       mean = (time.monotonic() - self._began) / self._trained
       minutes = mean * (self._number - self._finished) / 60
-      left = f', about {minutes:.0f} minutes left'
+      left = f', about {minutes:.0f} min left'
     return f'Run {self._finished + 1} of {self._number}{left}: {name}'
 
   def advance(self) -> None:

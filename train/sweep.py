@@ -60,7 +60,7 @@ _NEW_SPLITS = flags.DEFINE_bool(
   'Each seed also draws anew which examples data.held_out and data.take take.',
 )
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Where the runs go; by default in runs/, named as FILE is.'
+  'workdir', None, 'Where the runs go; by default in runs/, called as --name.'
 )
 _RESULTS = flags.DEFINE_string(
   'results', None, 'The file of results; by default results.jsonl in workdir.'
@@ -84,9 +84,10 @@ def main():
 
   file = config_flags.get_config_filename(flags.FLAGS['config'])
   default = pathlib.Path(cli.default_workdir(file))
-  workdir = pathlib.Path(_WORKDIR.value or f'{default}-sweep')
+  name = _NAME.value or default.name
+  workdir = pathlib.Path(_WORKDIR.value or default.parent / f'{name}-sweep')
   sweep = compare.Sweep(
-    experiment=_NAME.value or default.name,
+    experiment=name,
     seeds=_seeds(_SEEDS),
     learning_rates=_learning_rates(),
     rate_seeds=_seeds(_RATE_SEEDS),
