@@ -95,8 +95,9 @@ def make_loss(
   weights = _class_weights(config, labels, class_counts)
   if weights is not None:
     if 'class_weights' not in parameters or (sigmoid and 'axis' in parameters):
+      key = 'class_weighting' if config.class_weighting else 'class_weights'
       raise ValueError(
-        f'loss.class_weights: {config.name} has no weights of classes with '
+        f'loss.{key}: {config.name} has no weights of classes with '
         f'loss.activation={config.activation!r}.'
       )
     options['class_weights'] = weights
