@@ -91,7 +91,7 @@ def test_from_files_to_predictions(task, tmp_path):
   write(tmp_path)
   config = make_config(tmp_path, task=task)
   config.update_from_flattened_dict(changes)
-  config.loss = presets.get_loss('dice', sigmoid=True)
+  config.loss = presets.get_loss('running_dice', sigmoid=True)
   config.loss.cross_entropy = 1.0
   if task == 'query_spans':
     config.query_spans.queries = str(tmp_path / 'queries.json')
