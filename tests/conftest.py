@@ -9,7 +9,7 @@ import jax
 
 # How long an example takes says nothing about the code on a busy machine.
 hypothesis.settings.register_profile(
-  'untimed', parent=hypothesis.settings.default
+  'untimed', parent=hypothesis.settings.default, deadline=None
 )
 hypothesis.settings.load_profile('untimed')
 

@@ -228,13 +228,15 @@ def test_dice_of_one_logit_is_one_set_a_batch():
   expected = 1 - (2 * 0.8 + 1) / ((0.64 + 0.25 + 0.04) + 1 + 1)
   np.testing.assert_allclose(value, expected, rtol=1e-6)
   # Not the mean of sets of one example.
-  ones = losses.dice(logits[:3, 0], jnp.array([1, 0, 0]), square=True).mean()
+  ones = losses.dice(
+    logits[:3, 0], jnp.array([1, 0, 0]), square=True, axis=()
+  ).mean()
   assert abs(float(ones) - expected) > 0.02
 
 
 def test_learns(tokenizer):
   """What mentions `d` is spam, be it in the first text or the second."""
-  task = spam(tokenizer, 'dice', sigmoid=True)
+  task = spam(tokenizer, 'paper_dice', sigmoid=True)
   examples = [
     Text(text, pair, 'spam' if 'd' in f'{text}{pair}' else 'ham', 1)
     for text in ('a', 'b', 'c d', 'd')
@@ -247,7 +249,7 @@ def test_learns(tokenizer):
   params = init(jax.random.key(0), batch['tokens'])['params']
   optimizer = optax.adam(1e-2)
   state = init_state(params, optimizer)
-  objective = task.objective(make_config(loss='dice', sigmoid=True).loss)
+  objective = task.objective(make_config(loss='paper_dice', sigmoid=True).loss)
   step = jax.jit(make_train_step(model, objective, optimizer, seed=0))
   for _ in range(40):
     state, _ = step(state, batch)
