@@ -120,9 +120,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     # Keys that not every preset of losses.py names:
     # - name, options: of a loss of dicejax.losses, and its keyword arguments;
     # - cross_entropy: weight of a cross entropy that is added;
-    # - scale_by_prevalence: the loss, without that cross entropy, is multiplied
-    #   by this and the share of positives in the training split, if that is
-    #   below 1: in a set an element weighs 1 / positives, in a mean 1 / all;
+    # - full_weight_at: the share of positives in the training split from which
+    #   on a loss of sets has its full weight beside the cross entropy; with
+    #   rarer positives it has less, in proportion. 0: the full weight always;
     # - running: decay of counts that run over the batches, as in 0.99, so that
     #   a set is some 1 / (1 - running) batches; 0: a set is a batch;
     # - class_weights: by label, {'O': 0.0}; 1 where not given;

@@ -14,33 +14,38 @@ import re
 from ml_collections import config_dict
 
 # What the experiments train with where nothing else is said.
-RECOMMENDED = 'scaled_dice'
+RECOMMENDED = 'running_dice'
 
-# Of heads with class ids, a softmax. `average='micro'` pools the classes, the
-# background left out, as micro F1 does; 'macro' is the mean of their losses.
+# For heads with class ids, a softmax. `average='micro'` pools all classes but
+# the background, as micro F1 does; 'macro' is the mean of their losses.
 SOFTMAX = {
-  'dice': dict(
-    name='dice',
-    options=dict(smooth=1.0, axis=None, average='micro'),
-    cross_entropy=1.0,
-  ),
   'running_dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None, average='micro'),
     cross_entropy=1.0,
+    full_weight_at=0.1,
     running=0.99,
   ),
-  'scaled_dice': dict(
+  'dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None, average='micro'),
     cross_entropy=1.0,
-    scale_by_prevalence=20.0,
-    running=0.99,
+    full_weight_at=0.1,
   ),
   'macro_dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None, average='macro'),
     cross_entropy=1.0,
+    full_weight_at=0.1,
+  ),
+  # Without a cross entropy, which starts the training of an encoder.
+  'running_dice_alone': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=None, average='micro'),
+    running=0.99,
+  ),
+  'dice_alone': dict(
+    name='dice', options=dict(smooth=1.0, axis=None, average='micro')
   ),
   'self_adjusting_dice': dict(
     name='self_adjusting_dice',
@@ -131,19 +136,27 @@ SOFTMAX = {
   ),
 }
 
-# Of heads with independent sigmoids, in which one side is rare.
+# For heads with independent sigmoids, in which one side is rare.
 SIGMOID = {
-  'dice': dict(name='dice', options=dict(smooth=1.0, axis=None)),
   'running_dice': dict(
-    name='dice', options=dict(smooth=1.0, axis=None), running=0.99
-  ),
-  'scaled_dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None),
     cross_entropy=1.0,
-    scale_by_prevalence=20.0,
+    full_weight_at=0.1,
     running=0.99,
   ),
+  'dice': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=None),
+    cross_entropy=1.0,
+    full_weight_at=0.1,
+  ),
+  # Without a cross entropy: for a head on a frozen encoder, and a threshold of
+  # one half that nobody tunes.
+  'running_dice_alone': dict(
+    name='dice', options=dict(smooth=1.0, axis=None), running=0.99
+  ),
+  'dice_alone': dict(name='dice', options=dict(smooth=1.0, axis=None)),
   'self_adjusting_dice': dict(
     name='self_adjusting_dice',
     options=dict(
@@ -214,7 +227,7 @@ def get_loss(
       class_weights={},
       class_weighting='',
       cross_entropy=0.0,
-      scale_by_prevalence=0.0,
+      full_weight_at=0.0,
       running=0.0,
       keep_hardest=0.0,
       activation='sigmoid' if sigmoid else 'softmax',

@@ -203,26 +203,45 @@ def test_keep_hardest():
     make_loss(config, LABELS, 'data', background=True)
 
 
-def test_scaled_by_prevalence():
-  """Twice as rare, half the weight, and never more than 1."""
-  b = batch()
+def test_rare_positives_weigh_less_beside_cross_entropy():
+  """In proportion below `full_weight_at`; the background is not positive."""
+  b = batch(32)
   logits, labels = logits_for(b), b['labels']
-  args = logits, labels, labels >= 0
-  entropy = make_loss(loss_config('cross_entropy'), LABELS).value(*args)
-  alone = make_loss(loss_config('dice', cross_entropy=0.0), LABELS).value(*args)
-  config = loss_config('scaled_dice', running=0.0)
-  assert config.scale_by_prevalence == 20
-  for counts, scale in [([98, 1, 1], 0.4), ([99, 1, 0], 0.2), ([9, 1, 1], 1)]:
-    loss = make_loss(
-      config, LABELS, class_counts=np.array(counts), background=True
+  where = labels >= 0
+
+  def value(config, counts):
+    loss = make_loss(config, LABELS, class_counts=np.array(counts))
+    return loss.value(logits, labels, where)
+
+  entropy = value(loss_config('cross_entropy'), [1, 1, 1])
+  config = loss_config('dice')
+  full = value(config, [50, 25, 25]) - entropy
+  assert full > 0.1
+  for counts, weight in [
+    ([900, 60, 40], 1),
+    ([95, 3, 2], 0.5),
+    ([99, 1, 0], 0.1),
+  ]:
+    got = value(config, counts) - entropy
+    np.testing.assert_allclose(got, weight * full, rtol=1e-4)
+  config.full_weight_at = 0.0
+  np.testing.assert_allclose(
+    value(config, [99, 1, 0]) - entropy, full, rtol=1e-4
+  )
+  # A sigmoid has counts of negatives and positives.
+  config = presets.get_loss('dice+0*cross_entropy', sigmoid=True)
+  rare, often = (
+    make_loss(config, class_counts=np.array(counts)).value(
+      logits[..., 0], labels > 0, where
     )
-    want = entropy + scale * alone
-    np.testing.assert_allclose(loss.value(*args), want, rtol=1e-5)
+    for counts in ([98, 2], [80, 20])
+  )
+  np.testing.assert_allclose(rare, 0.2 * often, rtol=1e-5)
 
 
 def test_running_counts_are_a_mean_over_batches():
   """Of the counts of batches as numpy has them, the older weighing less."""
-  config = presets.get_loss('running_dice', sigmoid=True)
+  config = presets.get_loss('running_dice_alone', sigmoid=True)
   config.running = 0.5
   loss = make_loss(config)
   rng = np.random.default_rng(0)
@@ -263,10 +282,7 @@ def test_running_counts_are_a_mean_over_batches():
       'loss.running: focal has no counts',
     ),
     ({'running': 0.9, 'options': {'axis': 1}}, 'one set of all .* not axis=1'),
-    (
-      {'scale_by_prevalence': -1.0},
-      'loss.scale_by_prevalence is at least 0, not -1.0',
-    ),
+    ({'full_weight_at': 5.0}, 'loss.full_weight_at is between 0 and 1, not 5'),
     ({'class_weighting': 'log'}, 'loss.class_weighting=log needs counts'),
     ({'class_weighting': 'even'}, "loss.class_weighting is one of 'balanced'"),
     (

@@ -70,7 +70,8 @@ def make_loss(
     labels: names of the classes, in order, where they have names.
     axis_name: mapped axis over which a batch is spread, if it is.
     class_counts: of the training split, `[classes]`, of a sigmoid `[2]`, of
-      negatives and positives. For losses and weights that need them.
+      negatives and positives. For losses and weights that need them; without
+      them, `full_weight_at` is the full weight.
     background: whether class 0 of a softmax is the negative one.
 
   Raises:
@@ -102,9 +103,9 @@ def make_loss(
     options['class_weights'] = weights
   if 'class_counts' in parameters:
     options['class_counts'] = _needed(class_counts, f'loss.name={config.name}')
+  weight = _weight(config, weights, class_counts)
   _check_running(config, parameters)
   _check_keep_hardest(config, axis_name, sigmoid or background)
-  scale = _prevalence_scale(config, class_counts, sigmoid or background)
 
   def set_axes(logits, labels):
     """The axes of a set, counted from the first; none for single elements."""
@@ -152,7 +153,7 @@ def make_loss(
       )
     else:
       values = function(logits, labels, where=where, **bind(axes))
-    total = scale * _mean(values, where, axes, axis_name)
+    total = weight * _mean(values, where, axes, axis_name)
     if config.cross_entropy:
       other = losses.cross_entropy(logits, labels, where=where)
       total += config.cross_entropy * _mean(other, where, (), axis_name)
@@ -192,17 +193,6 @@ def _class_weights(config, labels, class_counts) -> np.ndarray | None:
   return weights
 
 
-def _prevalence_scale(config, class_counts, has_negatives) -> float:
-  """What the loss is multiplied with, beside the cross entropy."""
-  factor = config.scale_by_prevalence
-  if factor < 0:
-    raise ValueError(f'loss.scale_by_prevalence is at least 0, not {factor}.')
-  if not factor or not has_negatives:
-    return 1.0
-  counts = _needed(class_counts, f'loss.scale_by_prevalence={factor}')
-  return min(1.0, factor * float(counts[1:].sum() / counts.sum()))
-
-
 def _needed(class_counts, key):
   if class_counts is None:
     raise ValueError(
@@ -210,6 +200,26 @@ def _needed(class_counts, key):
       'task does not have.'
     )
   return class_counts
+
+
+def _weight(config, class_weights, class_counts) -> float:
+  """The weight of a loss of sets beside a cross entropy.
+
+  In one set, the gradient of an element is divided by the number of positives;
+  in the mean of a cross entropy, by the number of elements. Where positives are
+  rare, a few of them would outweigh all that the cross entropy says.
+  """
+  full = config.full_weight_at
+  if not 0 <= full <= 1:
+    raise ValueError(f'loss.full_weight_at is between 0 and 1, not {full}.')
+  if not full or class_counts is None:
+    return 1.0
+  counts = np.asarray(class_counts)
+  if config.activation == 'sigmoid':
+    positive = np.array([False, True])
+  else:  # With softmax, a weight of 0 leaves the background out.
+    positive = np.ones(len(counts)) if class_weights is None else class_weights
+  return min(1.0, float(counts[positive > 0].sum() / counts.sum() / full))
 
 
 def _check_running(config, parameters):
