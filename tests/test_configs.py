@@ -227,7 +227,7 @@ def test_flag_of_an_axis(text, axis, loss, monkeypatch):
 
 def test_unknown_loss():
   for name in ('focl', 'focal+dice', 'focal+', 'focal+x*cross_entropy'):
-    with pytest.raises(ValueError, match='none of dice, running_dice'):
+    with pytest.raises(ValueError, match='none of running_dice, dice'):
       presets.get_loss(name)
 
 
