@@ -19,6 +19,8 @@ from train import inference
 from train import loop
 from train import step as steps
 from train.data.batches import pad
+from train.encoder import Moments
+from train.encoder import standardize
 
 
 def write_model(directory):
@@ -80,7 +82,9 @@ def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
   run = loop.prepare(config, tmp_path / 'run')
   state = run.init()
   assert 'encoder' not in state.params
-  _, encoder = load_pretrained(tmp_path / 'model')
+  _, published = load_pretrained(tmp_path / 'model')
+  moments = Moments(*map(np.float32, run.meta['moments']))
+  encoder = standardize(published, moments)
   optimizer = loop.make_optimizer(config.optimizer, len(run.batches))
   objective = run.task.objective(config.loss)
   model = run.task.model(BertConfig(**run.meta['encoder']), config.model.dtype)
@@ -118,6 +122,15 @@ def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
     jax.tree.leaves(state.params), jax.tree.leaves(head), strict=True
   ):
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('task', ['tagging', 'classification'])
+def test_states_are_standardised(tmp_path, task):
+  """By the training split, whose states then have mean 0 and deviation 1."""
+  run = loop.prepare(frozen_config(tmp_path, task), tmp_path / 'run')
+  states = np.concatenate([f['states'] for f in run.features['train']])
+  np.testing.assert_allclose(states.mean(0), 0, atol=1e-5)
+  np.testing.assert_allclose(states.std(0), 1, rtol=1e-4)
 
 
 @pytest.mark.parametrize('task', ['tagging', 'classification'])

@@ -24,6 +24,13 @@ from train.data.tokenizer import load_tokenizer
 from train.data.tokenizer import train_wordpiece
 
 
+class Moments(NamedTuple):
+  """Mean and standard deviation of hidden states, `[hidden_size]` each."""
+
+  mean: np.ndarray
+  scale: np.ndarray
+
+
 def make_encoder(
   config: config_dict.ConfigDict,
   workdir: pathlib.Path,
@@ -128,7 +135,22 @@ def load_encoder(workdir: pathlib.Path, meta: Mapping[str, Any]) -> dict:
     raise ValueError(
       f'{directory} is damaged: its weights are not those of the training.'
     )
-  return {'encoder': params}
+  moments = Moments(*(np.float32(x) for x in meta['moments']))
+  return {'encoder': standardize(params, moments)}
+
+
+def standardize(params: Any, moments: Moments) -> Any:
+  """Parameters of an encoder whose hidden states are standardised."""
+  last = max(
+    (name for name in params if name.startswith('layer_')),
+    key=lambda name: int(name.removeprefix('layer_')),
+  )
+  norm = params[last]['mlp_norm']
+  norm = {
+    'scale': norm['scale'] / moments.scale,
+    'bias': (norm['bias'] - moments.mean) / moments.scale,
+  }
+  return params | {last: params[last] | {'mlp_norm': norm}}
 
 
 def digest_params(params: Any) -> str:

@@ -2,6 +2,11 @@
 
 They are kept on disk, too, by what they depend on, so that a sweep of many runs
 computes them once. What is damaged there, or gone, is computed again.
+
+A head learns from standardised states: their dimensions differ in mean and
+scale, and a linear head on plain ones is far worse. The encoder ends with a
+layer norm, whose scale and bias take the standardisation, so that the encoder
+and the head together are a model as any other.
 """
 
 import contextlib
@@ -25,6 +30,7 @@ from dicejax.models import Bert
 from dicejax.models import TextClassifier
 from dicejax.models import pool_states
 from train import inference
+from train.encoder import Moments
 from train.encoder import digest_params
 from train.tasks.task import Features
 
@@ -39,8 +45,8 @@ def add_states(
   features: Mapping[str, Features],
   fill: Mapping[str, int],
   mesh: jax.sharding.Mesh,
-) -> dict[str, Features]:
-  """Features with the `states` that a frozen encoder has for them.
+) -> tuple[dict[str, Features], Moments]:
+  """Adds the standardised `states` that a frozen encoder has for features.
 
   They have the type in which the encoder computes: nothing is rounded, and a
   head trains as it would on top of the encoder. With bfloat16 they take half.
@@ -55,7 +61,8 @@ def add_states(
 
   Returns:
     By split, features with `states`, `[length, hidden_size]`. Of texts to be
-    classified one token is left, whose state is that of the pooled text.
+    classified one token is left, whose state is that of the pooled text. And
+    the moments, from the training split, for `standardize`.
 
   Raises:
     ValueError: they would take more than `config.model.frozen_memory`.
@@ -112,14 +119,30 @@ def add_states(
     cache.write(key, states)
     kept = cache.read(key, shape, dtype)
     states = states if kept is None else kept
-  by_digest = dict(zip(digests, np.split(states, ends[:-1]), strict=True))
-  return {
+  states = np.split(states, ends[:-1])
+  by_digest = dict(zip(digests, states, strict=True))
+  train = [by_digest[_digest_inputs(feature)] for feature in features['train']]
+  moments = _moments(np.concatenate(train))
+  by_digest = {
+    digest: ((x - moments.mean) / moments.scale).astype(dtype)
+    for digest, x in by_digest.items()
+  }
+  features = {
     split: [
       _shorten(feature, pooled) | {'states': by_digest[_digest_inputs(feature)]}
       for feature in part
     ]
     for split, part in features.items()
   }
+  return features, moments
+
+
+def _moments(states) -> Moments:
+  mean = states.mean(axis=0, dtype=np.float64)
+  scale = states.std(axis=0, dtype=np.float64)
+  # Some dimensions of some encoders are constant.
+  scale = np.where(scale > 1e-6, scale, 1.0)
+  return Moments(mean.astype(np.float32), scale.astype(np.float32))
 
 
 def _digest_inputs(feature) -> str:

@@ -108,8 +108,12 @@ def _prepare(config, workdir) -> Run:
   meta = {'labels': labels, 'encoder': dataclasses.asdict(encoder)}
   if config.model.frozen:
     own = weights.pop('encoder')
-    features = frozen.add_states(config, model, own, features, task.fill, mesh)
+    weights.pop('pooler', None)  # It is made for states as they were.
+    features, moments = frozen.add_states(
+      config, model, own, features, task.fill, mesh
+    )
     meta['weights'] = digest_params(own)
+    meta['moments'] = [x.tolist() for x in moments]
   batches = _batches(config, task, features['train'], foreground, mesh)
   optimizer = make_optimizer(config.optimizer, len(batches))
   step = make_train_step(
