@@ -121,8 +121,12 @@ def add_states(
     states = states if kept is None else kept
   states = np.split(states, ends[:-1])
   by_digest = dict(zip(digests, states, strict=True))
-  train = [by_digest[_digest_inputs(feature)] for feature in features['train']]
-  moments = _moments(np.concatenate(train))
+  moments = _moments(
+    [
+      by_digest[_digest_inputs(feature)][_has_target(feature, fill, pooled)]
+      for feature in features['train']
+    ]
+  )
   by_digest = {
     digest: ((x - moments.mean) / moments.scale).astype(dtype)
     for digest, x in by_digest.items()
@@ -137,7 +141,23 @@ def add_states(
   return features, moments
 
 
+def _has_target(feature, fill, pooled):
+  """Which states a head learns from: the tokens that have a label.
+
+  The states of [CLS] and [SEP] are far from the others.
+  """
+  if pooled:
+    return slice(None)
+  labels = [
+    feature[name] >= 0
+    for name, value in fill.items()
+    if value == -1 and np.ndim(feature[name])
+  ]
+  return np.any(labels, axis=0) if labels else slice(None)
+
+
 def _moments(states) -> Moments:
+  states = np.concatenate(states)
   mean = states.mean(axis=0, dtype=np.float64)
   scale = states.std(axis=0, dtype=np.float64)
   # Some dimensions of some encoders are constant.
