@@ -23,20 +23,20 @@ SOFTMAX = {
     name='dice',
     options=dict(smooth=1.0, axis=None, average='micro'),
     cross_entropy=1.0,
-    full_weight_at=0.1,
+    full_weight_at=0.2,
     running=0.99,
   ),
   'dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None, average='micro'),
     cross_entropy=1.0,
-    full_weight_at=0.1,
+    full_weight_at=0.2,
   ),
   'macro_dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None, average='macro'),
     cross_entropy=1.0,
-    full_weight_at=0.1,
+    full_weight_at=0.2,
   ),
   # Without a cross entropy, which starts the training of an encoder.
   'running_dice_alone': dict(
@@ -142,14 +142,14 @@ SIGMOID = {
     name='dice',
     options=dict(smooth=1.0, axis=None),
     cross_entropy=1.0,
-    full_weight_at=0.1,
+    full_weight_at=0.2,
     running=0.99,
   ),
   'dice': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None),
     cross_entropy=1.0,
-    full_weight_at=0.1,
+    full_weight_at=0.2,
   ),
   # Without a cross entropy: for a head on a frozen encoder, and a threshold of
   # one half that nobody tunes.

@@ -28,6 +28,6 @@ def get_config():
   c.epochs = 3
   c.loss = None  # Each run has its own.
   c.log_every = 250
-  names = 'cross_entropy', 'paper_self_adjusting_dice+cross_entropy'
+  names = 'cross_entropy', 'running_dice'
   c.runs = {name: {'loss': losses.get_loss(name)} for name in names}
   return c

@@ -36,6 +36,8 @@ LOSSES = (
   'macro_dice',
   'dice',
   'running_dice',
+  'dice_alone',
+  'running_dice_alone',
 )
 SETS = {
   'wnut17': 'WNUT-17',
