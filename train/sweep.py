@@ -1,7 +1,7 @@
 """One data set, many losses and seeds: `python -m train.sweep --config=FILE`.
 
   python -m train.sweep --config=configs/ner/conll2003.py --seeds=0,1,2 \
-    --losses=cross_entropy,dice,self_adjusting_dice --config.data.dir=DIR
+    --losses=cross_entropy,focal,running_dice --config.data.dir=DIR
 
 Each run has its folder in the workdir. The table has the mean ± the standard
 deviation over seeds, the difference to the first loss, and the p-value of a
@@ -37,7 +37,7 @@ _CONFIG = cli.define_config(default='configs/quickstart.py')
 flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _LOSSES = flags.DEFINE_list(
   'losses',
-  'cross_entropy,dice,self_adjusting_dice',
+  'cross_entropy,running_dice',
   'Losses of configs/losses.py. The others are compared with the first.',
 )
 _SEEDS = flags.DEFINE_list(
