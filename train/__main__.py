@@ -4,10 +4,10 @@ Without flags it runs the quickstart, which needs no files and no network. Any
 setting of configs/default.py can be changed: `--config.batch_size=16`. The same
 command again goes on where it stopped.
 
-All devices of the machine are used. On several machines each one starts the
-same command, with `--distributed` where Slurm, GKE or a TPU pod says who is
-who, else with `--coordinator`, `--processes` and `--process`; the workdir is
-one that all of them see. See docs/scaling.md.
+All devices of the machine are used. On several machines, start the same command
+on each: with `--distributed` on Slurm, GKE or a TPU pod, elsewhere with
+`--coordinator`, `--processes` and `--process`. All machines must see the same
+workdir. See docs/scaling.md.
 
 `python -m train.evaluate` scores a run again, `python -m train.predict` tags
 text with it.
@@ -23,16 +23,20 @@ from train import cli
 _CONFIG = cli.define_config(default='configs/quickstart.py')
 flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Where the run goes; by default in runs/, named as it is.'
+  'workdir', None, 'Directory of the run. Default: runs/CONFIG-LOSS.'
 )
 _DISTRIBUTED = flags.DEFINE_bool(
-  'distributed', False, 'One of the processes of a cluster, which JAX asks.'
+  'distributed',
+  False,
+  'Join the cluster that JAX detects (Slurm, GKE, TPU pod).',
 )
 _COORDINATOR = flags.DEFINE_string(
-  'coordinator', None, 'HOST:PORT of process 0, where no cluster says so.'
+  'coordinator', None, 'HOST:PORT of process 0, outside such clusters.'
 )
-_PROCESSES = flags.DEFINE_integer('processes', None, 'How many there are.')
-_PROCESS = flags.DEFINE_integer('process', None, 'Which this is, from 0.')
+_PROCESSES = flags.DEFINE_integer('processes', None, 'Number of processes.')
+_PROCESS = flags.DEFINE_integer(
+  'process', None, 'Index of this process, from 0.'
+)
 
 
 def main():

@@ -11,10 +11,14 @@ from absl import flags
 
 from train import cli
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'A run.', required=True)
-_SPLIT = flags.DEFINE_string('split', 'test', 'A split of its data.')
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Directory of a run.', required=True
+)
+_SPLIT = flags.DEFINE_string('split', 'test', 'Split of its data to score.')
 _FILES = flags.DEFINE_list('files', None, 'Files to score instead.')
-_JSON = flags.DEFINE_bool('json', False, 'Scores as JSON in place of a table.')
+_JSON = flags.DEFINE_bool(
+  'json', False, 'Print scores as JSON instead of a table.'
+)
 
 
 def main():

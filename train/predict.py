@@ -26,16 +26,21 @@ from absl import flags
 from dicejax import metrics
 from train import cli
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'A run.', required=True)
-_INPUT = flags.DEFINE_string('input', None, 'A file.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'A new file; or the terminal.')
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Directory of a run.', required=True
+)
+_INPUT = flags.DEFINE_string('input', None, 'File to predict.', required=True)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'File to create. Default: standard output.'
+)
 _FORMAT = flags.DEFINE_enum(
   'format', 'jsonl', ['jsonl', 'conll'], 'JSON lines, or columns of a tagger.'
 )
 _DECISION = flags.DEFINE_string(
   'decision',
   '',
-  'argmax, tuned or plug-in; by default tuned, if it was.',
+  'Rule that decides: argmax, tuned or plug-in. Default: tuned on dev, if '
+  'the run could tune.',
 )
 
 # Scripts without spaces (kana, Han): each character is a word.

@@ -38,10 +38,10 @@ flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _LOSSES = flags.DEFINE_list(
   'losses',
   'cross_entropy,running_dice',
-  'Losses of configs/losses.py. The others are compared with the first.',
+  'Losses of configs/losses.py. The first is the baseline.',
 )
 _SEEDS = flags.DEFINE_list(
-  'seeds', '0', 'Seeds of the runs that are reported: whole numbers.'
+  'seeds', '0', 'Seeds of the reported runs: whole numbers.'
 )
 _RATES = flags.DEFINE_list(
   'learning_rates',
@@ -57,23 +57,24 @@ _RATE_SEEDS = flags.DEFINE_list(
 _NEW_SPLITS = flags.DEFINE_bool(
   'new_splits',
   False,
-  'Each seed also draws anew which examples data.held_out and data.take take.',
+  'Each seed also chooses its own held-out and sampled examples.',
 )
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Where the runs go; by default in runs/, called as --name.'
+  'workdir', None, 'Directory of the runs. Default: runs/NAME-sweep.'
 )
 _RESULTS = flags.DEFINE_string(
-  'results', None, 'The file of results; by default results.jsonl in workdir.'
+  'results', None, 'File of results. Default: results.jsonl in the workdir.'
 )
 _NAME = flags.DEFINE_string(
   'name',
   None,
-  'What the results call this config; by default as FILE is named.',
+  'Name of this config in the results. Default: the name of FILE.',
 )
 _KEEP = flags.DEFINE_bool(
   'keep_checkpoints',
   True,
-  'Without, those of a run are removed as soon as its line is written.',
+  'With --nokeep_checkpoints, the checkpoints of a run are deleted as soon as '
+  'its result is written.',
 )
 
 
