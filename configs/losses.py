@@ -13,7 +13,7 @@ import re
 
 from ml_collections import config_dict
 
-# What the experiments train with where nothing else is said.
+# The preset of every experiment that names no other.
 RECOMMENDED = 'running_dice'
 
 # For heads with class ids, a softmax. `average='micro'` pools all classes but
@@ -240,7 +240,7 @@ def get_loss(
   if 'axis' in options:
     if background and options.axis != ():
       loss.class_weights = {background: 0.0}
-    # Of any type: a flag may make it None, a number or a tuple.
+    # A flag may set it to None, a number or a tuple, so it has no fixed type.
     axis = options.axis
     del options.axis
     options.axis = config_dict.FieldReference(axis, field_type=object)

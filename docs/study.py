@@ -27,7 +27,7 @@ from train.significance import paired_difference
 
 HERE = pathlib.Path(__file__).resolve().parent
 BASELINE = 'cross_entropy'
-# What is to be run, at least with so many seeds.
+# The number of seeds that the plan asks for.
 SEEDS = 5
 LOSSES = (
   'cross_entropy',
@@ -286,7 +286,7 @@ def write_missing(groups: Mapping[str, Mapping[str, Group]]) -> str:
 
 
 def title(experiment: str) -> str:
-  """What people call an experiment.
+  """Names an experiment as people call it.
 
   Example:
     >>> title('study-sms3-dev=50')

@@ -104,8 +104,8 @@ class Sweep:
   def train(self) -> dict[str, list[dict]]:
     """Trains what has no line in the results yet; prints and writes a table.
 
-    A run whose loss is not finite has a line, too: it is told, is in no mean,
-    and its learning rate is not chosen.
+    A run whose loss is not finite has a line as well. It is named above the
+    table and left out of the means, and its learning rate is not chosen.
 
     Returns:
       name → the lines of the runs that are reported, a seed each; none for a
@@ -189,7 +189,7 @@ class Sweep:
     )
 
   def _lines(self, trials) -> list[dict]:
-    """Those of trials that are finished, in their order."""
+    """Returns the lines of finished trials, in the order of the trials."""
     found = {results.key(line): line for line in results.read(self.results)}
     keys = [results.key(trial.identity) for trial in trials]
     return [found[key] for key in keys if key in found]

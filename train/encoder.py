@@ -102,7 +102,7 @@ def make_encoder(
 def _keep(source, workdir):
   """Gives a run weights of its own, so that it needs no other directory."""
   kept = workdir / files.ENCODER
-  shutil.rmtree(kept, ignore_errors=True)  # Of a run that never began.
+  shutil.rmtree(kept, ignore_errors=True)  # A run that never began left it.
   kept.mkdir()
   for path in source.iterdir():
     if path.name == 'config.json' or '.safetensors' in path.suffixes:

@@ -1,7 +1,8 @@
 """Frozen encoders: hidden states that are computed once for many epochs.
 
-They are kept on disk, too, by what they depend on, so that a sweep of many runs
-computes them once. What is damaged there, or gone, is computed again.
+They are also kept on disk, under a key of everything they depend on, so that a
+sweep of many runs computes them once. Files that are damaged or gone are
+computed again.
 
 A head learns from standardised states: their dimensions differ in mean and
 scale, and a linear head on plain ones is far worse. The encoder ends with a

@@ -40,7 +40,7 @@ class Loss(NamedTuple):
 
 
 class Objective(NamedTuple):
-  """What a training step minimises: the loss of a task, or several.
+  """The objective of a training step: the loss of a task, or several losses.
 
   Attributes:
     init: `(outputs, batch) -> running`, as of `Loss`.

@@ -24,7 +24,7 @@ from train import loop
 from train import workdir as files
 
 RATE, REPORT = 'rate', 'report'
-# What one run is told from another by.
+# These identify a run.
 _KEYS = 'experiment', 'loss', 'learning_rate', 'seed'
 # Settings of one run, or of one machine: not those of an experiment.
 _OWN = ('seed',), ('data', 'seed'), ('data', 'dir'), ('data', 'cache')
@@ -141,7 +141,7 @@ def check(
 
 
 def _contradiction(other, line) -> str:
-  """What two lines of one experiment cannot both be right about, or ''."""
+  """Names the contradiction between two lines of an experiment, or ''."""
   if other['loss'] == line['loss']:
     theirs, ours = other['loss_settings'], line['loss_settings']
     if theirs != ours:
@@ -160,7 +160,7 @@ def _contradiction(other, line) -> str:
 
 
 def describe_run(run: loop.Run) -> dict[str, Any]:
-  """What a line says of the data, devices and versions of a prepared run."""
+  """Describes the data, devices and versions of a prepared run."""
   digests = files.read_json(run.workdir / files.DATA)
   return {
     'examples': {split: len(part) for split, part in run.examples.items()},
@@ -200,7 +200,7 @@ def dev_score(line: Mapping[str, Any]) -> float | None:
 
 
 def example_counts(run: loop.Run, outcome: Mapping) -> dict[str, Any]:
-  """What a line says of single examples, without their text.
+  """Counts correct, spurious and missed predictions per example, without text.
 
   Args:
     run: finished.

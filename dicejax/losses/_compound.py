@@ -47,7 +47,7 @@ def focal_tversky(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     alpha: weight of false positives, at least 0.
@@ -113,7 +113,7 @@ def log_cosh_dice(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     smooth: see `dice`.

@@ -48,7 +48,7 @@ def lovasz_hinge(
 
   Args:
     logits: float `[examples...]`, the scores z of independent binary problems;
-      never probabilities, which cannot be told apart.
+      never probabilities (which cannot be checked).
     labels: 0 and 1, shaped like the logits. A label above 1/2 counts as 1, any
       other as 0.
     axis: the axes whose elements form one set. None: all elements are one set.
@@ -108,8 +108,8 @@ def lovasz_softmax(
   gradient of ties and on devices, see `lovasz_hinge`.
 
   Args:
-    logits: float `[examples..., classes]`; never probabilities, which cannot be
-      told apart.
+    logits: float `[examples..., classes]`; never probabilities
+      (which cannot be checked).
     labels: int class ids `[examples...]`; see `dice`.
     axis: the example axes whose elements form one set, numbered as in the
       logits; see `lovasz_hinge`.

@@ -165,8 +165,8 @@ def logit_adjusted(
   the balanced error. Predict with the logits as they are.
 
   Args:
-    logits: float `[examples..., classes]`; never probabilities, which cannot be
-      told apart.
+    logits: float `[examples..., classes]`; never probabilities
+      (which cannot be checked).
     labels: int class ids `[examples...]`, or distributions over classes shaped
       like the logits.
     class_counts: `[classes]`, the numbers of examples, or frequencies.
@@ -219,8 +219,8 @@ def balanced_softmax(
     L = -\sum_c w_c \, y_c \log \frac{n_c \, e^{z_c}}{\sum_j n_j \, e^{z_j}}
 
   Args:
-    logits: float `[examples..., classes]`; never probabilities, which cannot be
-      told apart.
+    logits: float `[examples..., classes]`; never probabilities
+      (which cannot be checked).
     labels: see `logit_adjusted`.
     class_counts: `[classes]`, the numbers of examples, or frequencies.
     class_weights: `[classes]`.
@@ -270,8 +270,8 @@ def ldam(
   with :math:`e_y` the one-hot vector of the true class y.
 
   Args:
-    logits: float `[examples..., classes]`; never probabilities, which cannot be
-      told apart. In the paper they are cosines between features and class
+    logits: float `[examples..., classes]`; never probabilities (which cannot
+      be checked). In the paper they are cosines between features and class
       vectors, for which the scale is meant.
     labels: int class ids `[examples...]`.
     class_counts: `[classes]`, the numbers of examples, or frequencies.

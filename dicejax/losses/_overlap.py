@@ -62,7 +62,7 @@ def dice(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax: each class against the
       rest; an id outside `0..classes-1` that `where` does not exclude gives
       NaN), or targets in [0, 1] shaped like the logits (sigmoid: independent
@@ -164,7 +164,7 @@ def self_adjusting_dice(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     alpha: :math:`\alpha \ge 0`, exponent of the decay; not differentiated.
@@ -248,7 +248,7 @@ def tversky(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     alpha: weight of false positives, at least 0.
@@ -315,7 +315,7 @@ def jaccard(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     smooth: :math:`\gamma \ge 0`, in units of counts.
@@ -379,7 +379,7 @@ def f_beta(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     beta: :math:`\beta \ge 0`; 0 is precision alone.
@@ -447,7 +447,7 @@ def dice_plus_plus(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     gamma: :math:`\gamma \ge 1`, exponent of the misses.
@@ -516,7 +516,7 @@ def dice_semimetric(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     smooth: :math:`\gamma \ge 0`, in units of counts.

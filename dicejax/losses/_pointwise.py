@@ -43,7 +43,7 @@ def cross_entropy(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax; an id outside
       `0..classes-1` that `where` does not exclude gives NaN), or targets in
       [0, 1] shaped like the logits (sigmoid).
@@ -101,7 +101,7 @@ def focal(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: see `cross_entropy`.
     gamma: :math:`\gamma \ge 0`; 0 is cross entropy.
     class_weights: `[classes]`; for sigmoids `[2]`, of negatives and positives.
@@ -154,7 +154,7 @@ def poly(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: see `cross_entropy`.
     epsilon: :math:`\epsilon \ge -1`; 0 is cross entropy. The paper uses 2 for
       ImageNet and -1 for object detection.
@@ -208,8 +208,8 @@ def asymmetric(
   gammas and a margin of 0 this is the sigmoid form of `focal`.
 
   Args:
-    logits: float `[...]`, each an independent sigmoid; never probabilities,
-      which cannot be told apart.
+    logits: float `[...]`, each an independent sigmoid; never probabilities
+      (which cannot be checked).
     labels: targets shaped like the logits, 0 and 1; between them, the loss is
       the weighted mean of its two sides.
     gamma_positive: :math:`\gamma_+ \ge 0`.
@@ -283,8 +283,8 @@ def zlpr(
   negatives weigh little. Predict the labels with :math:`s > 0`.
 
   Args:
-    logits: float `[examples..., labels]`, the scores s; never probabilities,
-      which cannot be told apart.
+    logits: float `[examples..., labels]`, the scores s; never probabilities
+      (which cannot be checked).
     labels: targets shaped like the logits, 0 and 1. Between them this is the
       paper's soft form, with its optimum where :math:`y = \sigma(2 s)`.
     where: bool, broadcastable to the logits; a label with False is excluded,

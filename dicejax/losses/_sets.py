@@ -230,7 +230,7 @@ def soft_counts(
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
-      independent sigmoids; never probabilities, which cannot be told apart.
+      independent sigmoids; never probabilities (which cannot be checked).
     labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
       like the logits (sigmoid).
     alpha: exponent of the decay of `self_adjusting_dice`, at least 0.

@@ -158,8 +158,8 @@ def plug_in_threshold(
     F(k) = \frac{2 \sum_{i \le k} p_i}{k + \sum_i p_i},
 
   which for many examples is the expected F1. Its maximum F* is reached by the
-  examples above F* / 2. So the less can be told, the lower the threshold: with
-  the same p for all, everything is called positive.
+  examples above F* / 2. The less the probabilities differ, the lower the
+  threshold: with the same p for all, everything is called positive.
 
   Args:
     probabilities: float `[n]`, between 0 and 1, and calibrated: see
@@ -226,7 +226,7 @@ def best_offset(
 
   Returns:
     The offset, midway between the gaps that it parts, and the micro F1 of the
-    entities. It parts the gaps in their own dtype, too.
+    entities. It separates the gaps in their own dtype as well.
 
   Raises:
     ValueError: no true entity (no offset is better than another), a gap that is

@@ -23,7 +23,7 @@ from train.tasks.task import Scores
 _ALL = 'all'
 # Rows of scores with a positive label, by the rule that decides.
 _ROWS = {'argmax': 'threshold 0.5', 'tuned': 'tuned', 'plug-in': 'plug-in'}
-# What argmax does, and what is taken where nothing can be tuned.
+# The parameters of argmax, used where nothing can be tuned.
 _UNTUNED = {'threshold': 0.5, 'plug_in': 0.5}
 # Rows of scores: a label called so would be lost among them.
 _RESERVED = {'micro', 'macro', _ALL}
@@ -95,7 +95,7 @@ class Classification:
     )
 
     def labels_of(batch):
-      # Of a sigmoid [batch, 1], as its logits are.
+      # [batch, 1], shaped like the logits of a sigmoid.
       return batch['label'][:, None] if self._sigmoid else batch['label']
 
     def init(logits, batch):
@@ -343,7 +343,7 @@ def _scores(gold, predicted, labels) -> Scores:
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
-  """Of the second of two labels; finite, as no probability is taken for 0."""
+  """Logits of the second of two labels, finite even for a probability of 0."""
   tiny = np.finfo(np.float32).tiny
   return np.diff(np.log(np.maximum(probabilities, tiny)), axis=-1)[:, 0]
 

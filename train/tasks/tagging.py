@@ -29,7 +29,7 @@ _TUNED = ', tuned'
 
 
 class Prediction(NamedTuple):
-  """What a sentence's words may be tagged, a value each.
+  """The candidate tags of a sentence, one value per word.
 
   Attributes:
     tags: the most likely ones; where tags spell entities, without `O`.
@@ -195,7 +195,7 @@ class Tagging:
     return said
 
   def decode(self, examples, features, answers) -> list[Prediction]:
-    """What the words of each sentence may be tagged."""
+    """Returns the candidate tags of each sentence."""
     return [
       self._decode(sentence, feature['words'], answer)
       for sentence, feature, answer in zip(

@@ -50,7 +50,7 @@ class Task(Protocol):
     axis_name: str | None = None,
     class_counts: np.ndarray | None = None,
   ) -> Objective:
-    """What training minimises, from the part `loss` of a config.
+    """Builds the training objective from the `loss` section of a config.
 
     Args:
       loss: the part.
