@@ -120,7 +120,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       pooling='cls',
       # Starts the bias of the head at the log odds of the classes in the
       # training split, so that rare classes are predicted rarely from the
-      # beginning.
+      # beginning. A head on a frozen encoder always starts so.
       prior_bias=False,
       dropout=0.1,  # On embeddings and sublayers, and before the head.
       dtype='float32',  # For the computation; 'bfloat16' on TPUs and new GPUs.

@@ -18,6 +18,8 @@ there is no official dev split, and which examples a condition leaves. The test
 examples are always the same.
 """
 
+import re
+
 from ml_collections import config_dict
 
 from configs import default
@@ -111,9 +113,9 @@ def _set(c, condition, size):
   if condition == 'finetuned':
     c.update(_FINETUNED)
     c.packing = c.task == 'tagging'
-  elif key == 'dev' and value.isdecimal():
+  elif key == 'dev' and value.isdecimal() and int(value):
     c.data.take.dev = int(value)
-  elif key == 'train' and value.removesuffix('%').isdecimal():
+  elif re.fullmatch(r'train=(100|[1-9]\d?)%', condition):
     c.data.take.train = round(size * int(value.removesuffix('%')) / 100)
   else:
     raise ValueError(

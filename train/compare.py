@@ -143,7 +143,11 @@ class Sweep:
         f'--rate_seeds: {min(both)} is among --seeds. Expected others, so that '
         'no run that chose the learning rate is reported.'
       )
+    if self.results.is_dir():
+      raise IsADirectoryError(f'--results={self.results} is a directory.')
+    self.results.parent.mkdir(parents=True, exist_ok=True)
     lines = results.read(self.results)
+    self._check_settings(lines)
     for name in self.varied:
       for trial in [
         *self._rate_trials(name),
@@ -156,6 +160,25 @@ class Sweep:
         loop.check_config(trial.config)
         results.check(self.results, trial.identity, lines)
         files.check_config(trial.workdir, trial.config)
+
+  def _check_settings(self, lines):
+    """Losses that are compared share all other settings."""
+    ours = {
+      self._reported_trials(name, 1.0)[0].identity['settings']
+      for name in self.varied
+    }
+    theirs = {
+      line['settings']
+      for line in lines
+      if line['experiment'] == self.experiment
+    }
+    # Variations of a config with `runs` may differ in any setting.
+    if len(ours) == 1 and theirs - ours:
+      raise FileExistsError(
+        f'{self.results} holds runs of {self.experiment} with settings that '
+        'differ in more than the loss and the learning rate. Choose another '
+        '--results, or another --name for these.'
+      )
 
   def _rate_trials(self, name) -> list[Trial]:
     """The runs by which a learning rate is chosen, where there is a choice."""
@@ -219,7 +242,12 @@ class Sweep:
   def _append(self, trial):
     run = loop.prepare(trial.config, trial.workdir)
     line = trial.identity | results.describe_run(run)
-    results.check(self.results, line, results.read(self.results))
+    results.check(
+      self.results,
+      line,
+      results.read(self.results),
+      same_data=not self.new_splits,
+    )
     try:
       outcome = loop.train(run)
     except FloatingPointError as error:
@@ -254,15 +282,13 @@ class Sweep:
       for name, lines in groups.items()
       for line in lines
     }
-    report.write_comparison(
-      self.workdir,
-      {  # A run of the results may be from another machine.
-        name: line
-        for name, line in folders.items()
-        if (self.workdir / name / files.METRICS).is_file()
-      },
-      rows,
-    )
+    here = {  # A run of the results may be from another machine.
+      name: line
+      for name, line in folders.items()
+      if (self.workdir / name / files.METRICS).is_file()
+    }
+    if here:
+      report.write_comparison(self.workdir, here, rows)
 
 
 class _Countdown:

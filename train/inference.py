@@ -32,6 +32,15 @@ from train.tasks.task import Task
 # Batches whose answers are not fetched yet: they take memory of the devices.
 _UNDER_WAY = 16
 
+# Settings that runs of version 0.1.0 do not have, with what they did.
+_SINCE_0_1 = {
+  'data.seed': 0,
+  'data.foreground': 0.0,
+  'model.frozen': False,
+  'model.pooling': 'cls',
+  'select_by': '',
+}
+
 Predictor = Callable[[Any, Sequence, Features], list]
 
 
@@ -153,6 +162,11 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   if not path.is_file():
     raise FileNotFoundError(f'{workdir} holds no run: there is no {path}.')
   config = config_dict.ConfigDict(files.read_json(path))
+  for key, value in _SINCE_0_1.items():
+    section, _, name = key.rpartition('.')
+    part = config[section] if section else config
+    if name not in part:
+      part[name] = value
   if config.runs:
     inside = ', '.join(str(workdir / name) for name in config.runs)
     raise FileNotFoundError(

@@ -126,9 +126,14 @@ def _prepare(config, workdir) -> Run:
     wrap=parallel.gather_parameters(mesh),
   )
 
+  # Standardised states have mean 0, so that a head on a frozen encoder has its
+  # bias alone for the prior, which takes Adam hundreds of steps. Positions, the
+  # classes of a span QA softmax, have no prior.
+  span_softmax = config.task == 'span_qa' and not sigmoid
+
   def fresh():
     params = init_params(model, batches[0], config.seed)
-    if config.model.prior_bias:
+    if config.model.prior_bias or config.model.frozen and not span_softmax:
       _add_bias(params, _log_odds(class_counts, sigmoid))
     return params
 

@@ -103,6 +103,10 @@ def make_loss(
     options['class_weights'] = weights
   if 'class_counts' in parameters:
     options['class_counts'] = _needed(class_counts, f'loss.name={config.name}')
+  if not config.cross_entropy >= 0:
+    raise ValueError(
+      f'loss.cross_entropy is at least 0, not {config.cross_entropy}.'
+    )
   weight = _weight(config, weights, class_counts)
   _check_running(config, parameters)
   _check_keep_hardest(config, axis_name, sigmoid or background)
@@ -187,6 +191,10 @@ def _class_weights(config, labels, class_counts) -> np.ndarray | None:
   else:
     weights = np.ones(len(labels), np.float32)
   for label, weight in config.class_weights.items():
+    if not isinstance(weight, (int, float)) or not weight >= 0:
+      raise ValueError(
+        f'loss.class_weights.{label} is a number of at least 0, not {weight!r}.'
+      )
     weights[list(labels).index(label)] = weight
   if not weights.any():
     raise ValueError('loss.class_weights: all are 0, and no class would count.')
@@ -236,7 +244,7 @@ def _check_running(config, parameters):
 
 
 def _check_keep_hardest(config, axis_name, has_negatives):
-  if config.keep_hardest < 0:
+  if not config.keep_hardest >= 0:
     raise ValueError(
       f'loss.keep_hardest is at least 0, not {config.keep_hardest}.'
     )

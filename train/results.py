@@ -26,6 +26,7 @@ from train import workdir as files
 RATE, REPORT = 'rate', 'report'
 # These identify a run.
 _KEYS = 'experiment', 'loss', 'learning_rate', 'seed'
+_SETTINGS = 'role', 'loss_settings', 'settings', 'encoder'
 # Settings of one run, or of one machine: not those of an experiment.
 _OWN = ('seed',), ('data', 'seed'), ('data', 'dir'), ('data', 'cache')
 _OWN += ('optimizer', 'learning_rate'), ('model', 'pretrained'), ('loss',)
@@ -42,18 +43,27 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
   """
   if not path.is_file():
     return []
-  whole, _, _ = path.read_text(encoding='utf-8').rpartition('\n')
-  lines = []
-  for number, text in enumerate(whole.split('\n'), 1) if whole else ():
-    try:
-      line = json.loads(text)
-      key(line)
-    except (ValueError, TypeError, KeyError):
+  try:
+    *whole, last = path.read_text(encoding='utf-8').split('\n')
+  except UnicodeDecodeError as error:
+    raise ValueError(f'{path}: expected UTF-8 text: {error}.') from None
+  if _is_whole(last):
+    whole.append(last)
+  for number, text in enumerate(whole, 1):
+    if not _is_whole(text):
       raise ValueError(
         f'{path}:{number}: expected a line as train.sweep writes it.'
-      ) from None
-    lines.append(line)
-  return lines
+      )
+  return [json.loads(text) for text in whole]
+
+
+def _is_whole(text: str) -> bool:
+  """Whether a text is a result, and not the beginning of one."""
+  try:
+    line = json.loads(text)
+    return all(name in line for name in (*_KEYS, *_SETTINGS))
+  except (ValueError, TypeError):
+    return False
 
 
 def append(path: pathlib.Path, line: Mapping[str, Any]) -> None:
@@ -67,7 +77,11 @@ def append(path: pathlib.Path, line: Mapping[str, Any]) -> None:
     if any(key(other) == key(line) for other in read(path)):
       return
     file.seek(0)
-    file.truncate(file.read().rfind(b'\n') + 1)  # After the last whole line.
+    *_, last = (written := file.read()).split(b'\n')
+    if _is_whole(last.decode(errors='replace')):
+      file.write(b'\n')
+    else:  # A kill cut it off.
+      file.truncate(len(written) - len(last))
     file.write(json.dumps(line, ensure_ascii=False).encode() + b'\n')
     file.flush()
     os.fsync(file.fileno())
@@ -109,7 +123,11 @@ def identity(
 
 
 def check(
-  path: pathlib.Path, line: Mapping[str, Any], others: Iterable[Mapping]
+  path: pathlib.Path,
+  line: Mapping[str, Any],
+  others: Iterable[Mapping],
+  *,
+  same_data: bool = False,
 ) -> None:
   """Raises if the file says otherwise of runs with the same name.
 
@@ -117,6 +135,7 @@ def check(
     path: of the file.
     line: an `identity`, or more of a line.
     others: the lines of the file.
+    same_data: whether all seeds have the same splits.
 
   Raises:
     FileExistsError: the file has other settings, or other data for the same
@@ -126,7 +145,7 @@ def check(
   for other in others:
     if other['experiment'] != line['experiment']:
       continue
-    if wrong := _contradiction(other, line):
+    if wrong := _contradiction(other, line, same_data):
       raise FileExistsError(
         f'{path} holds runs of {line["experiment"]} with {wrong}. Choose '
         'another --results, or another --name for these.'
@@ -140,7 +159,7 @@ def check(
       )
 
 
-def _contradiction(other, line) -> str:
+def _contradiction(other, line, same_data) -> str:
   """Names the contradiction between two lines of an experiment, or ''."""
   if other['loss'] == line['loss']:
     theirs, ours = other['loss_settings'], line['loss_settings']
@@ -152,10 +171,12 @@ def _contradiction(other, line) -> str:
     ):
       if other[name] != line[name]:
         return f'other {meaning} ({other[name]} there and {line[name]} here)'
-  if other['seed'] == line['seed'] and 'data' in line:
+  if 'data' in line and (same_data or other['seed'] == line['seed']):
     theirs, ours = other['data'], line['data']
     if changed := [split for split in ours if ours[split] != theirs.get(split)]:
-      return f'other data for seed {line["seed"]}: {", ".join(changed)} changed'
+      return (
+        f'other data for seed {other["seed"]}: {", ".join(changed)} changed'
+      )
   return ''
 
 
@@ -230,7 +251,8 @@ def _read_predictions(run, split) -> dict[str, np.ndarray]:
   """Row of the scores → counts `[examples, 3]`, from what the run wrote."""
   path, rows = run.workdir / files.PREDICTIONS / split, run.task.compared
   if run.config.task == 'classification':
-    positive = run.config.classification.positive
+    # Written labels have single spaces.
+    positive = ' '.join(run.config.classification.positive.split())
     labels = _read_labels(path.with_suffix('.tsv'))
     gold = labels.pop('gold')
     counts = [_count_labels(gold, found, positive) for found in labels.values()]

@@ -107,6 +107,11 @@ def _variations(file):
   from train import compare
 
   if _CONFIG.value.runs:
+    if _LOSSES.present:
+      raise ValueError(
+        f'--losses: {file} has variations of its own; expected none, or '
+        'another --config.'
+      )
     return compare.variations(_CONFIG.value)
   losses = _distinct(_LOSSES, _LOSSES.value)
   return {loss: cli.load_config(f'{file}:{loss}', _CONFIG) for loss in losses}

@@ -104,6 +104,8 @@ def check_class_weights(
     AssertionError: another number of weights than of classes.
     ValueError: a negative weight, unless it is traced.
   """
+  # Looked at as given: under jit even a list becomes a traced array.
+  values = np.asarray(class_weights) if is_concrete(class_weights) else None
   weights = jnp.asarray(class_weights, logits.dtype)
   classes = logits.shape[-1] if classes is None else classes
   check_shape(
@@ -112,8 +114,10 @@ def check_class_weights(
     f'class_weights: {list(weights.shape)} must be [{classes}] for logits '
     f'{list(logits.shape)}.',
   )
-  if is_concrete(weights) and (np.asarray(weights) < 0).any():
-    raise ValueError(f'class_weights must be at least 0, got {weights}.')
+  if values is not None and not (values >= 0).all():
+    raise ValueError(
+      f'class_weights must be at least 0, got {values.tolist()}.'
+    )
   return weights
 
 
@@ -167,9 +171,9 @@ def describe(**arrays: jax.Array) -> str:
   )
 
 
-def is_concrete(x: jax.Array) -> bool:
-  """Whether a value can be looked at, as under no transformation."""
-  return not isinstance(x, jax.core.Tracer)
+def is_concrete(x: ArrayLike) -> bool:
+  """Whether the value is known now, and not only when a program runs."""
+  return not any(isinstance(y, jax.core.Tracer) for y in jax.tree.leaves(x))
 
 
 def _check_logits(logits, labels, softmax):

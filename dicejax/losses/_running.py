@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import numbers
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -67,7 +67,8 @@ def with_running_counts(
   pass them on from step to step.
 
   Args:
-    loss: an overlap loss with counts, such as `dice` or `tversky`.
+    loss: an overlap loss of `dicejax.losses` with counts, such as `dice` or
+      `tversky`; itself, not wrapped in another function.
     decay: :math:`0 \le \lambda < 1`. The counts cover some
       :math:`1 / (1 - \lambda)` batches; 0 is the plain loss.
     **options: keyword arguments of `loss`, except `where`. `axis` has to
@@ -75,10 +76,12 @@ def with_running_counts(
       devices before they are averaged over time.
 
   Returns:
-    A pair of functions, `init` and `update`.
+    A pair of functions, `init` and `update`. `init` may be called anywhere,
+    `update` with `axis_name` inside of the mapped axis.
 
   Raises:
-    TypeError: an option that the loss does not have.
+    TypeError: an option that the loss does not have; in `update`, running
+      counts that are not `RunningCounts`.
     ValueError: a loss without counts, a `decay` outside [0, 1); in `update`,
       sets that do not span the batch, or running counts of another shape or
       with values that are not finite (where these are not traced).
@@ -105,24 +108,25 @@ def with_running_counts(
     Wang et al., `Stochastic compositional gradient descent
     <https://arxiv.org/abs/1411.3803>`_, 2017, for ratios of expectations.
   """
-  signature = inspect.signature(loss)
-  if 'axis_name' not in signature.parameters:
-    raise ValueError(
-      f'{loss.__name__} has no counts to run over batches; expected an overlap '
-      'loss such as dice or tversky.'
-    )
-  signature.bind_partial(None, None, **options)
+  _check_loss(loss)
+  inspect.signature(loss).bind_partial(None, None, **options)
   if 'where' in options:
     raise TypeError('where differs from batch to batch: pass it to update.')
-  if isinstance(decay, numbers.Real) and not 0 <= decay < 1:
-    raise ValueError(f'decay must be at least 0 and below 1, got {decay}.')
+  if is_concrete(decay):
+    decay = float(decay)  # A NumPy float64 would widen the counts.
+    if not 0 <= decay < 1:
+      raise ValueError(f'decay must be at least 0 and below 1, got {decay}.')
+  # Zeros need no sum over devices, so that init works outside of the axis.
+  local = {key: x for key, x in options.items() if key != 'axis_name'}
 
   def init(logits, labels):
     def zeros(counts, elements):
       return jax.tree.map(jnp.zeros_like, RunningCounts(counts, elements))
 
     shapes = jax.eval_shape(
-      lambda *batch: _call(batch, None, lambda c, n: (c, zeros(c, n)))[1],
+      lambda *batch: _call(batch, None, local, lambda c, n: (c, zeros(c, n)))[
+        1
+      ],
       logits,
       labels,
     )
@@ -138,9 +142,9 @@ def with_running_counts(
       )
       return _scale(new, counts, elements), new
 
-    return _call((logits, labels), where, extend)
+    return _call((logits, labels), where, options, extend)
 
-  def _call(batch, where, extend):
+  def _call(batch, where, options, extend):
     """Calls the loss; `extend` gives its counts and what else to return."""
     extra = []
 
@@ -172,7 +176,32 @@ def _scale(running, counts, elements):
   return jax.tree.map(combine, running.counts, counts)
 
 
+def _check_loss(loss):
+  module = sys.modules.get(getattr(loss, '__module__', None))
+  name = getattr(loss, '__name__', repr(loss))
+  # A function that is jitted inside would keep the running counts of its first
+  # call in its cache, so only the losses themselves are taken.
+  if getattr(module, name, None) is not loss or not (
+    loss.__module__.startswith('dicejax.losses.')
+  ):
+    raise ValueError(
+      f'with_running_counts needs a loss of dicejax.losses itself, such as '
+      f'losses.dice, got {name}. Pass options as keyword arguments.'
+    )
+  parameters = inspect.signature(loss).parameters
+  if 'axis_name' not in parameters or name == 'soft_counts':
+    raise ValueError(
+      f'{name} has no counts to run over batches; expected an overlap loss '
+      'such as dice or tversky.'
+    )
+
+
 def _check_running(running, batch):
+  if not isinstance(running, RunningCounts):
+    raise TypeError(
+      'running must be the RunningCounts that init or update returned, got '
+      f'{type(running).__name__}.'
+    )
   shapes = [list(np.shape(x)) for x in jax.tree.leaves(running)]
   expected = [list(x.shape) for x in jax.tree.leaves(batch)]
   if shapes != expected:

@@ -135,15 +135,19 @@ def fit_platt(
     error = _sigmoid(z) - targets
     return loss.mean(), np.array([(error * logits).mean(), error.mean()])
 
+  # Standardised logits make the problem well conditioned.
+  mean, scale = logits.mean(), logits.std() or 1.0
+  logits = (logits - mean) / scale
   found = optimize.minimize(
     objective,
-    (1.0, 0.0),
+    (scale, mean),
     jac=True,
     method='L-BFGS-B',
-    bounds=[(1 / _HIGHEST, _HIGHEST), (None, None)],
+    bounds=[(scale / _HIGHEST, scale * _HIGHEST), (None, None)],
     options={'ftol': 1e-14, 'gtol': 1e-9},
   )
-  return float(found.x[0]), float(found.x[1])
+  slope = found.x[0] / scale
+  return float(slope), float(found.x[1] - slope * mean)
 
 
 def plug_in_threshold(
@@ -302,6 +306,7 @@ def _sigmoid(z):
 def _flatten(gaps, tags, gold) -> tuple[np.ndarray, np.ndarray]:
   """All gaps in a row, and where each sentence starts."""
   gaps = [np.asarray(row) for row in gaps]
+  gaps = [g.astype(float) if g.dtype.kind in 'biu' else g for g in gaps]
   if not len(gaps) == len(tags) == len(gold):
     raise ValueError(
       f'Expected as many sentences of gaps, tags and gold, not {len(gaps)}, '

@@ -62,8 +62,8 @@ def select_headline(config, task: Task) -> tuple[str, str]:
   """
   if not config.select_by:
     return task.headline
-  row, _, column = config.select_by.rpartition('/')
-  if column not in task.places.get(row, ()):
+  row, slash, column = config.select_by.rpartition('/')
+  if not slash or column not in task.places.get(row, ()):
     known = (f'{r}/{"|".join(columns)}' for r, columns in task.places.items())
     raise ValueError(
       f'select_by: {config.select_by!r} is no score of this task: expected '
@@ -84,8 +84,8 @@ def decide(
   rule = rule or ('tuned' if 'tuned' in rules else 'argmax')
   if rule not in rules:
     raise ValueError(
-      f'Decision {rule!r}: expected one of {", ".join(map(repr, rules))}, as '
-      'no other was tuned on a dev split in this run.'
+      f'--decision={rule}: this run has {" and ".join(rules)}; other rules are '
+      'there where a dev split tunes them.'
     )
   return rule, rules[rule]
 

@@ -26,6 +26,7 @@ from train.tasks.task import PRF
 # The tag of a word without a prediction where tags are no spans.
 _NO_TAG = '_'
 _TUNED = ', tuned'
+_AVERAGES = 'micro', 'macro'
 
 
 class Prediction(NamedTuple):
@@ -339,6 +340,12 @@ def get_labels(config, examples: Sequence[Sentence]) -> tuple[str, ...]:
   if not are_spans(tags):
     return tuple(sorted(tags))
   types = {tag[2:] for tag in tags if tag != 'O'}
+  rows = {name + suffix for name in _AVERAGES for suffix in ('', _TUNED)}
+  if reserved := rows & types:
+    raise ValueError(
+      f'The entity type {min(reserved)!r} is called like a row of the scores: '
+      'expected another name.'
+    )
   if not types:
     raise ValueError('The training split has no entity: is the column right?')
   return ('O', *(f'{prefix}-{t}' for t in sorted(types) for prefix in 'BI'))
