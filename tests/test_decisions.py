@@ -57,6 +57,8 @@ def test_platt_is_the_regression_of_scikit_learn():
   # The mean of calibrated probabilities is the rate of the targets.
   p = special.expit(slope * logits + bias)
   np.testing.assert_allclose(p.mean(), labels.mean(), rtol=1e-3)
+  far = metrics.fit_platt(0.1 * logits - 20, labels)
+  np.testing.assert_allclose(far, [10 * slope, bias + 200 * slope], rtol=1e-4)
   again = metrics.fit_platt(2 * logits + 1, labels)
   np.testing.assert_allclose(again, [slope / 2, bias - slope / 2], rtol=1e-4)
 

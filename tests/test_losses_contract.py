@@ -257,6 +257,20 @@ def test_an_id_out_of_range_is_nan_unless_excluded(case, wrong):
   assert np.isfinite(value).all() and np.isfinite(grad).all()
 
 
+@every([case for case in CASES if case.softmax and case.takes('class_weights')])
+def test_weights_are_checked_under_jit(case):
+  """Where even a list becomes a traced array."""
+  logits, labels = example(case)
+  for weights in ([-1.0, 1, 1], np.array([1, np.nan, 1])):
+    with pytest.raises(ValueError, match='class_weights must be at least 0'):
+      jax.jit(lambda x, w=weights: case(x, labels, class_weights=w))(logits)
+  if case.takes('average'):
+    with pytest.raises(ValueError, match='all 0'):
+      jax.jit(
+        lambda x: case(x, labels, class_weights=[0, 0, 0], average='micro')
+      )(logits)
+
+
 def test_chex_without_asserts_is_no_way_round():
   chex.disable_asserts()
   try:

@@ -178,6 +178,10 @@ def test_bad_input():
   for decay in (-0.1, 1, 2.0):
     with pytest.raises(ValueError, match='decay must be'):
       make(losses.dice, decay=decay)
+  wrapped = jax.jit(losses.dice), lambda *a, **k: losses.dice(*a, **k)
+  for loss in (*wrapped, functools.partial(losses.dice), losses.soft_counts):
+    with pytest.raises(ValueError, match='needs a loss of|has no counts'):
+      make(loss)
   with pytest.raises(TypeError, match='alpha'):
     make(losses.dice, alpha=0.5)
   with pytest.raises(TypeError, match='pass it to update'):
@@ -188,6 +192,8 @@ def test_bad_input():
     make(losses.dice, axis=()).init(x, y)
   with pytest.raises(ValueError, match=r'shapes .*\[4\].* are .*\[\]'):
     running.update(x, y, make(losses.dice).init(x, y))
+  with pytest.raises(TypeError, match='RunningCounts'):
+    running.update(x, y, (1, 2, 3, 4))
   wrong = jax.tree.map(lambda s: s + jnp.nan, state)
   with pytest.raises(ValueError, match='not finite'):
     running.update(x, y, wrong)

@@ -190,14 +190,26 @@ def test_a_kill_loses_no_run_and_counts_none_twice(tmp_path, trained):
   assert sweep.results.read_bytes() == whole
 
 
+def make_line(loss='b', seed=0):
+  return {
+    'experiment': 'a',
+    'loss': loss,
+    'learning_rate': 1.0,
+    'seed': seed,
+    'role': results.REPORT,
+    'loss_settings': {},
+    'settings': 'digest',
+    'encoder': '',
+  }
+
+
 def test_sweeps_share_a_file(tmp_path):
   """Threads, whose locks exclude each other as those of processes do."""
   path = tmp_path / 'new' / 'results.jsonl'
 
   def append(loss):
-    line = {'experiment': 'a', 'loss': loss, 'learning_rate': 1.0}
     for seed in range(20):
-      results.append(path, line | {'seed': seed, 'long': loss * 50_000})
+      results.append(path, make_line(loss, seed) | {'long': loss * 50_000})
 
   with concurrent.futures.ThreadPoolExecutor() as pool:
     list(pool.map(append, 'aab'))
@@ -209,7 +221,7 @@ def test_sweeps_share_a_file(tmp_path):
   'change, text',
   [
     ({'loss.options.gamma': 1.0}, r'with loss.options.gamma is 2.0 there'),
-    ({'batch_size': 4}, 'with other settings besides the loss and the learn'),
+    ({'batch_size': 4}, 'with settings that differ in more than the loss and'),
     ({'model.pretrained': '/x/bert'}, 'with other model.pretrained'),
   ],
 )
@@ -271,12 +283,36 @@ def _noting(prepare, seen):
 def test_results_are_refused_line_by_line(tmp_path):
   path = tmp_path / 'results.jsonl'
   assert results.read(path) == []
-  line = {'experiment': 'a', 'loss': 'b', 'learning_rate': 1.0, 'seed': 0}
+  line = make_line()
   path.write_text(json.dumps(line) + '\n{"loss": 3}\n')
   with pytest.raises(ValueError, match='jsonl:2: expected a line as train.sw'):
     results.read(path)
-  path.write_text(json.dumps(line) + '\n{"loss"')
-  assert results.read(path) == [line]
+  # A kill cut the second line off; or only the end of the line is missing.
+  other = make_line(seed=1)
+  for cut, kept in [('\n{"loss"', [line]), ('', [line])]:
+    path.write_text(json.dumps(line) + cut)
+    assert results.read(path) == kept
+    results.append(path, other)
+    assert results.read(path) == [line, other]
+
+
+def test_results_of_another_machine_make_the_table(tmp_path, trained, capsys):
+  """Whose curves are not here; but other data are refused."""
+  varied = varied_losses(tmp_path)
+  make_sweep(tmp_path, varied).train()
+  elsewhere = tmp_path / 'elsewhere'
+  elsewhere.mkdir()
+  sweep = dataclasses.replace(
+    make_sweep(tmp_path, varied), workdir=elsewhere / 'sweep'
+  )
+  number = len(trained)
+  sweep.train()
+  assert len(trained) == number and not (elsewhere / 'sweep').exists()
+  line = results.read(sweep.results)[0]
+  changed = {**line, 'seed': 77, 'data': line['data'] | {'train': 'another'}}
+  with pytest.raises(FileExistsError, match='other data for seed'):
+    results.check(sweep.results, changed, [line], same_data=True)
+  results.check(sweep.results, changed, [line])
 
 
 def test_sweep_command():
