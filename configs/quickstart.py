@@ -27,5 +27,7 @@ def get_config():
   c.loss = None  # Each run has its own.
   c.log_every = 250
   names = 'cross_entropy', 'running_dice'
-  c.runs = {name: {'loss': losses.get_loss(name)} for name in names}
+  c.runs = {
+    name: {'loss': losses.get_loss(name, background='O')} for name in names
+  }
   return c

@@ -65,6 +65,8 @@ def load(path):
 def labels_of(config):
   """Labels that the data of an experiment might have."""
   if config.task == 'tagging':
+    if config.data.conll.scheme == 'token':
+      return ('NN', 'O', 'VB')
     return ('O', 'B-PER', 'I-PER')
   if config.task == 'query_spans':
     return json.loads(queries(config))

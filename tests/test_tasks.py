@@ -132,7 +132,9 @@ def check_selection(config, task, scores):
       tasks.select_headline(config, task)
   # A run of before there was anything to tune, or one without dev.
   assert tasks.decide(task, {})[0] == 'argmax'
-  with pytest.raises(ValueError, match="'tuned': expected one of 'argmax', as"):
+  with pytest.raises(
+    ValueError, match='--decision=tuned: this run has argmax;'
+  ):
     tasks.decide(task, {}, 'tuned')
 
 

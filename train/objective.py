@@ -29,10 +29,12 @@ class Loss(NamedTuple):
     update: `(logits, labels, where, running) -> scalar, running`, for arrays as
       the losses take them: the mean over the sets (for an element-wise loss:
       the elements) that have an element. The first axis is that of the batch.
+    description: names the losses and their weights.
   """
 
   init: Callable[..., Any]
   update: Callable[..., tuple[jax.Array, Any]]
+  description: str = ''
 
   def value(self, logits, labels, where) -> jax.Array:
     """The scalar of a first batch."""
@@ -45,10 +47,12 @@ class Objective(NamedTuple):
   Attributes:
     init: `(outputs, batch) -> running`, as of `Loss`.
     update: `(outputs, batch, running) -> scalar, running`.
+    description: of the loss, see `Loss`.
   """
 
   init: Callable[..., Any]
   update: Callable[..., tuple[jax.Array, Any]]
+  description: str = ''
 
   def value(self, outputs, batch) -> jax.Array:
     """The scalar of a first batch."""
@@ -101,6 +105,15 @@ def make_loss(
         f'loss.activation={config.activation!r}.'
       )
     options['class_weights'] = weights
+  if (
+    background
+    and options.get('average') == 'micro'
+    and (weights is None or weights[0])
+  ):
+    raise ValueError(
+      "loss.class_weights: average='micro' with the background class in it is "
+      f'accuracy, not F1; expected a weight of 0 for {labels[0]!r} among them.'
+    )
   if 'class_counts' in parameters:
     options['class_counts'] = _needed(class_counts, f'loss.name={config.name}')
   if not config.cross_entropy >= 0:
@@ -163,9 +176,19 @@ def make_loss(
       total += config.cross_entropy * _mean(other, where, (), axis_name)
     return total, running
 
-  loss = Loss(init, update)
+  loss = Loss(init, update, _describe(config, weight))
   _try(loss, sigmoid, len(labels) or 2, axis_name)
   return loss
+
+
+def _describe(config, weight) -> str:
+  """For example `1 * cross_entropy + 0.15 * dice of running counts`."""
+  overlap = f'{weight:.3g} * {config.name}'
+  if config.running:
+    overlap += ' of running counts'
+  if not config.cross_entropy:
+    return overlap
+  return f'{config.cross_entropy:.3g} * cross_entropy + {overlap}'
 
 
 def _class_weights(config, labels, class_counts) -> np.ndarray | None:

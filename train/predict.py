@@ -11,7 +11,9 @@ score. A tagger writes CoNLL columns (word and tag) with `--format=conll`.
 Each line says in `decided_by` which rule chose, and with which parameters: what
 was tuned on dev, if anything was. `--decision` names another: `argmax`, what is
 most likely, or `plug-in`, the threshold of classification that suits the
-probabilities themselves.
+probabilities themselves. To trade precision for recall, give a number:
+`--threshold` of a classifier (lower finds more), `--offset` of a tagger (higher
+finds more entities).
 """
 
 import json
@@ -42,6 +44,17 @@ _DECISION = flags.DEFINE_string(
   'Rule that decides: argmax, tuned or plug-in. Default: tuned on dev, if '
   'the run could tune.',
 )
+
+_PARAMETERS = {
+  'threshold': flags.DEFINE_float(
+    'threshold', None, 'Threshold of the positive label that decides.'
+  ),
+  'offset': flags.DEFINE_float(
+    'offset',
+    None,
+    'Offset of O that decides; a higher one finds more.',
+  ),
+}
 
 # Scripts without spaces (kana, Han): each character is a word.
 _CHARACTER = r'[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]'
@@ -94,7 +107,6 @@ def entities(
 
 def main():
   from train import inference
-  from train import tasks
 
   path = pathlib.Path(_INPUT.value)
   if _OUTPUT.value and pathlib.Path(_OUTPUT.value).exists():
@@ -105,7 +117,7 @@ def main():
   task = run.config.task
   if _FORMAT.value == 'conll' and task != 'tagging':
     raise ValueError(f'--format=conll is of tagging; this run is of {task}.')
-  rule, parameters = tasks.decide(run.task, run.tuned, _DECISION.value)
+  rule, parameters = _decide(run)
   read, show = _INPUTS[task], _OUTPUTS[task]
   sources, examples = read(run, path)
   features = inference.make_features(run.task, examples, str(path))
@@ -127,6 +139,20 @@ def main():
     return
   with open(_OUTPUT.value, 'x', encoding='utf-8') as output:
     output.write(text)
+
+
+def _decide(run) -> tuple[str, dict[str, float]]:
+  """The rule of `--decision`, or the number that a flag gives."""
+  from train import tasks
+
+  rule, parameters = tasks.decide(run.task, run.tuned, _DECISION.value)
+  for name, flag in _PARAMETERS.items():
+    if flag.value is None:
+      continue
+    if name not in parameters:
+      raise ValueError(f'--{name}: the predictions of this run have no {name}.')
+    rule, parameters = 'given', {**parameters, name: flag.value}
+  return rule, parameters
 
 
 def _read_sentences(run, path) -> tuple[list[str], list]:

@@ -120,6 +120,8 @@ def with_running_counts(
   local = {key: x for key, x in options.items() if key != 'axis_name'}
 
   def init(logits, labels):
+    """Returns running counts of 0 for batches like this one."""
+
     def zeros(counts, elements):
       return jax.tree.map(jnp.zeros_like, RunningCounts(counts, elements))
 
@@ -133,6 +135,8 @@ def with_running_counts(
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
   def update(logits, labels, running, *, where=None):
+    """Returns the loss of a batch and the running counts after it."""
+
     def extend(counts, elements):
       _check_running(running, RunningCounts(counts, elements))
       new = jax.tree.map(

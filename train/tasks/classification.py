@@ -105,7 +105,7 @@ class Classification:
       labels = labels_of(batch)
       return loss.update(logits, labels, labels >= 0, running)
 
-    return Objective(init, update)
+    return Objective(init, update, loss.description)
 
   @property
   def background(self) -> bool:

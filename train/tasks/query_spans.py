@@ -148,7 +148,7 @@ class QuerySpans:
         total += weight * value
       return total, counts
 
-    return Objective(init, update)
+    return Objective(init, update, loss.description)
 
   def answer(self, logits, batch) -> dict[str, jax.Array]:
     """Probabilities; of pairs, the most likely `length` that may be spans.

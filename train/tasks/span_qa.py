@@ -140,7 +140,7 @@ class SpanQa:
       )
       return (start + end) / 2, (starts, ends)
 
-    return Objective(init, update)
+    return Objective(init, update, loss.description)
 
   def _check_loss(self, loss):
     """A softmax is over positions, of which each window has its own."""

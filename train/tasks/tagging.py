@@ -101,11 +101,11 @@ class Tagging:
       labels = batch['labels']
       return loss.update(logits, labels, labels >= 0, running)
 
-    return Objective(init, update)
+    return Objective(init, update, loss.description)
 
   @property
   def background(self) -> bool:
-    return self.labels[0] == 'O'
+    return self.spans  # In parts of speech, O may be a tag like any other.
 
   def targets(self, feature) -> np.ndarray:
     return feature['labels'][feature['labels'] >= 0]
@@ -237,10 +237,13 @@ class Tagging:
   def decisions(
     self, tuned: Mapping[str, float]
   ) -> dict[str, Mapping[str, float]]:
-    """Rules, and the offset of `O` if it was tuned."""
-    if not self.spans or 'offset' not in tuned:
+    """Rules and the offset of `O`, which only entities have."""
+    if not self.spans:
       return {'argmax': {}}
-    return {'argmax': {}, 'tuned': {'offset': tuned['offset']}}
+    rules = {'argmax': {'offset': 0.0}}
+    if 'offset' in tuned:
+      rules['tuned'] = {'offset': tuned['offset']}
+    return rules
 
   def tags(
     self, prediction: Prediction, parameters: Mapping[str, float]
