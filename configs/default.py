@@ -131,7 +131,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     # - full_weight_at: the fraction of positives in the training split at which
     #   an overlap loss reaches its full weight beside the cross entropy. With
     #   rarer positives its weight is lower, in proportion. 0: always full;
-    # - running: the decay of running counts, such as 0.99, which make a set of
+    # - running: the decay of running counts, such as 0.95, which make a set of
     #   about 1 / (1 - running) batches. 0: each batch is a set;
     # - class_weights: weights by label, such as {'O': 0.0}; 1 for the others;
     # - class_weighting: weights computed from the training split: 'balanced',

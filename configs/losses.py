@@ -24,7 +24,7 @@ SOFTMAX = {
     options=dict(smooth=1.0, axis=None, average='micro'),
     cross_entropy=1.0,
     full_weight_at=0.2,
-    running=0.99,
+    running=0.95,
   ),
   'dice': dict(
     name='dice',
@@ -42,7 +42,7 @@ SOFTMAX = {
   'running_dice_alone': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None, average='micro'),
-    running=0.99,
+    running=0.95,
   ),
   'dice_alone': dict(
     name='dice', options=dict(smooth=1.0, axis=None, average='micro')
@@ -143,7 +143,7 @@ SIGMOID = {
     options=dict(smooth=1.0, axis=None),
     cross_entropy=1.0,
     full_weight_at=0.2,
-    running=0.99,
+    running=0.95,
   ),
   'dice': dict(
     name='dice',
@@ -154,7 +154,7 @@ SIGMOID = {
   # Without a cross entropy: for a head on a frozen encoder, and a threshold of
   # one half that nobody tunes.
   'running_dice_alone': dict(
-    name='dice', options=dict(smooth=1.0, axis=None), running=0.99
+    name='dice', options=dict(smooth=1.0, axis=None), running=0.95
   ),
   'dice_alone': dict(name='dice', options=dict(smooth=1.0, axis=None)),
   'self_adjusting_dice': dict(
