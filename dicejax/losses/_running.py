@@ -43,7 +43,7 @@ class RunningLoss(NamedTuple):
 
 
 def with_running_counts(
-  loss: Callable[..., jax.Array], *, decay: ArrayLike = 0.99, **options
+  loss: Callable[..., jax.Array], *, decay: ArrayLike = 0.95, **options
 ) -> RunningLoss:
   r"""Extends the sets of an overlap loss over the batches seen so far.
 
