@@ -5,7 +5,6 @@ import dataclasses
 import json
 import pathlib
 import signal
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -105,7 +104,7 @@ def _prepare(config, workdir) -> Run:
   sigmoid = config.loss.activation == 'sigmoid'
   class_counts, foreground = _count_targets(task, features['train'], sigmoid)
   objective = task.objective(config.loss, axis_name, class_counts)
-  print(f'loss: {objective.description}', file=sys.stderr)
+  print(f'loss: {objective.description}', flush=True)
   model = task.model(encoder, config.model.dtype)
   meta = {'labels': labels, 'encoder': dataclasses.asdict(encoder)}
   if config.model.frozen:
