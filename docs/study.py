@@ -317,17 +317,17 @@ def draw(groups: Mapping[str, Mapping[str, Group]]) -> figure.Figure:
     for experiment, found in _in_order(groups)
     if (compared := compare(found))
   ]
-  columns = min(3, max(1, len(panels)))
+  columns = min(2, max(1, len(panels)))
   rows = -(-len(panels) // columns) or 1
   most = max((len(found) for _, found, _ in panels), default=2)
   page = figure.Figure(
-    figsize=(3.1 * columns + 1.2, (0.34 * most + 0.75) * rows + 0.45),
+    figsize=(4.2 * columns, (0.34 * most + 0.75) * rows + 0.45),
     layout='constrained',
   )
   grid = page.subplots(rows, columns, squeeze=False)
   for axes, panel in itertools.zip_longest(grid.flat, panels):
     if panel:
-      _draw_panel(axes, *panel, names=axes in grid[:, 0])
+      _draw_panel(axes, *panel)
     else:
       axes.set_axis_off()
   handles = [
@@ -341,7 +341,7 @@ def draw(groups: Mapping[str, Mapping[str, Group]]) -> figure.Figure:
   return page
 
 
-def _draw_panel(axes, experiment, found, comparisons, names):
+def _draw_panel(axes, experiment, found, comparisons):
   losses = [loss for loss in found if loss != BASELINE]
   axes.axvline(0, color=GREY, lw=1, zorder=0)
   for place, loss in enumerate(losses):
@@ -361,7 +361,7 @@ def _draw_panel(axes, experiment, found, comparisons, names):
         mean, y, 'o', ms=5, color=color, mew=1.2,
         mfc=color if sure else 'none', zorder=3,
       )  # fmt: skip
-  axes.set_yticks(range(len(losses)), losses if names else [])
+  axes.set_yticks(range(len(losses)), losses)
   axes.set_ylim(len(losses) - 0.45, -0.55)
   best = found[BASELINE].scores
   shown = 'tuned' if 'tuned' in best else 'argmax'
