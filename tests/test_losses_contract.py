@@ -264,6 +264,10 @@ def test_weights_are_checked_under_jit(case):
   for weights in ([-1.0, 1, 1], np.array([1, np.nan, 1])):
     with pytest.raises(ValueError, match='class_weights must be at least 0'):
       jax.jit(lambda x, w=weights: case(x, labels, class_weights=w))(logits)
+  right = jnp.array([0.0, 1, 1])  # Closed over, it stays a known value.
+  assert jnp.isfinite(
+    jax.jit(lambda x: case(x, labels, class_weights=right))(logits)
+  ).all()
   if case.takes('average'):
     with pytest.raises(ValueError, match='all 0'):
       jax.jit(

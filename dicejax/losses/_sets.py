@@ -301,7 +301,7 @@ def _average_weights(x, average, class_weights):
   total = jnp.sum(weights)
   if average == 'macro':
     return weights / jnp.where(total > 0, total, 1)
-  if is_concrete(class_weights) and not np.any(class_weights):
+  if is_concrete(class_weights) and not np.asarray(class_weights).any():
     raise ValueError(
       "class_weights are all 0: average='micro' has no class to count."
     )
