@@ -39,7 +39,7 @@ def _texts(name, size, *, positive='1', dev=0.0, **tsv):
     data=dict(
       format='tsv',
       files=files | (dict(dev='') if dev else {}),
-      held_out=dict(dev=dev),  # Of the training file.
+      held_out=dict(dev=dev),  # A share of the training file.
       tsv=dict(text='text') | tsv,
     ),
   )

@@ -175,7 +175,7 @@ def test_class_weightings():
       want = np.mean(want * w[b['labels'][where]])
       got = loss.value(logits, b['labels'], where)
       np.testing.assert_allclose(got, want, rtol=1e-5)
-  # Of a sigmoid, of negatives and positives.
+  # A sigmoid has two counts: negatives and positives.
   config = presets.get_loss('focal', sigmoid=True)
   config.class_weighting = 'balanced'
   loss = make_loss(config, class_counts=np.array([9, 1]))
@@ -236,7 +236,7 @@ def test_rare_positives_weigh_less_beside_cross_entropy():
 
 
 def test_running_counts_are_a_mean_over_batches():
-  """Of the counts of batches as numpy has them, the older weighing less."""
+  """Decayed sums of the counts of batches, computed by numpy."""
   config = presets.get_loss('running_dice_alone', sigmoid=True)
   config.running = 0.5
   loss = make_loss(config)

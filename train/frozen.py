@@ -118,8 +118,6 @@ def add_states(
     for i, x in _shown(encode_all(params, examples), len(examples)):
       states[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
     cache.write(key, states)
-    kept = cache.read(key, shape, dtype)
-    states = states if kept is None else kept
   states = np.split(states, ends[:-1])
   by_digest = dict(zip(digests, states, strict=True))
   moments = _moments(
@@ -128,10 +126,8 @@ def add_states(
       for feature in features['train']
     ]
   )
-  by_digest = {
-    digest: ((x - moments.mean) / moments.scale).astype(dtype)
-    for digest, x in by_digest.items()
-  }
+  for x in by_digest.values():  # In place: they may fill most of the memory.
+    x[:] = (x - moments.mean) / moments.scale
   features = {
     split: [
       _shorten(feature, pooled) | {'states': by_digest[_digest_inputs(feature)]}
@@ -205,8 +201,8 @@ class _Cache:
     try:
       if path.stat().st_size != _DIGEST + math.prod(shape) * dtype.itemsize:
         return None
-      # Mapped: all runs of a sweep share the same memory.
-      data = np.memmap(path, np.uint8, 'r')
+      # Pages that a caller writes to are its own; the file stays as it is.
+      data = np.memmap(path, np.uint8, 'c')
       os.utime(path)
     except OSError:
       return None

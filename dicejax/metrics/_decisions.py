@@ -113,6 +113,7 @@ def fit_platt(
     <https://citeseerx.ist.psu.edu/document?doi=10.1.1.41.1639>`_, 1999.
   """
   from scipy import optimize
+  from scipy import special
 
   logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
   if logits.ndim != 1 or logits.shape != labels.shape:
@@ -132,7 +133,7 @@ def fit_platt(
     slope, bias = parameters
     z = slope * logits + bias
     loss = np.logaddexp(0, z) - targets * z
-    error = _sigmoid(z) - targets
+    error = special.expit(z) - targets
     return loss.mean(), np.array([(error * logits).mean(), error.mean()])
 
   # Standardised logits make the problem well conditioned.
@@ -297,10 +298,6 @@ def _as_softmax(logits, labels) -> tuple[np.ndarray, np.ndarray]:
   if labels.dtype.kind not in 'iu' or not np.isin(labels, range(classes)).all():
     raise ValueError(f'Expected ids of classes from 0 to {classes - 1}.')
   return logits, labels
-
-
-def _sigmoid(z):
-  return 0.5 * (1 + np.tanh(z / 2))  # Does not overflow.
 
 
 def _flatten(gaps, tags, gold) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tokenizers
+from scipy import special
 
 from dicejax import metrics
 from dicejax.models import BertConfig
@@ -202,10 +203,10 @@ class Classification:
     threshold, _ = metrics.best_threshold(probabilities[:, -1], positive)
     logits = _logits(probabilities)
     slope, bias = metrics.fit_platt(logits, positive)
-    calibrated = _sigmoid(slope * logits + bias)
+    calibrated = special.expit(slope * logits + bias)
     best, _ = metrics.plug_in_threshold(calibrated)
     # The threshold is compared with the probabilities of the model itself.
-    plug_in = _sigmoid((np.log(best / (1 - best)) - bias) / slope)
+    plug_in = special.expit((special.logit(best) - bias) / slope)
     return {'threshold': threshold, 'plug_in': float(plug_in)}
 
   def decisions(
@@ -346,10 +347,6 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
   """Logits of the second of two labels, finite even for a probability of 0."""
   tiny = np.finfo(np.float32).tiny
   return np.diff(np.log(np.maximum(probabilities, tiny)), axis=-1)[:, 0]
-
-
-def _sigmoid(logits):
-  return np.exp(-np.logaddexp(0, -logits))  # Overflows for no logit.
 
 
 def _on_one_line(cell: str) -> str:
