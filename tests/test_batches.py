@@ -193,7 +193,7 @@ def test_foreground_is_a_share_of_each_batch():
     assert len(numbers) == 8 or i % epochs.steps_per_epoch
     assert (numbers % 10 == 0).sum() >= 2
     np.add.at(drawn, numbers, 1)
-  # A batch of 26 * 8 draws 52 from the 21 examples, 156 from all 203.
+  # An epoch of 26 batches draws 52 times from the 21, 156 times from all 203.
   common = drawn[np.arange(203) % 10 != 0].mean() / 40
   rare = drawn[::10].mean() / 40
   assert abs(common - 156 / 203) < 0.02

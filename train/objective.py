@@ -59,6 +59,21 @@ class Objective(NamedTuple):
     return self.update(outputs, batch, self.init(outputs, batch))[0]
 
 
+def learn_labels(
+  loss: Loss, labels_of: Callable[[dict], jax.Array]
+) -> Objective:
+  """The loss of logits, over the labels of a batch that are not negative."""
+
+  def init(logits, batch):
+    return loss.init(logits, labels_of(batch))
+
+  def update(logits, batch, running):
+    labels = labels_of(batch)
+    return loss.update(logits, labels, labels >= 0, running)
+
+  return Objective(init, update, loss.description)
+
+
 def make_loss(
   config,
   labels: Sequence[str] = (),

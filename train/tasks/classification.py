@@ -15,7 +15,7 @@ from dicejax.models import BertConfig
 from dicejax.models import TextClassifier
 from train.data.texts import Text
 from train.data.tokenizer import padding_id
-from train.objective import Objective
+from train.objective import learn_labels
 from train.objective import make_loss
 from train.tasks.task import PRF
 from train.tasks.task import Features
@@ -99,14 +99,7 @@ class Classification:
       # [batch, 1], shaped like the logits of a sigmoid.
       return batch['label'][:, None] if self._sigmoid else batch['label']
 
-    def init(logits, batch):
-      return loss.init(logits, labels_of(batch))
-
-    def update(logits, batch, running):
-      labels = labels_of(batch)
-      return loss.update(logits, labels, labels >= 0, running)
-
-    return Objective(init, update, loss.description)
+    return learn_labels(loss, labels_of)
 
   @property
   def background(self) -> bool:

@@ -19,7 +19,7 @@ from train.data.conll import are_spans
 from train.data.tokenizer import first_sub_words
 from train.data.tokenizer import mark_words
 from train.data.tokenizer import padding_id
-from train.objective import Objective
+from train.objective import learn_labels
 from train.objective import make_loss
 from train.tasks.task import PRF
 
@@ -93,15 +93,7 @@ class Tagging:
       class_counts=class_counts,
       background=self.background,
     )
-
-    def init(logits, batch):
-      return loss.init(logits, batch['labels'])
-
-    def update(logits, batch, running):
-      labels = batch['labels']
-      return loss.update(logits, labels, labels >= 0, running)
-
-    return Objective(init, update, loss.description)
+    return learn_labels(loss, lambda batch: batch['labels'])
 
   @property
   def background(self) -> bool:
