@@ -3,7 +3,7 @@
   python docs/study_data.py CORPORA DIR
   python -m train.sweep --config=configs/study.py:wnut17 --config.data.dir=DIR \
     --config.model.pretrained=MODEL --results=docs/study/wnut17.jsonl \
-    --losses=cross_entropy,focal --learning_rates=3e-4,1e-3,3e-3 \
+    --losses=cross_entropy,focal --learning_rates=3e-3,1e-2 \
     --seeds=0,1,2,3,4 --new_splits --keep_checkpoints=false
 
 Behind the colon, a set of `SETS`. Conditions may follow, each after a slash:
