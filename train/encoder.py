@@ -77,7 +77,7 @@ def make_encoder(
     tokenizer = (
       load_tokenizer(workdir)
       if begun
-      else train_wordpiece(map(_words, examples), size)
+      else train_wordpiece((e.words for e in examples), size)
     )
     encoder = BertConfig(vocab_size=tokenizer.get_vocab_size(), **shape)
     weights = {}
@@ -160,11 +160,3 @@ def digest_params(params: Any) -> str:
     digest.update(f'{jax.tree_util.keystr(path)} {x.shape} {x.dtype}'.encode())
     digest.update(np.ascontiguousarray(x))
   return digest.hexdigest()
-
-
-def _words(example) -> list[str]:
-  """What an example says, wherever its kind has it."""
-  words = list(getattr(example, 'tokens', []))
-  for name in ('text', 'pair', 'question', 'context', 'query'):
-    words += (getattr(example, name, None) or '').split()
-  return words

@@ -363,17 +363,13 @@ def _evaluate(run: Run, params) -> tuple[dict[str, float], Scores]:
 def _explain(run: Run, step: int, metrics: dict, saved: int | None) -> str:
   """What to look at where the metrics of a step are not finite."""
   examples = run.examples['train']
-  names = [_name(examples[i]) for i in run.batches.sources(step - 1)]
+  names = [examples[i].where for i in run.batches.sources(step - 1)]
   after = f'after the checkpoint of step {saved}' if saved else 'at all'
   return (
     f'The loss is {metrics["loss"]} and the norm of its gradient '
     f'{metrics["grad_norm"]} in step {step}, on {", ".join(names)} of the '
     f'training split. Nothing was saved {after}.'
   )
-
-
-def _name(example) -> str:
-  return getattr(example, 'id', None) or f'line {example.line}'
 
 
 def check_config(config: config_dict.ConfigDict) -> None:

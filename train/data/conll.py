@@ -29,6 +29,18 @@ class Sentence(NamedTuple):
   tags: list[str]
   line: int
 
+  @property
+  def where(self) -> str:
+    return f'line {self.line}'
+
+  @property
+  def words(self) -> list[str]:
+    return self.tokens
+
+  @property
+  def group(self) -> int:
+    return self.line
+
 
 def read_sentences(
   path: builder.Path, *, token: int = 0, tag: int = -1, scheme: str = 'bio'

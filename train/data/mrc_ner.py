@@ -48,6 +48,18 @@ class Query(NamedTuple):
   spans: list[tuple[int, int]]
   notes: list[str]
 
+  @property
+  def where(self) -> str:
+    return self.id
+
+  @property
+  def words(self) -> list[str]:
+    return [*self.tokens, *self.query.split()]
+
+  @property
+  def group(self) -> tuple[str, ...]:
+    return tuple(self.tokens)  # The queries on one sentence.
+
 
 def read_queries(path: builder.Path) -> Iterator[Query]:
   """Reads the items of a UTF-8 JSON file, in order.

@@ -16,6 +16,7 @@ from train.data import mrc_ner
 from train.data import squad
 from train.data import synthetic
 from train.data import texts
+from train.data.example import Example
 from train.workdir import CONFIG
 from train.workdir import CORPUS
 
@@ -35,7 +36,7 @@ _SYNTHETIC = {'token': 0, 'tag': 1, 'scheme': 'bio'}
 _ORDER = ('train', 'dev', 'test')
 
 
-def read_splits(config, workdir: pathlib.Path) -> dict[str, list]:
+def read_splits(config, workdir: pathlib.Path) -> dict[str, list[Example]]:
   """The examples of the splits that a config names.
 
   Files are read by the options of their format. Then examples are held out of
@@ -252,17 +253,9 @@ def _random_groups(examples, purpose, seed) -> list[list[int]]:
   """Indices of examples that belong together, group by group at random."""
   groups = collections.defaultdict(list)
   for index, example in enumerate(examples):
-    groups[_group(example)].append(index)
+    groups[example.group].append(index)
   groups = list(groups.values())
   return [groups[i] for i in _rng(purpose, seed).permutation(len(groups))]
-
-
-def _group(example):
-  if isinstance(example, squad.Question):
-    return example.title
-  if isinstance(example, mrc_ner.Query):
-    return tuple(example.tokens)
-  return example.line
 
 
 def _whole_groups(groups, size) -> int:

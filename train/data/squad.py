@@ -63,6 +63,18 @@ class Question(NamedTuple):
   answers: list[list[Answer]]
   notes: list[str]
 
+  @property
+  def where(self) -> str:
+    return self.id
+
+  @property
+  def words(self) -> list[str]:
+    return [*self.question.split(), *self.context.split()]
+
+  @property
+  def group(self) -> str:
+    return self.title  # The questions on one article.
+
 
 def read_questions(
   path: builder.Path, *, answers: str = 'alternatives'

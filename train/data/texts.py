@@ -31,6 +31,18 @@ class Text(NamedTuple):
   label: str
   line: int
 
+  @property
+  def where(self) -> str:
+    return f'line {self.line}'
+
+  @property
+  def words(self) -> list[str]:
+    return [*self.text.split(), *(self.pair or '').split()]
+
+  @property
+  def group(self) -> int:
+    return self.line  # The phrases of a tree share its line.
+
 
 def read_tsv(
   path: builder.Path,

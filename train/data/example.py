@@ -1,0 +1,23 @@
+"""The interface of examples, whatever file they come from."""
+
+from collections.abc import Hashable
+from typing import Protocol
+
+
+class Example(Protocol):
+  """What the program asks of an example without knowing its kind.
+
+  Attributes:
+    where: names the example in messages, such as `line 17`.
+    words: its words, from which a tokenizer may be trained.
+    group: examples with equal groups are held out or sampled together.
+  """
+
+  @property
+  def where(self) -> str: ...
+
+  @property
+  def words(self) -> list[str]: ...
+
+  @property
+  def group(self) -> Hashable: ...
