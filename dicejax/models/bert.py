@@ -1,4 +1,7 @@
-"""The encoder of BERT and RoBERTa: tokens in, hidden states out."""
+"""The encoder of BERT and RoBERTa: tokens in, hidden states out.
+
+Shapes: B texts, L tokens, H hidden units, N heads.
+"""
 
 import dataclasses
 import functools
@@ -8,39 +11,41 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-# The published weights are trained with the exact GELU; the tanh form is off
-# by up to 5e-4 an element and goes by its own names.
+# The published weights were trained with the exact GELU. The tanh approximation
+# differs by up to 5e-4 per element, so it only answers to its own names.
 _ACTIVATIONS = {
   'gelu': functools.partial(jax.nn.gelu, approximate=False),
   'gelu_new': functools.partial(jax.nn.gelu, approximate=True),
   'gelu_pytorch_tanh': functools.partial(jax.nn.gelu, approximate=True),
   'relu': jax.nn.relu,
 }
-# Networks of one shape and several corpora. They differ from BERT in the row
-# of `positions` that is the first token's.
+# One network trained on several corpora. It differs from BERT only in the row
+# of `positions` that the first token uses.
 _ROBERTA = ('roberta', 'xlm-roberta', 'camembert')
 _ATTENTIONS = ('xla', 'cudnn')
 
 
 @dataclasses.dataclass(frozen=True)
 class BertConfig:
-  """The shape of an encoder, in Hugging Face's names; defaults: BERT base.
+  """The shape of an encoder. Names are Hugging Face's, defaults BERT base's.
 
   Attributes:
     model_type: 'bert', 'roberta', 'xlm-roberta' or 'camembert'. The last three
-      are one network: positions are counted from `pad_token_id + 1`, as
-      fairseq does, so that many fewer tokens fit.
-    max_position_embeddings: the rows of that table; `max_length` tokens fit.
-    remat: computes each layer once more for its gradient instead of holding
-      what is in it: less memory for one more forward pass. As `attention`,
-      it is no part of a published config, and the parameters are the same.
-    attention: 'xla', or 'cudnn': NVIDIA's flash attention, for Bert's `dtype`
-      bfloat16 on a GPU; JAX raises where that does not do, as for gradients
-      at odd lengths.
+      are the same network: it counts positions from `pad_token_id + 1`, as
+      fairseq does, and `max_length` is smaller by this number.
+    max_position_embeddings: rows of the table of positions. `max_length` is the
+      number of tokens that fit.
+    remat: whether to recompute each layer for its gradient instead of storing
+      its activations, which saves memory and costs one more forward pass. Like
+      `attention`, it is not part of a published config and does not change the
+      parameters.
+    attention: 'xla', or 'cudnn' for NVIDIA's flash attention, which needs a GPU
+      and `dtype` bfloat16 in `Bert`. JAX raises an error where cuDNN lacks a
+      case, such as gradients at odd lengths.
 
   Raises:
-    ValueError: the heads do not divide the hidden size, the activation, the
-      model type or the attention is unknown, or RoBERTa has no `pad_token_id`.
+    ValueError: the heads do not divide the hidden size; the activation, the
+      model type or the attention is unknown; RoBERTa has no `pad_token_id`.
 
   Example:
     >>> BertConfig(hidden_size=100)
@@ -96,26 +101,26 @@ class BertConfig:
 
   @property
   def position_offset(self) -> int:
-    """The row of `positions` that is the first token's."""
+    """Row of `positions` that the first token uses."""
     return 0 if self.model_type == 'bert' else self.pad_token_id + 1
 
   @property
   def max_length(self) -> int:
-    """The most tokens that the encoder takes."""
+    """The largest number of tokens per row."""
     return self.max_position_embeddings - self.position_offset
 
 
 class Bert(nn.Module):
-  """The encoder of BERT and, by `config.model_type`, RoBERTa; no pooler.
+  """The encoder of BERT or, with that `config.model_type`, RoBERTa. No pooler.
 
-  Dropout is applied to the embeddings and to the output of each sublayer; the
-  attention probabilities have none, as `jax.nn.dot_product_attention` offers
-  none: `attention_probs_dropout_prob` has no counterpart here.
+  Dropout is applied to the embeddings and to the output of each sublayer, but
+  not to the attention probabilities, because `jax.nn.dot_product_attention` has
+  no dropout. `attention_probs_dropout_prob` therefore has no counterpart here.
 
   Attributes:
     config: the shape of the network.
-    dtype: of the computation and of the hidden states; parameters,
-      embeddings, and the statistics of layer norm and softmax are float32.
+    dtype: the type of the computation and of the hidden states. Parameters,
+      embeddings, and the statistics of layer norm and softmax stay float32.
 
   Example:
     >>> config = BertConfig(
@@ -146,25 +151,24 @@ class Bert(nn.Module):
     """Encodes a batch of token sequences.
 
     Args:
-      tokens: int `[batch, length]`, ids below `vocab_size`; one above gives
-        NaN. Padding is on the right: the first column is the first position.
-      segments: int `[batch, length]`, ids below `type_vocab_size`; None: 0.
-        Where there is one segment only (RoBERTa) they have no influence.
-      mask: bool `[batch, length]`, False for padding, which no token attends
-        to; None: all tokens are real. Or int, where a row holds several
-        sequences one after the other: 0 for padding, else which of them a
-        token belongs to, from 1. Each is encoded as if it were alone: tokens
-        attend within it, and its first token is at the first position.
-      deterministic: without dropout; otherwise it draws from the rng
-        `dropout`.
+      tokens: int `[B, L]`, ids below `vocab_size`; a larger id gives NaN.
+        Padding is on the right: the first column is the first position.
+      segments: int `[B, L]`, ids below `type_vocab_size`; None means 0
+        everywhere. With a single segment (RoBERTa) they have no influence.
+      mask: bool `[B, L]`, False for padding, which no token attends to; None
+        means no padding. Or int, for several sequences per row, one after the
+        other: the number, from 1, of the sequence that a token belongs to, and
+        0 for padding. Each sequence is encoded as if it were alone: its tokens
+        attend to each other only, and its first token has the first position.
+      deterministic: if False, dropout is on and draws from the rng `dropout`.
 
     Returns:
-      `dtype` `[batch, length, hidden_size]`; arbitrary but finite where `mask`
-      is False or 0.
+      Hidden states `[B, L, H]` of type `dtype`, arbitrary but finite where
+      `mask` is False or 0.
 
     Raises:
       AssertionError: ranks, shapes or types differ from the above.
-      ValueError: `length` is more than `config.max_length`.
+      ValueError: L is larger than `config.max_length`.
     """
     c = self.config
     if segments is None:
@@ -182,8 +186,8 @@ class Bert(nn.Module):
       raise ValueError(
         f'{length} tokens are more than max_length={c.max_length}.'
       )
-    # The tables are summed in float32: casting a whole table each step would
-    # cost more than the few rows that are looked up.
+    # Rows are looked up and added in float32, because casting a whole table in
+    # each step costs more than the few rows that are used.
     embed = functools.partial(
       nn.Embed,
       features=c.hidden_size,
@@ -197,9 +201,11 @@ class Bert(nn.Module):
     x += embed(c.max_position_embeddings, name='positions')(positions)
     x = _norm(c, self.dtype, 'norm')(x)
     x = nn.Dropout(c.hidden_dropout_prob)(x, deterministic)
-    # Which token, a row, attends to which.
+    # attended[b, i, j]: token i attends to token j.
     attended = mask[:, None] == mask[:, :, None] if packed else mask[:, None]
-    attended = jnp.broadcast_to(attended[:, None], (len(x), 1, length, length))
+    attended = jnp.broadcast_to(  # [B, 1, L, L], the same for all heads
+      attended[:, None], (len(x), 1, length, length)
+    )
     layer = nn.remat(_Layer, static_argnums=3) if c.remat else _Layer
     for i in range(c.num_hidden_layers):
       x = layer(c, self.dtype, name=f'layer_{i}')(x, attended, deterministic)
@@ -207,7 +213,7 @@ class Bert(nn.Module):
 
 
 class _Layer(nn.Module):
-  """Self-attention and a two-layer perceptron, each added, then normed."""
+  """Self-attention and a perceptron, each with residual and layer norm."""
 
   config: BertConfig
   dtype: jax.typing.DTypeLike
@@ -222,7 +228,7 @@ class _Layer(nn.Module):
     )
     dropout = nn.Dropout(c.hidden_dropout_prob, deterministic=deterministic)
 
-    def project(name):
+    def project(name):  # [B, L, H] -> [B, L, N, H / N]
       y = dense(c.hidden_size, name=name)(x)
       return y.reshape(*y.shape[:2], c.num_attention_heads, -1)
 
@@ -231,7 +237,7 @@ class _Layer(nn.Module):
       project('key'),
       project('value'),
       mask=attended,
-      # Parameters are made anywhere, on a CPU, too.
+      # Parameters may be initialised on a CPU, where cuDNN is missing.
       implementation='xla' if self.is_initializing() else c.attention,
     )
     y = dense(c.hidden_size, name='out')(y.reshape(x.shape))
@@ -242,14 +248,14 @@ class _Layer(nn.Module):
 
 
 def _starts(sequences):
-  """For each token, where in the row its sequence begins."""
+  """Index within the row at which each token's sequence begins, `[B, L]`."""
   begins = jnp.diff(sequences, prepend=-1) != 0
   index = jnp.arange(sequences.shape[1])[None]
   return jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
 
 
 def _norm(config, dtype, name):
-  # The fast variance, E[x²] - E[x]², loses digits where the mean is large.
+  # Flax's fast variance, E[x²] - E[x]², cancels where the mean is large.
   return nn.LayerNorm(
     config.layer_norm_eps, dtype, use_fast_variance=False, name=name
   )

@@ -1,7 +1,8 @@
-"""Heads: an encoder and what a task puts on top of it.
+"""Heads: an encoder with the layers that a task puts on top of it.
 
-All are called as `Bert` is, compute in float32 what comes after it, and hold
-its parameters under `encoder`, where those of `load_pretrained` go.
+Every head is called like `Bert`, computes in float32 after the encoder, and
+keeps the encoder's parameters under `encoder`, where the tree that
+`load_pretrained` returns belongs. Shapes: B texts, L tokens, H hidden units.
 """
 
 from typing import NamedTuple
@@ -14,30 +15,14 @@ from dicejax.models.bert import Bert
 from dicejax.models.bert import BertConfig
 
 
-class TokenTagger(nn.Module):
-  """An encoder, dropout, and a linear layer: logits for each token.
+class _Head(nn.Module):
+  """An encoder and, in `_score`, the layers on its hidden states.
 
-  Attributes:
-    config: the shape of the encoder.
-    num_labels: the number of classes.
-    dtype: of the computation of the encoder; the head's is float32.
-
-  Example:
-    >>> config = BertConfig(
-    ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
-    ...     num_attention_heads=2, intermediate_size=16)
-    >>> tagger = TokenTagger(config, num_labels=3)
-    >>> tokens = jnp.array([[1, 2, 3, 0]])
-    >>> params = tagger.init(jax.random.key(0), tokens)['params']
-    >>> pretrained = Bert(config).init(jax.random.key(1), tokens)['params']
-    >>> params['encoder'] = pretrained  # Or what load_pretrained returns.
-    >>> tagger.apply({'params': params}, tokens, mask=tokens != 0).shape
-    (1, 4, 3)
+  Subclasses have a field `dtype`, which comes after their own fields because a
+  field with a default cannot precede one without.
   """
 
   config: BertConfig
-  num_labels: int
-  dtype: jax.typing.DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -47,35 +32,84 @@ class TokenTagger(nn.Module):
     mask: jax.Array | None = None,
     *,
     deterministic: bool = True,
-  ) -> jax.Array:
-    """Scores the labels of each token; the arguments are those of `Bert`.
+  ):
+    """Encodes a batch of token sequences and scores it.
 
     Args:
-      tokens: int `[batch, length]`.
-      segments: int `[batch, length]`; None: 0.
-      mask: bool `[batch, length]`, False for padding; None: all are real. Or
-        int, for several sequences a row: see `Bert`.
-      deterministic: without dropout.
+      tokens: int `[B, L]`, as for `Bert`.
+      segments: int `[B, L]`; None means 0 everywhere.
+      mask: bool `[B, L]`, False for padding; None means no padding. Or int, for
+        several sequences per row: see `Bert`.
+      deterministic: if False, dropout is on and draws from the rng `dropout`.
 
     Returns:
-      float32 logits `[batch, length, num_labels]`.
+      float32 logits; the docstring of the class gives their shape.
 
     Raises:
-      AssertionError, ValueError: as `Bert` does.
+      AssertionError, ValueError: as for `Bert`.
     """
-    return _score_tokens(
-      self, self.num_labels, tokens, segments, mask, deterministic
+    encoder = Bert(self.config, self.dtype, name='encoder')
+    states = encoder(tokens, segments, mask, deterministic=deterministic)
+    return self._score(states, mask, deterministic)
+
+  def _score(self, states, mask, deterministic):
+    """Computes the logits of hidden states `[B, L, H]`."""
+    raise NotImplementedError
+
+  def _dropout(self, x, deterministic):
+    return nn.Dropout(self.config.hidden_dropout_prob)(x, deterministic)
+
+  def _dense(self, features, name, **kwargs):
+    return nn.Dense(
+      features,
+      dtype=jnp.float32,
+      kernel_init=nn.initializers.normal(self.config.initializer_range),
+      name=name,
+      **kwargs,
     )
 
 
-class SpanExtractor(nn.Module):
-  """An encoder, dropout, and a linear layer: each token as start and as end.
+class TokenTagger(_Head):
+  """Scores the labels of each token: dropout and a linear layer.
 
-  The head of BERT for SQuAD: a `TokenTagger` of two labels, by its own name.
+  Returns logits `[B, L, num_labels]`, float32.
 
   Attributes:
     config: the shape of the encoder.
-    dtype: of the computation of the encoder; the head's is float32.
+    num_labels: the number of classes.
+    dtype: the type in which the encoder computes; the head uses float32.
+
+  Example:
+    >>> config = BertConfig(
+    ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
+    ...     num_attention_heads=2, intermediate_size=16)
+    >>> tagger = TokenTagger(config, num_labels=3)
+    >>> tokens = jnp.array([[1, 2, 3, 0]])
+    >>> params = tagger.init(jax.random.key(0), tokens)['params']
+    >>> pretrained = Bert(config).init(jax.random.key(1), tokens)['params']
+    >>> params['encoder'] = pretrained  # or the params of load_pretrained
+    >>> tagger.apply({'params': params}, tokens, mask=tokens != 0).shape
+    (1, 4, 3)
+  """
+
+  num_labels: int
+  dtype: jax.typing.DTypeLike = jnp.float32
+
+  def _score(self, states, mask, deterministic):
+    return self._dense(self.num_labels, 'head')(
+      self._dropout(states, deterministic)
+    )
+
+
+class SpanExtractor(_Head):
+  """Scores each token as the start and as the end of an answer.
+
+  BERT's head for SQuAD: the network is a `TokenTagger` with two labels. Returns
+  logits `[B, L, 2]`, float32: start and end.
+
+  Attributes:
+    config: the shape of the encoder.
+    dtype: the type in which the encoder computes; the head uses float32.
 
   Example:
     >>> config = BertConfig(
@@ -92,47 +126,25 @@ class SpanExtractor(nn.Module):
     Devlin et al., `BERT <https://arxiv.org/abs/1810.04805>`_, 2019, §4.2.
   """
 
-  config: BertConfig
   dtype: jax.typing.DTypeLike = jnp.float32
 
-  @nn.compact
-  def __call__(
-    self,
-    tokens: jax.Array,
-    segments: jax.Array | None = None,
-    mask: jax.Array | None = None,
-    *,
-    deterministic: bool = True,
-  ) -> jax.Array:
-    """Scores each token as a start and as an end; arguments as `Bert` has.
-
-    Args:
-      tokens: int `[batch, length]`.
-      segments: int `[batch, length]`; None: 0.
-      mask: bool `[batch, length]`, False for padding; None: all are real. Or
-        int, for several sequences a row: see `Bert`.
-      deterministic: without dropout.
-
-    Returns:
-      float32 logits `[batch, length, 2]`: start and end.
-
-    Raises:
-      AssertionError, ValueError: as `Bert` does.
-    """
-    return _score_tokens(self, 2, tokens, segments, mask, deterministic)
+  def _score(self, states, mask, deterministic):
+    return self._dense(2, 'head')(self._dropout(states, deterministic))
 
 
-class TextClassifier(nn.Module):
-  """An encoder, a pooler, dropout, and a linear layer: logits for each text.
+class TextClassifier(_Head):
+  """Scores the labels of each text: a pooler, dropout and a linear layer.
 
-  The pooler is a linear layer and tanh on the first token, [CLS], or on the
-  mean of all. A published checkpoint may have one: `load_pooler`.
+  The pooler is a linear layer and tanh, on the state of the first token, [CLS],
+  or on the mean of all. `load_pooler` reads the one of a published checkpoint.
+  Returns logits `[B, num_labels]`, float32. A row is one text: if `mask` says
+  that it holds several, the logits belong to the first.
 
   Attributes:
     config: the shape of the encoder.
     num_labels: the number of classes.
-    dtype: of the computation of the encoder; the head's is float32.
-    pooling: see `pool_states`.
+    dtype: the type in which the encoder computes; the head uses float32.
+    pooling: 'cls' or 'mean', as for `pool_states`.
 
   Example:
     >>> config = BertConfig(
@@ -150,58 +162,32 @@ class TextClassifier(nn.Module):
     Devlin et al., `BERT <https://arxiv.org/abs/1810.04805>`_, 2019, §4.1.
   """
 
-  config: BertConfig
   num_labels: int
   dtype: jax.typing.DTypeLike = jnp.float32
   pooling: str = 'cls'
 
-  @nn.compact
-  def __call__(
-    self,
-    tokens: jax.Array,
-    segments: jax.Array | None = None,
-    mask: jax.Array | None = None,
-    *,
-    deterministic: bool = True,
-  ) -> jax.Array:
-    """Scores the labels of each text; the arguments are those of `Bert`.
-
-    Args:
-      tokens: int `[batch, length]`, the first of each text [CLS].
-      segments: int `[batch, length]`; None: 0.
-      mask: bool `[batch, length]`, False for padding; None: all are real. A
-        row is one text: that of several has the logits of the first.
-      deterministic: without dropout.
-
-    Returns:
-      float32 logits `[batch, num_labels]`.
-
-    Raises:
-      AssertionError, ValueError: as `Bert` does.
-    """
-    x = _encode(self, tokens, segments, mask, deterministic)
-    x = pool_states(x, mask, self.pooling)
-    x = jnp.tanh(_dense(self, self.config.hidden_size, 'pooler')(x))
-    x = _dropout(self, deterministic)(x)
-    return _dense(self, self.num_labels, 'head')(x)
+  def _score(self, states, mask, deterministic):
+    x = pool_states(states, mask, self.pooling)
+    x = jnp.tanh(self._dense(self.config.hidden_size, 'pooler')(x))
+    return self._dense(self.num_labels, 'head')(self._dropout(x, deterministic))
 
 
 def pool_states(
   states: jax.Array, mask: jax.Array | None = None, pooling: str = 'cls'
 ) -> jax.Array:
-  """One vector for each text.
+  """Reduces the hidden states of each text to one vector.
 
   Args:
-    states: float `[batch, length, hidden_size]`.
-    mask: bool or int `[batch, length]`, 0 for padding; None: all are real.
-    pooling: 'cls', the state of the first token, or 'mean', over all tokens
-      that are no padding; 0 where all are.
+    states: float `[B, L, H]`.
+    mask: bool or int `[B, L]`, 0 for padding; None means no padding.
+    pooling: 'cls' takes the state of the first token, 'mean' the mean over all
+      tokens except padding, or 0 for a row of padding only.
 
   Returns:
-    float `[batch, hidden_size]`.
+    float `[B, H]`, with the type of `states`.
 
   Raises:
-    ValueError: another `pooling`.
+    ValueError: `pooling` is neither of the two.
 
   Example:
     >>> states = jnp.array([[[1.0], [2.0], [9.0]]])
@@ -214,20 +200,20 @@ def pool_states(
   if pooling != 'mean':
     raise ValueError(f"pooling is 'cls' or 'mean', not {pooling!r}.")
   real = jnp.ones(states.shape[:2]) if mask is None else mask > 0
-  # In float32: a mean over many tokens has more digits than bfloat16 holds.
+  # The sum is float32: adding many tokens in bfloat16 would lose digits.
   total = jnp.einsum('bl,blh->bh', real.astype(jnp.float32), states)
   number = real.sum(axis=1, keepdims=True)
   return (total / jnp.maximum(number, 1)).astype(states.dtype)
 
 
 class QuerySpanLogits(NamedTuple):
-  """What a `QuerySpanTagger` says of the spans that answer a query.
+  """Logits of a `QuerySpanTagger`.
 
   Attributes:
-    start: float32 `[batch, length]`: a span starts at this token.
-    end: float32 `[batch, length]`: a span ends at this token, itself in it.
-    match: float32 `[batch, length, length]`: a span goes from the token of
-      the row to the token of the column; None without the match head.
+    start: float32 `[B, L]`: an answer starts at this token.
+    end: float32 `[B, L]`: an answer ends with this token.
+    match: float32 `[B, L, L]`: an answer extends from the token of the row to
+      the token of the column. None without the match head.
   """
 
   start: jax.Array
@@ -235,22 +221,26 @@ class QuerySpanLogits(NamedTuple):
   match: jax.Array | None
 
 
-class QuerySpanTagger(nn.Module):
+class QuerySpanTagger(_Head):
   """Finds the spans of a text that answer a query, such as entities of a type.
 
-  Starts, ends and, if wanted, pairs of both are classified each by a perceptron
-  of its own: a hidden layer of the encoder's width, exact GELU, dropout, one
-  logit. That of the pairs sees two hidden states side by side. Its first layer
-  is one of the start plus one of the end, so that no pair is built.
+  Starts, ends and, optionally, pairs of both are scored, each by a perceptron
+  of its own: a hidden layer as wide as the encoder, exact GELU, dropout, one
+  logit. The input for a pair is the hidden states of start and end side by
+  side. Its first layer is computed as a layer on the start plus a layer on the
+  end, so that these pairs are never stored.
 
-  Pairs cost time in batch * length² * hidden_size, but no such memory: the
-  pairs of one start after the other are scored, and scored again for the
-  gradient. What is held is their logits and batch * length * hidden_size.
+  Scoring pairs takes time proportional to `B * L² * H` but only `B * L * H`
+  memory, besides the logits `[B, L, L]`: the pairs are scored one start after
+  the other, and once more for the gradient. Tokens of different sequences in a
+  row are scored as pairs like any others, and so are query and padding.
+
+  Returns `QuerySpanLogits`.
 
   Attributes:
     config: the shape of the encoder.
     match: whether to score pairs.
-    dtype: of the computation of the encoder; the heads' is float32.
+    dtype: the type in which the encoder computes; the head uses float32.
 
   Example:
     >>> config = BertConfig(
@@ -267,52 +257,28 @@ class QuerySpanTagger(nn.Module):
     <https://arxiv.org/abs/1910.11476>`_, 2020, §3.3.
   """
 
-  config: BertConfig
   match: bool = False
   dtype: jax.typing.DTypeLike = jnp.float32
 
-  @nn.compact
-  def __call__(
-    self,
-    tokens: jax.Array,
-    segments: jax.Array | None = None,
-    mask: jax.Array | None = None,
-    *,
-    deterministic: bool = True,
-  ) -> QuerySpanLogits:
-    """Scores starts, ends and pairs; the arguments are those of `Bert`.
-
-    Args:
-      tokens: int `[batch, length]`: query and text.
-      segments: int `[batch, length]`; None: 0.
-      mask: bool `[batch, length]`, False for padding; None: all are real. Or
-        int, for several sequences a row: see `Bert`. Pairs of tokens of two
-        sequences are scored as any others.
-      deterministic: without dropout.
-
-    Returns:
-      The logits of all tokens, those of the query and of padding among them.
-
-    Raises:
-      AssertionError, ValueError: as `Bert` does.
-    """
-    x = _encode(self, tokens, segments, mask, deterministic)
+  def _score(self, states, mask, deterministic):
     width = self.config.hidden_size
 
     def classify(name):
-      hidden = _dense(self, width, f'{name}_hidden')(x)
-      hidden = _dropout(self, deterministic)(_gelu(hidden))
-      return _dense(self, 1, f'{name}_head')(hidden)[..., 0]
+      hidden = _gelu(self._dense(width, f'{name}_hidden')(states))
+      hidden = self._dropout(hidden, deterministic)
+      return self._dense(1, f'{name}_head')(hidden)[..., 0]
 
     def classify_pairs():
-      start = _dense(self, width, 'match_start')(x)
-      end = _dense(self, width, 'match_end', use_bias=False)(x)
+      start = self._dense(width, 'match_start')(states)
+      end = self._dense(width, 'match_end', use_bias=False)(states)
 
-      def classify_row(self, carry, start):
-        hidden = _gelu(start[:, None] + end)
-        hidden = _dropout(self, deterministic)(hidden)
-        return carry, _dense(self, 1, 'match_head')(hidden)[..., 0]
+      def classify_row(self, carry, start):  # start: [B, H] of one token
+        hidden = self._dropout(_gelu(start[:, None] + end), deterministic)
+        return carry, self._dense(1, 'match_head')(hidden)[..., 0]
 
+      # A scan with remat, not one call: the hidden layer of all pairs would be
+      # [B, L, L, H]. prevent_cse guards against an optimisation that a scan
+      # already rules out.
       _, logits = nn.scan(
         nn.remat(classify_row, prevent_cse=False),
         variable_broadcast='params',
@@ -327,34 +293,6 @@ class QuerySpanTagger(nn.Module):
       classify('end'),
       classify_pairs() if self.match else None,
     )
-
-
-def _encode(head, tokens, segments, mask, deterministic):
-  """Hidden states `[batch, length, hidden_size]` of the head's encoder."""
-  encoder = Bert(head.config, head.dtype, name='encoder')
-  return encoder(tokens, segments, mask, deterministic=deterministic)
-
-
-def _score_tokens(head, outputs, tokens, segments, mask, deterministic):
-  """A linear layer on each hidden state: logits `[batch, length, outputs]`."""
-  x = _encode(head, tokens, segments, mask, deterministic)
-  x = _dropout(head, deterministic)(x)
-  return _dense(head, outputs, 'head')(x)
-
-
-def _dropout(head, deterministic):
-  rate = head.config.hidden_dropout_prob
-  return nn.Dropout(rate, deterministic=deterministic)
-
-
-def _dense(head, features, name, **kwargs):
-  return nn.Dense(
-    features,
-    dtype=jnp.float32,
-    kernel_init=nn.initializers.normal(head.config.initializer_range),
-    name=name,
-    **kwargs,
-  )
 
 
 def _gelu(x):

@@ -1,4 +1,4 @@
-"""Published weights in and out: Hugging Face directories <-> params."""
+"""Loading and saving encoders as Hugging Face directories."""
 
 import dataclasses
 import importlib
@@ -8,38 +8,13 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 
-from dicejax.models.bert import Bert
+from dicejax.models import _weights
 from dicejax.models.bert import BertConfig
 
-# One row a module: the name in the file, the path in params, the kind.
-_EMBEDDINGS = (
-  ('embeddings.word_embeddings', 'tokens', 'embed'),
-  ('embeddings.token_type_embeddings', 'segments', 'embed'),
-  ('embeddings.position_embeddings', 'positions', 'embed'),
-  ('embeddings.LayerNorm', 'norm', 'norm'),
-)
-_LAYER = (  # The names go on from encoder.layer.{i}, the paths from layer_{i}.
-  ('attention.self.query', 'query', 'dense'),
-  ('attention.self.key', 'key', 'dense'),
-  ('attention.self.value', 'value', 'dense'),
-  ('attention.output.dense', 'out', 'dense'),
-  ('attention.output.LayerNorm', 'attention_norm', 'norm'),
-  ('intermediate.dense', 'up', 'dense'),
-  ('output.dense', 'down', 'dense'),
-  ('output.LayerNorm', 'mlp_norm', 'norm'),
-)
-_LEAVES = {  # A kernel is a transposed weight; the others are equal.
-  'embed': (('weight', 'embedding'),),
-  'norm': (('weight', 'scale'), ('bias', 'bias')),
-  'dense': (('weight', 'kernel'), ('bias', 'bias')),
-}
 _POOLER = 'pooler.'
-# What a file may hold besides the encoder.
+# Parts of a published model that are not the encoder.
 _IGNORED = (
   _POOLER,
   'cls.',
@@ -48,19 +23,19 @@ _IGNORED = (
   'qa_outputs.',
   'embeddings.position_ids',
 )
-_ARCHITECTURES = {  # The classes of transformers, by model type.
+_ARCHITECTURES = {  # Model type -> class of transformers.
   'bert': 'BertModel',
   'roberta': 'RobertaModel',
   'xlm-roberta': 'XLMRobertaModel',
   'camembert': 'CamembertModel',
 }
-# What a published config says; the other fields are how it is computed.
+# Fields of a published config. The others only say how to compute.
 _PUBLISHED = tuple(
   field.name
   for field in dataclasses.fields(BertConfig)
   if field.name not in ('remat', 'attention')
 )
-# Most of these are pickles, which run code when they are read.
+# Most of these formats are pickles, which can run code when they are read.
 _OTHER_WEIGHTS = ('.bin', '.ckpt', '.h5', '.msgpack', '.pt', '.pth')
 _HUB_FILES = (
   'config.json',
@@ -74,20 +49,21 @@ _HUB_FILES = (
 
 
 def resolve(directory_or_hub_name: str | os.PathLike) -> pathlib.Path:
-  """Finds the directory of a checkpoint, downloading it if it has to.
+  """Finds the directory of a checkpoint, downloading it if necessary.
 
   Args:
     directory_or_hub_name: a directory, or the name of a model on the Hugging
       Face hub, such as `google-bert/bert-base-cased`. An existing directory
-      is preferred; what can only be a path never reaches the network.
+      comes first. Anything that can only be a path is never looked up on the
+      hub.
 
   Returns:
-    The directory; for a hub name, the one in the hub's local cache.
+    The directory; for a hub name, the directory in the hub's local cache.
 
   Raises:
-    FileNotFoundError: there is no such directory, or the model is not in the
+    FileNotFoundError: the directory does not exist, or the model is not in the
       cache and the hub cannot be reached.
-    ImportError: a hub name without `huggingface_hub` installed.
+    ImportError: `huggingface_hub` is not installed and the name needs it.
 
   Example:
     >>> resolve('./no/such/model')
@@ -111,9 +87,9 @@ def resolve(directory_or_hub_name: str | os.PathLike) -> pathlib.Path:
     return pathlib.Path(hub.snapshot_download(name, allow_patterns=_HUB_FILES))
   except FileNotFoundError as error:
     raise FileNotFoundError(
-      f'{name!r} is no directory and not in the local cache of the hub, and'
-      f' the hub cannot be reached. Run `hf download {name}` where there is'
-      ' a network and bring the cache here, or pass a directory.'
+      f'{name!r} is neither a directory nor in the local cache of the hub,'
+      f' and the hub cannot be reached. Run `hf download {name}` on a machine'
+      ' with a network and copy its cache here, or pass a directory.'
     ) from error
 
 
@@ -122,26 +98,28 @@ def load_pretrained(
 ) -> tuple[BertConfig, dict[str, Any]]:
   """Reads a BERT or RoBERTa encoder from `config.json` and safetensors.
 
-  Weights of a pooler or of a head are left out; names may start with `bert.`
-  or `roberta.` and end in the old `gamma` and `beta`. Pickled weights are
+  Weights of a pooler or of a head are skipped. Names may start with `bert.` or
+  `roberta.`, and end in `gamma` and `beta` as in old files. Pickled weights are
   never read.
 
   Args:
-    directory_or_hub_name: what `resolve` takes.
+    directory_or_hub_name: as for `resolve`.
 
   Returns:
-    The config, and the tree of `Bert(config).init(...)['params']` with float32
-    numpy arrays: they stay on the host until something places them.
+    The config, and a tree like `Bert(config).init(...)['params']` of float32
+    numpy arrays. They stay on the host until they are put on a device.
 
   Raises:
-    FileNotFoundError: there is no such directory, file or hub model.
+    FileNotFoundError: the directory, a file or the model on the hub is missing.
     ImportError: `safetensors` or `huggingface_hub` is not installed.
-    ValueError: the config is not one of such an encoder, the weights are only
-      there as pickles, or they do not fit the config: one message names the
-      file and every weight that is missing, surplus or wrongly shaped.
+    ValueError: the config does not describe such an encoder, the weights are
+      only there as pickles, or they do not fit the config. The message names
+      the file and every weight that is missing, surplus or of a wrong shape.
 
   Example:
     >>> import tempfile
+    >>> import jax, jax.numpy as jnp
+    >>> from dicejax.models import Bert
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)
@@ -157,8 +135,8 @@ def load_pretrained(
   config = _read_config(directory / 'config.json')
   file = _find_weights(directory)
   weights = _read_weights(file, lambda name: not name.startswith(_IGNORED))
-  _check(file, weights, _shapes(config))
-  return config, _to_params(weights, _names(config))
+  _weights.check(file, weights, _weights.encoder_shapes(config))
+  return config, _weights.to_params(weights, _weights.encoder_names(config))
 
 
 def load_pooler(
@@ -167,18 +145,20 @@ def load_pooler(
   """Reads the pooler of a checkpoint, for a `TextClassifier`.
 
   Args:
-    directory_or_hub_name: what `resolve` takes.
+    directory_or_hub_name: as for `resolve`.
 
   Returns:
-    `kernel` and `bias`, float32 numpy arrays `[hidden_size, hidden_size]` and
-    `[hidden_size]`: the `pooler` of the classifier's params. None where the
+    `kernel` and `bias`, float32 numpy arrays `[H, H]` and `[H]` with H =
+    `hidden_size`: the `pooler` of the classifier's parameters. None if the
     checkpoint has no pooler.
 
   Raises:
-    FileNotFoundError, ImportError, ValueError: as `load_pretrained` does.
+    FileNotFoundError, ImportError, ValueError: as for `load_pretrained`.
 
   Example:
     >>> import tempfile
+    >>> import jax, jax.numpy as jnp
+    >>> from dicejax.models import Bert
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)
@@ -195,10 +175,10 @@ def load_pooler(
   weights = _read_weights(file, lambda name: name.startswith(_POOLER))
   if not weights:
     return None
-  names = _expand([('pooler.dense', 'pooler', 'dense')])
+  names = _weights.pooler_names()
   shapes = {'pooler/kernel': (size, size), 'pooler/bias': (size,)}
-  _check(file, weights, {names[path]: shapes[path] for path in names})
-  return _to_params(weights, names)['pooler']
+  _weights.check(file, weights, {names[path]: shapes[path] for path in names})
+  return _weights.to_params(weights, names)['pooler']
 
 
 def save_pretrained(
@@ -206,19 +186,19 @@ def save_pretrained(
   config: BertConfig,
   params: Mapping[str, Any],
 ) -> None:
-  """Writes `config.json` and `model.safetensors`, as `load_pretrained` reads.
+  """Writes `config.json` and `model.safetensors` for `load_pretrained`.
 
-  Hugging Face's `AutoModel.from_pretrained` reads them, too; its pooler, which
-  this encoder lacks, it fills at random.
+  Hugging Face's `AutoModel.from_pretrained` reads them as well. It initialises
+  its pooler at random, because this encoder has none.
 
   Args:
-    directory: where to write; it is made if need be.
+    directory: where to write. It is created if it does not exist.
     config: the shape of the encoder.
-    params: its parameters, the tree of `Bert(config).init(...)['params']`;
-      they are stored as float32.
+    params: its parameters, a tree like `Bert(config).init(...)['params']`. They
+      are stored as float32.
 
   Raises:
-    FileExistsError: one of the two files is there already.
+    FileExistsError: one of the two files exists already.
     ImportError: `safetensors` is not installed.
     ValueError: the parameters do not fit the config.
 
@@ -227,8 +207,8 @@ def save_pretrained(
   safetensors = _import('safetensors.numpy')
   directory = pathlib.Path(directory)
   file = directory / 'model.safetensors'
-  weights = _export(config, params)
-  _check(file, weights, _shapes(config))
+  weights = _weights.to_weights(config, params)
+  _weights.check(file, weights, _weights.encoder_shapes(config))
   for path in (directory / 'config.json', file):
     if path.exists():
       raise FileExistsError(f'{path} exists; choose another directory.')
@@ -236,79 +216,14 @@ def save_pretrained(
   safetensors.save_file(
     {n: np.ascontiguousarray(x, np.float32) for n, x in weights.items()},
     file,
-    metadata={'format': 'pt'},  # transformers asks for it.
+    metadata={'format': 'pt'},  # transformers refuses files without it.
   )
   values = {
     'architectures': [_ARCHITECTURES[config.model_type]],
-    'attention_probs_dropout_prob': 0.0,  # Bert has none.
+    'attention_probs_dropout_prob': 0.0,  # `Bert` has no such dropout.
     **{name: getattr(config, name) for name in _PUBLISHED},
   }
   (directory / 'config.json').write_text(json.dumps(values, indent=2) + '\n')
-
-
-def _names(config):
-  """Path in params -> name in the file, for every weight of the encoder."""
-  rows = _EMBEDDINGS + tuple(
-    (f'encoder.layer.{i}.{name}', f'layer_{i}/{path}', kind)
-    for i in range(config.num_hidden_layers)
-    for name, path, kind in _LAYER
-  )
-  return _expand(rows)
-
-
-def _expand(rows):
-  """Path in params -> name in the file, for every weight of the modules."""
-  return {
-    f'{path}/{ours}': f'{name}.{theirs}'
-    for name, path, kind in rows
-    for theirs, ours in _LEAVES[kind]
-  }
-
-
-def _to_params(weights, names):
-  params = {
-    path: np.ascontiguousarray(_flip(path, weights[name]), np.float32)
-    for path, name in names.items()
-  }
-  return traverse_util.unflatten_dict(params, sep='/')
-
-
-def _flip(path, x):
-  return x.T if path.endswith('/kernel') else x
-
-
-def _export(config, params):
-  """Params by their names and in their layout in the file."""
-  names = _names(config)
-  return {
-    names.get(path, path): _flip(path, x)
-    for path, x in traverse_util.flatten_dict(params, sep='/').items()
-  }
-
-
-def _shapes(config):
-  """Name in the file -> shape, for every weight of the encoder."""
-
-  def init():
-    tokens = jnp.zeros((1, 1), jnp.int32)
-    variables = Bert(config).init(jax.random.key(0), tokens)
-    return _export(config, variables['params'])
-
-  return {name: x.shape for name, x in jax.eval_shape(init).items()}
-
-
-def _check(file, weights, shapes):
-  """Raises unless the weights have these shapes, all of them and no other."""
-  problems = [f'missing: {n}' for n in shapes if n not in weights]
-  for name, x in weights.items():
-    if name not in shapes:
-      problems.append(f'surplus: {name}')
-    elif x.shape != shapes[name]:
-      problems.append(f'wrong shape: {name} is {x.shape}, not {shapes[name]}')
-    elif not jnp.issubdtype(x.dtype, jnp.floating):
-      problems.append(f'wrong type: {name} is {x.dtype}, not a float')
-  if problems:
-    raise ValueError(f'{file} does not fit:\n  ' + '\n  '.join(problems))
 
 
 def _read_config(file):
@@ -317,7 +232,7 @@ def _read_config(file):
   except ValueError as error:
     raise ValueError(f'{file} is not JSON: {error}') from error
   if not isinstance(values, dict):
-    raise ValueError(f'{file} holds no config: {values!r}.')
+    raise ValueError(f'{file} must hold an object, got {values!r}.')
   kind = values.get('model_type')
   if kind not in _ARCHITECTURES:
     raise ValueError(
@@ -331,7 +246,7 @@ def _read_config(file):
       raise ValueError(
         f'{file}: {key} is {values[key]!r}; only {wanted!r} is read.'
       )
-  # What transformers takes where old files leave it out.
+  # Defaults of transformers, for old files that leave these out.
   defaults = {'layer_norm_eps': 1e-12, 'pad_token_id': int(kind != 'bert')}
   values = defaults | values
   missing = [k for k in _PUBLISHED if k not in values]
@@ -344,12 +259,12 @@ def _read_config(file):
 
 
 def _find_weights(directory):
-  """The one file of weights, or the index of several."""
+  """Returns the file of weights, or the index of several files."""
   for name in ('model.safetensors', 'model.safetensors.index.json'):
     if (directory / name).is_file():
       return directory / name
   advice = (
-    'Pickled weights and other formats are not read. Convert them once:'
+    'Pickled weights and other formats are not supported. Convert them once:'
     ' transformers.AutoModel.from_pretrained(OLD)'
     '.save_pretrained(NEW, safe_serialization=True).'
   )
@@ -360,14 +275,16 @@ def _find_weights(directory):
 
 
 def _read_weights(file, wanted):
-  """The weights by their names of today, if `wanted(name)`, as stored."""
+  """Reads the weights for which `wanted(name)`, by their current names."""
   safetensors = _import('safetensors')
   files = [file]
   if file.suffix == '.json':
     try:
       shards = json.loads(file.read_text('utf-8'))['weight_map'].values()
     except (ValueError, KeyError) as error:
-      raise ValueError(f'{file} is no index of weights: {error!r}.') from error
+      raise ValueError(
+        f'{file} is not an index of weights: {error!r}.'
+      ) from error
     files = [file.parent / shard for shard in sorted(set(shards))]
   weights = {}
   for file in files:
@@ -387,7 +304,7 @@ def _read_weights(file, wanted):
 
 
 def _import(module):
-  # Loading is for [train]: the core installs and imports without these.
+  # These packages come with [train]. The library works without them.
   try:
     return importlib.import_module(module)
   except ImportError as error:
