@@ -90,10 +90,13 @@ def test_every_scheme_becomes_bio(path, scheme, tags):
     ('a O\n# a remark\nd O\n', '2: expected 2 columns, .*, found 3'),
     ('# remark 1\na O\nb\n', '3: expected 2 columns, .*, found 1'),
     ('a\tO\n\tO\n', '2: expected a token, found only white space'),
-    ('a\tO\nb\t\n', "2: '' is no tag of the scheme 'bio'"),
-    ('a O\nb PER\n', "2: 'PER' is no tag of the scheme 'bio': expected O or"),
-    ('a O\nb E-PER\n', "2: 'E-PER' is no tag of the scheme 'bio'"),
-    ('# 1\n\n', "1: '1' is no tag"),
+    ('a\tO\nb\t\n', "2: '' is not a tag of the scheme 'bio'"),
+    (
+      'a O\nb PER\n',
+      "2: 'PER' is not a tag of the scheme 'bio': expected O or",
+    ),
+    ('a O\nb E-PER\n', "2: 'E-PER' is not a tag of the scheme 'bio'"),
+    ('# 1\n\n', "1: '1' is not a tag"),
     ('a X O\n\nb O\n\nc X O\n', '3: expected 3 columns, .*, found 2'),
     ('a O\n\nb X O\n\nc X O\n', '1: expected 3 columns, .*, found 2'),
     ('a B-X\nb O\nc I-X\n', "3: 'I-X' starts .* ill-formed .*'conll'"),
@@ -131,7 +134,9 @@ def test_comments_that_stand_alone(path):
 
 
 def test_unknown_scheme(path):
-  with pytest.raises(ValueError, match="'IOB' is none of conll, iob1, bio, b"):
+  with pytest.raises(
+    ValueError, match="'IOB' is not one of conll, iob1, bio, b"
+  ):
     _read(path, 'a O\n', scheme='IOB')
 
 

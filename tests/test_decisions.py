@@ -280,7 +280,7 @@ def test_neighbouring_gaps_are_parted(dtype, low):
     ([[np.nan]], [['B-X']], [['B-X']], 'found NaN'),
     ([[1.0]], [['B-X']], [['B-X', 'O']], 'not 1, 1, 2 in sentence 0'),
     ([[1.0]], [['B-X']], [], 'not 1, 1 and 0'),
-    ([[1.0]], [['X']], [['B-X']], 'no tag of the scheme'),
+    ([[1.0]], [['X']], [['B-X']], 'not a tag of the scheme'),
   ],
 )
 def test_no_best_offset(gaps, tags, gold, says):

@@ -177,18 +177,20 @@ def test_schemes(scheme, tags, spans, first_ill_formed):
 
 @pytest.mark.parametrize('tag', ['', 'B', 'B-', 'X-PER', 'BI-PER', '-PER', 'o'])
 def test_unknown_tag(tag):
-  with pytest.raises(ValueError, match=f"^'{tag}' is no tag of .*'conll'"):
+  with pytest.raises(ValueError, match=f"^'{tag}' is not a tag of .*'conll'"):
     metrics.entity_spans(['O', tag])
 
 
 @pytest.mark.parametrize('scheme', ['iob1', 'bio'])
 def test_tag_of_another_scheme(scheme):
-  with pytest.raises(ValueError, match=f"'S-X' is no tag .*'{scheme}'.* B, I,"):
+  with pytest.raises(
+    ValueError, match=f"'S-X' is not a tag .*'{scheme}'.* B, I,"
+  ):
     metrics.entity_spans(['S-X'], scheme)
 
 
 def test_unknown_scheme():
-  with pytest.raises(ValueError, match="'IOB9' is none of conll, iob1, bio"):
+  with pytest.raises(ValueError, match="'IOB9' is not one of conll, iob1, bio"):
     metrics.entity_spans([], 'IOB9')
 
 
@@ -203,7 +205,7 @@ def test_bio_tags_invert_entity_spans(corpus):
 
 @pytest.mark.parametrize('span', [(-1, 1), (2, 4), (1, 1), (2, 1)])
 def test_bio_tags_out_of_range(span):
-  with pytest.raises(ValueError, match='no span of a sentence of 3 words'):
+  with pytest.raises(ValueError, match='not a span of a sentence of 3 words'):
     metrics.bio_tags([Span('X', *span)], length=3)
 
 

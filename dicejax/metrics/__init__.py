@@ -1,4 +1,4 @@
-"""Metrics: counts that add, scores out of counts, answers and decisions."""
+"""Metrics: counts, scores computed from counts, answers and decisions."""
 
 from dicejax.metrics._answers import answer_f1
 from dicejax.metrics._answers import exact_match

@@ -1,4 +1,4 @@
-"""Scores of answers to questions: SQuAD's, and QuoRef's for several spans."""
+"""Scores of answers, as in SQuAD and, for several spans, in QuoRef."""
 
 import collections
 import re
@@ -12,13 +12,13 @@ _NO_PUNCTUATION = str.maketrans('', '', string.punctuation)
 
 
 def normalize_answer(text: str) -> str:
-  """An answer without case, ASCII punctuation, articles and extra white space.
+  """Removes case, ASCII punctuation, articles and extra white space.
 
   Args:
-    text: of the answer, as it stands in the context.
+    text: the answer, as it stands in the context.
 
   Returns:
-    The text by which SQuAD compares answers; `''` for no answer.
+    The text that SQuAD compares; `''` for no answer.
 
   Example:
     >>> normalize_answer('The  Eiffel Tower, (Paris)')
@@ -35,24 +35,24 @@ def normalize_answer(text: str) -> str:
 def exact_match(
   prediction: str, golds: Sequence[str], *, unanswerable: bool = True
 ) -> float:
-  """Whether an answer is, after normalisation, one of the true ones.
+  """Tests whether a normalised answer equals one of the true answers.
 
   Args:
-    prediction: the answer to be judged; `''` says that there is none.
-    golds: the true answers, any of which will do. `[]` and `['']` mean that
-      there is none.
-    unanswerable: whether there are questions without an answer. True is the
-      rule of SQuAD 2.0: a true answer that normalises to nothing (such as
+    prediction: the answer to score; `''` claims that there is no answer.
+    golds: the true answers, any of which is right. `[]` and `['']` mean that
+      there is no answer.
+    unanswerable: whether the data set has questions without an answer. True
+      follows SQuAD 2.0: a true answer that normalises to nothing (such as
       'The') is dropped, and a question without true answers has `''` as its
-      only one. False is the rule of v1.1: all of `golds` stay. On answers that
-      do not normalise to nothing the two agree.
+      only one. False follows v1.1: all of `golds` are kept. The two only differ
+      where a true answer normalises to nothing.
 
   Returns:
-    1 or 0.
+    1.0 or 0.0.
 
   Raises:
-    ValueError: no true answer, if not `unanswerable`.
-    TypeError: `golds` is one text.
+    ValueError: `golds` is empty and `unanswerable` is False.
+    TypeError: `golds` is a string instead of a list.
 
   Example:
     >>> exact_match('the Eiffel Tower', ['Eiffel Tower', 'a tower'])
@@ -71,22 +71,22 @@ def exact_match(
 def answer_f1(
   prediction: str, golds: Sequence[str], *, unanswerable: bool = True
 ) -> float:
-  """F1 of an answer's words, with the true answer that has most in common.
+  """Computes the F1 of an answer's words, against the closest true answer.
 
   Args:
-    prediction: the answer to be judged; `''` says that there is none.
-    golds: the true answers, any of which will do. `[]` and `['']` mean that
-      there is none.
-    unanswerable: whether there are questions without an answer, as for
-      `exact_match`. Where one of two answers normalises to nothing, their F1 is
-      1 if both do (SQuAD 2.0); if False it is always 0 (v1.1).
+    prediction: the answer to score; `''` claims that there is no answer.
+    golds: the true answers, any of which is right. `[]` and `['']` mean that
+      there is no answer.
+    unanswerable: whether the data set has questions without an answer, as for
+      `exact_match`. If an answer normalises to nothing, its F1 with another is
+      1 if that one does as well (True, SQuAD 2.0) or always 0 (False, v1.1).
 
   Returns:
-    F1 of the bags of words, in [0, 1].
+    The F1 of the two bags of words, in [0, 1].
 
   Raises:
-    ValueError: no true answer, if not `unanswerable`.
-    TypeError: `golds` is one text.
+    ValueError: `golds` is empty and `unanswerable` is False.
+    TypeError: `golds` is a string instead of a list.
 
   Example:
     >>> answer_f1('the tall Eiffel Tower', ['Eiffel Tower'])
@@ -107,27 +107,28 @@ def answer_f1(
 def span_set_scores(
   predictions: Sequence[str], golds: Sequence[str]
 ) -> tuple[float, float]:
-  """Exact match and F1 of an answer that consists of several spans.
+  """Computes exact match and F1 of an answer that consists of several spans.
 
-  The rules are those of QuoRef, which are those of DROP. Exact: as many spans,
-  and the same ones. F1: each span is paired with at most one of the other
-  side, so that the F1s of the pairs' sets of words sum to the most; the sum is
-  divided by the number of spans of the longer side and rounded to two digits.
+  QuoRef took these rules from DROP. An exact match has the same number of spans
+  and the same spans. For F1, each predicted span is paired with at most one
+  true span such that the sum over pairs of the F1 of their sets of words is
+  largest; the sum is divided by the larger number of spans and rounded to two
+  digits.
 
   Spans are normalised word by word, which differs from `normalize_answer`: a
-  hyphen parts words, and what `float` reads is a number that keeps its point
-  and its sign ('12' and '12.00' are the same). A true span with numbers has
-  nothing in common with a predicted one that has none of these numbers.
+  hyphen separates words, and a word that `float` can read is a number, which
+  keeps its point and sign ('12' and '12.00' are equal). The F1 of a true span
+  with numbers is 0 if the predicted span has none of these numbers.
 
   Args:
-    predictions: the spans to be judged, in any order.
+    predictions: the spans to score, in any order.
     golds: the true spans, in any order.
 
   Returns:
-    Exact match (1 or 0) and F1 (in [0, 1]). Two empty lists are equal.
+    Exact match (1.0 or 0.0) and F1 in [0, 1]. Two empty lists match.
 
   Raises:
-    TypeError: one text in place of a list.
+    TypeError: `predictions` or `golds` is a string instead of a list.
 
   Example:
     >>> span_set_scores(['the Joker', 'Robin'], ['Joker'])
@@ -138,7 +139,8 @@ def span_set_scores(
     Dasigi et al., `Quoref <https://arxiv.org/abs/1908.05803>`_, 2019, whose
     `quoref_eval.py` calls DROP's.
   """
-  from scipy import optimize  # A third of what importing dicejax would take.
+  # Importing scipy.optimize takes a third as long as importing dicejax.
+  from scipy import optimize
 
   predictions, golds = _normalize_spans(predictions), _normalize_spans(golds)
   same_length = len(predictions) == len(golds)
@@ -167,7 +169,8 @@ def _words_f1(predicted: list[str], gold: list[str]) -> float:
   same = sum(common.values())
   if not same:
     return 0.0
-  # Not by counts in one division, which may differ from SQuAD's last digit.
+  # As the official script does it: 2 * same / (lengths) can differ in the last
+  # digit.
   precision, recall = same / len(predicted), same / len(gold)
   return 2 * precision * recall / (precision + recall)
 
@@ -215,5 +218,5 @@ def _fix_white_space(text: str) -> str:
 
 
 def _refuse_text(texts: Sequence[str]) -> None:
-  if isinstance(texts, str):  # Its letters would be taken for texts.
+  if isinstance(texts, str):  # A loop would take each letter for a text.
     raise TypeError(f'Expected a list of texts, not one: {texts!r}.')

@@ -1,4 +1,4 @@
-"""Decisions: which outputs of a model are called positive, for the best F1."""
+"""Decisions: which outputs of a model to call positive, for the best F1."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dicejax.metrics._spans import entity_spans
 from dicejax.metrics._thresholds import between
 from dicejax.tversky import Counts
 
-_HIGHEST = 20.0  # Temperature; its inverse is the lowest one.
+_HIGHEST = 20.0  # The highest temperature; the lowest is 1 / 20.
 
 
 def fit_temperature(
@@ -24,24 +24,24 @@ def fit_temperature(
   .. math::
     -\frac{1}{n} \sum_i \log \mathrm{softmax}(z_i / T)_{y_i},
 
-  and leaves the order of the classes as it is. As a function of 1 / T this is
-  convex, so the root of its slope is the one minimum.
+  and does not change the order of the classes. As a function of 1 / T this is
+  convex, so its slope has one root, which is the minimum.
 
   Args:
-    logits: float, finite: `[n, classes]` of a softmax, or any shape of
+    logits: float, finite: `[n, classes]` for a softmax, or any shape for
       independent sigmoids.
-    labels: int `[n]`, class ids from 0; or bool (or 0 and 1) of the shape of
-      the logits, for sigmoids.
+    labels: for a softmax int `[n]`, class ids from 0; for sigmoids bool (or 0
+      and 1), shaped like the logits.
 
   Returns:
-    T, at least 1 / 20 and at most 20. The likelihood has no maximum within
-    these limits, and T is the lower one, where every example is classified
-    right with some margin; it is the upper one where the logits are no better
-    than none. T is 1 where the logits of each example are all the same.
+    T in [1 / 20, 20]. It is 1 / 20 if every example is classified correctly
+    with some margin, because the likelihood then grows without end, and 20 if
+    the logits say nothing about the labels. T is 1 if the logits of each
+    example are all equal, because T then changes nothing.
 
   Raises:
-    ValueError: no example, a logit that is not finite, a label that is not one
-      of a class, or shapes that do not fit.
+    ValueError: there is no example, a logit is not finite, a label is not a
+      class, or the shapes do not fit.
 
   Example:
     >>> logits = [[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, 2.0]]
@@ -52,10 +52,12 @@ def fit_temperature(
     Guo et al., `On calibration of modern neural networks
     <https://arxiv.org/abs/1706.04599>`_, 2017.
   """
-  from scipy import optimize  # A third of what importing dicejax would take.
+  # Importing scipy.optimize takes a third as long as importing dicejax.
+  from scipy import optimize
 
   logits, labels = _as_softmax(logits, labels)
-  # A constant of each example changes no probability; exp cannot overflow now.
+  # Subtracting the largest logit changes no probability and keeps exp from
+  # overflowing.
   logits = logits - logits.max(axis=-1, keepdims=True)
   true = np.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
 
@@ -77,33 +79,34 @@ def fit_temperature(
 def fit_platt(
   logits: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
 ) -> tuple[float, float]:
-  r"""Fits slope a and bias b so that sigmoid(a z + b) are calibrated.
+  r"""Fits slope a and bias b that calibrate sigmoid(a z + b).
 
-  A temperature changes how sure a model is, but not how often it says positive.
-  The bias does: a model that was trained with an overlap loss, with weights of
-  classes, or on resampled examples says positive too often. a and b minimise
+  A temperature changes how confident a model is, but not how often it predicts
+  the positive class. The bias does, which matters for models trained with an
+  overlap loss, with class weights, or on resampled examples: they predict it
+  too often. a and b minimise
 
   .. math::
     -\sum_i t_i \log p_i + (1 - t_i) \log (1 - p_i), \qquad
     p_i = \mathrm{sigmoid}(a z_i + b),
 
-  with the targets :math:`t = (n_+ + 1) / (n_+ + 2)` of the :math:`n_+`
-  positives and :math:`1 / (n_- + 2)` of the negatives, which keep a and b
-  finite where a threshold separates the two.
+  with the targets :math:`t = (n_+ + 1) / (n_+ + 2)` for the :math:`n_+`
+  positives and :math:`1 / (n_- + 2)` for the negatives. With targets of 1 and
+  0, a and b would be infinite where a threshold separates the two.
 
   Args:
-    logits: float `[n]`, finite, of a sigmoid.
+    logits: float `[n]`, finite, before a sigmoid.
     labels: bool (or 0 and 1) `[n]`.
 
   Returns:
-    a, at least 1 / 20 and at most 20, and b.
+    a, in [1 / 20, 20], and b.
 
   Raises:
-    ValueError: no example, a logit that is not finite, a label that is neither
-      0 nor 1, or lengths that differ.
+    ValueError: there is no example, a logit is not finite, a label is neither 0
+      nor 1, or the lengths differ.
 
   Example:
-    >>> logits = [2.0, 2.0, -2.0, -2.0, -2.0]  # Says positive too often.
+    >>> logits = [2.0, 2.0, -2.0, -2.0, -2.0]  # positive too often
     >>> slope, bias = fit_platt(logits, [1, 0, 0, 0, 0])
     >>> f'{slope:.2f} {bias:.2f}'
     '0.32 -0.97'
@@ -118,10 +121,10 @@ def fit_platt(
   logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
   if logits.ndim != 1 or logits.shape != labels.shape:
     raise ValueError(
-      f'Expected logits [n] and as many labels, not {list(logits.shape)} and '
+      f'Expected logits [n] and labels [n], not {list(logits.shape)} and '
       f'{list(labels.shape)}.'
     )
-  _as_softmax(logits, labels)  # Checks the values.
+  _as_softmax(logits, labels)  # called for its checks of the values
   positive = labels.astype(bool)
   targets = np.where(
     positive,
@@ -136,7 +139,8 @@ def fit_platt(
     error = special.expit(z) - targets
     return loss.mean(), np.array([(error * logits).mean(), error.mean()])
 
-  # Standardised logits make the problem well conditioned.
+  # Standardised logits make the problem well conditioned: the solver needs few
+  # steps whatever the scale of the logits.
   mean, scale = logits.mean(), logits.std() or 1.0
   logits = (logits - mean) / scale
   found = optimize.minimize(
@@ -154,28 +158,29 @@ def fit_platt(
 def plug_in_threshold(
   probabilities: jax.typing.ArrayLike,
 ) -> tuple[float, float]:
-  r"""The threshold that is best for F1 if the probabilities are true.
+  r"""Computes the best threshold for F1 from probabilities, without labels.
 
-  It needs no labels. Where each example is positive with its probability p, the
-  k surest ones have the F1 of expected counts
+  If each example is positive with its probability p, calling the k most
+  probable ones positive gives the F1 of expected counts
 
   .. math::
     F(k) = \frac{2 \sum_{i \le k} p_i}{k + \sum_i p_i},
 
-  which for many examples is the expected F1. Its maximum F* is reached by the
-  examples above F* / 2. The less the probabilities differ, the lower the
-  threshold: with the same p for all, everything is called positive.
+  which approaches the expected F1 for many examples. Its maximum F* is reached
+  by calling the examples with a probability above F* / 2 positive. The less the
+  probabilities differ, the lower the threshold; if all are equal, every example
+  is called positive.
 
   Args:
-    probabilities: float `[n]`, between 0 and 1, and calibrated: see
+    probabilities: float `[n]`, between 0 and 1. They must be calibrated: see
       `fit_platt`.
 
   Returns:
     The threshold F* / 2, where `probability >= threshold` is positive, and F*.
 
   Raises:
-    ValueError: no example, a probability that is not between 0 and 1, or none
-      above 0.
+    ValueError: there is no example, a probability is not between 0 and 1, or
+      all are 0.
 
   Example:
     >>> plug_in_threshold([0.75, 0.5, 0.125, 0.125])  # F* = 2.5 / 3.5.
@@ -209,40 +214,39 @@ def best_offset(
   gold: Sequence[Sequence[str]],
   scheme: str = 'conll',
 ) -> tuple[float, float]:
-  """The offset of a tagger's background logit with the highest F1 of entities.
+  """Finds the offset of a tagger's `O` logit with the highest F1 of entities.
 
-  The offset is subtracted from the logit of `O`. A word is then tagged `O`
-  unless the gap from its best other logit up to that of `O` is below the
-  offset: `gap < offset`. So 0 is the argmax (with `O` first among equals), a
-  positive offset finds more entities (recall), a negative one fewer
-  (precision).
+  The offset is subtracted from the logit of `O`. With `gap` the logit of `O`
+  minus the highest other logit, a word is tagged as part of an entity if
+  `gap < offset`. An offset of 0 is the argmax (with `O` first among equals); a
+  positive offset finds more entities (higher recall), a negative one fewer
+  (higher precision).
 
-  All offsets that differ in what they tag are tried. Of several with the
-  highest F1, 0 is taken, or else the one nearest to 0; so on these sentences
-  the F1 is never below that of the argmax.
+  All offsets that lead to different tags are tried. If several have the highest
+  F1, the one nearest to 0 is returned, so that the F1 on these sentences is
+  never below the F1 of the argmax.
 
   Args:
-    gaps: float `[words]` of each sentence: the logit of `O` minus the highest
-      other one. `inf` stands for a word that is always `O`.
-    tags: of each sentence, the tag with the highest logit but for `O`, a word
-      each.
-    gold: of each sentence, the true tags.
-    scheme: by which tags spell entities, as for `entity_spans`.
+    gaps: float `[words]` for each sentence. `inf` keeps a word at `O`.
+    tags: for each sentence, the tag of each word with the highest logit except
+      `O`.
+    gold: for each sentence, the true tags.
+    scheme: the scheme of the tags, as for `entity_spans`.
 
   Returns:
-    The offset, midway between the gaps that it parts, and the micro F1 of the
-    entities. It separates the gaps in their own dtype as well.
+    The offset, midway between the two gaps that it separates, and the micro F1
+    of entities. It separates them in their own dtype as well.
 
   Raises:
-    ValueError: no true entity (no offset is better than another), a gap that is
-      not a number, lengths that differ, or a tag that is not of the scheme.
+    ValueError: there is no true entity (no offset is better than another), a
+      gap is NaN, lengths differ, or a tag is not part of the scheme.
 
   Example:
     >>> logits = np.array([[2.0, 1.5, 0.0], [3.0, 0.0, 1.0], [2.0, 0.0, 1.9]])
     >>> gaps = logits[:, 0] - logits[:, 1:].max(axis=-1)
     >>> tags = np.array(['B-PER', 'B-LOC'])[logits[:, 1:].argmax(axis=-1)]
     >>> offset, f1 = best_offset([gaps], [tags], [['B-PER', 'O', 'B-LOC']])
-    >>> f'{offset:.2f} {f1:.2f}'  # Between the gaps 0.5 and 2.
+    >>> f'{offset:.2f} {f1:.2f}'  # between the gaps 0.5 and 2
     '1.25 1.00'
   """
   gaps, starts = _flatten(gaps, tags, gold)
@@ -251,8 +255,8 @@ def best_offset(
     raise ValueError('No true entity: every offset has an F1 of 0.')
   order = np.argsort(gaps, kind='stable')
   order = order[gaps[order] < np.inf]
-  # With one word more each time, in the order of the gaps, only its sentence
-  # changes.
+  # The words leave `O` one by one, in the order of their gaps. Each changes the
+  # entities of its own sentence only, so that only this one is counted again.
   found = [['O'] * len(row) for row in tags]
   tp, predicted = np.zeros((2, len(order) + 1), np.int64)
   before = np.zeros((len(tags), 2), np.int64)
@@ -267,8 +271,8 @@ def best_offset(
     before[i] = now
   fn = sum(map(len, true)) - tp
   f1 = f_score(Counts(tp=tp, fp=predicted - tp, fn=fn))
-  # After k words, an offset is above the gap of the last and at most that of
-  # the next one.
+  # The offset at which exactly k words have left `O` is above the gap of word k
+  # and at most the gap of word k + 1. Equal gaps leave no such offset.
   above = np.append(gaps.dtype.type(-np.inf), gaps[order])
   up_to = np.append(gaps[order], gaps.dtype.type(np.inf))
   cuts = np.flatnonzero((above < up_to) & (f1 == f1[above < up_to].max()))
@@ -277,12 +281,12 @@ def best_offset(
 
 
 def _as_softmax(logits, labels) -> tuple[np.ndarray, np.ndarray]:
-  """Logits `[n, classes]` and ids; a sigmoid is the softmax of 0 and its z."""
+  """Returns logits `[n, classes]` and ids; sigmoid(z) = softmax([0, z])[1]."""
   logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
   if not np.isfinite(logits).all():
     raise ValueError('Expected logits that are finite.')
   if not logits.size or logits.ndim == 0:
-    raise ValueError(f'Expected logits, found the shape {list(logits.shape)}.')
+    raise ValueError(f'Expected logits, got the shape {list(logits.shape)}.')
   if labels.shape == logits.shape:
     if not np.isin(labels, (0, 1)).all():
       raise ValueError('Expected labels that are True or False (or 1 and 0).')
@@ -296,17 +300,18 @@ def _as_softmax(logits, labels) -> tuple[np.ndarray, np.ndarray]:
     )
   classes = logits.shape[1]
   if labels.dtype.kind not in 'iu' or not np.isin(labels, range(classes)).all():
-    raise ValueError(f'Expected ids of classes from 0 to {classes - 1}.')
+    raise ValueError(f'Expected class ids from 0 to {classes - 1}.')
   return logits, labels
 
 
 def _flatten(gaps, tags, gold) -> tuple[np.ndarray, np.ndarray]:
-  """All gaps in a row, and where each sentence starts."""
+  """Returns the gaps of all sentences as one array, and the sentence starts."""
   gaps = [np.asarray(row) for row in gaps]
   gaps = [g.astype(float) if g.dtype.kind in 'biu' else g for g in gaps]
   if not len(gaps) == len(tags) == len(gold):
     raise ValueError(
-      f'Expected as many sentences of gaps, tags and gold, not {len(gaps)}, '
+      'Expected the same number of sentences in gaps, tags and gold, not '
+      f'{len(gaps)}, '
       f'{len(tags)} and {len(gold)}.'
     )
   for i, rows in enumerate(zip(gaps, tags, gold, strict=True)):
@@ -322,9 +327,9 @@ def _flatten(gaps, tags, gold) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nearest_offset(above, up_to) -> float:
-  """An offset in `(above, up_to]`: 0 if it can be, else midway."""
+  """Returns an offset in `(above, up_to]`: 0 if it is inside, else midway."""
   if above < 0 <= up_to:
     return 0.0
-  if np.isinf(up_to):  # Everything is tagged.
+  if np.isinf(up_to):  # No midpoint: no word stays `O`.
     return float(np.nextafter(above, up_to))
   return between(above, up_to)

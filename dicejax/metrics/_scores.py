@@ -1,4 +1,4 @@
-"""Precision, recall and F of counts that add."""
+"""Counts of true and false positives, and precision, recall and F of them."""
 
 import collections
 from collections.abc import Iterable
@@ -15,20 +15,21 @@ from dicejax.tversky import tversky_index
 def span_counts(
   gold: Iterable[Span], predicted: Iterable[Span], types: Sequence[str]
 ) -> Counts:
-  """Counts of one sentence's entities: only an exact span of its type is right.
+  """Counts the entities of a sentence; only exact spans and types are right.
 
-  Counts add: those of a corpus are the sum of its sentences'.
+  Counts add up: the sum over the sentences of a corpus gives the counts of the
+  corpus.
 
   Args:
-    gold: the true spans of a sentence; a repeated one counts once.
-    predicted: the spans to be judged, likewise.
-    types: the types to count, each once.
+    gold: the true spans of a sentence. Repeated spans count once.
+    predicted: the predicted spans. Repeated spans count once.
+    types: the types to count, without repetition.
 
   Returns:
-    int64 `[types]` each.
+    Counts, each int64 `[types]`.
 
   Raises:
-    ValueError: a span whose type is not among `types`.
+    ValueError: the type of a span is not in `types`.
 
   Example:
     >>> gold = [Span('PER', 0, 2), Span('LOC', 3, 4)]
@@ -45,10 +46,10 @@ def span_counts(
 
 
 def precision(counts: Counts) -> jax.typing.ArrayLike:
-  """Share of the predictions that are right, TP / (TP + FP).
+  """Computes the fraction of predictions that are right, TP / (TP + FP).
 
   Args:
-    counts: `[...]` each.
+    counts: the counts, each `[...]`.
 
   Returns:
     `[...]`, 0 where nothing is predicted. float64 for counts on the host.
@@ -61,13 +62,13 @@ def precision(counts: Counts) -> jax.typing.ArrayLike:
 
 
 def recall(counts: Counts) -> jax.typing.ArrayLike:
-  """Share of the true that is found, TP / (TP + FN).
+  """Computes the fraction of true elements that are found, TP / (TP + FN).
 
   Args:
-    counts: `[...]` each.
+    counts: the counts, each `[...]`.
 
   Returns:
-    `[...]`, 0 where there is nothing to find. float64 for counts on the host.
+    `[...]`, 0 where nothing is true. float64 for counts on the host.
 
   Example:
     >>> float(recall(Counts(tp=1, fp=0, fn=3)))
@@ -77,19 +78,19 @@ def recall(counts: Counts) -> jax.typing.ArrayLike:
 
 
 def f_score(counts: Counts, beta: float = 1.0) -> jax.typing.ArrayLike:
-  r"""Weighted harmonic mean of precision P and recall R.
+  r"""Computes the weighted harmonic mean of precision P and recall R.
 
   .. math::
     F_b = \frac{(1 + b^2) P R}{b^2 P + R}
         = \frac{TP}{TP + \frac{1}{1 + b^2} FP + \frac{b^2}{1 + b^2} FN}
 
   Args:
-    counts: `[...]` each.
-    beta: b, how much more recall matters than precision.
+    counts: the counts, each `[...]`.
+    beta: b, the weight of recall relative to precision; 1 gives F1.
 
   Returns:
-    `[...]`, 0 where nothing is true or predicted. float64 for counts on the
-    host.
+    `[...]`, 0 where nothing is true and nothing predicted. float64 for counts
+    on the host.
 
   Example:
     >>> float(f_score(Counts(tp=1, fp=1, fn=1)))
@@ -108,20 +109,21 @@ def f_score(counts: Counts, beta: float = 1.0) -> jax.typing.ArrayLike:
 def label_counts(
   gold: jax.typing.ArrayLike, predicted: jax.typing.ArrayLike, num_labels: int
 ) -> Counts:
-  """Counts of each class, where every example has one label.
+  """Counts each class, for examples with one label each.
 
-  Counts add: those of a corpus are the sum of its parts'.
+  Counts add up: the sum over the parts of a corpus gives the counts of the
+  corpus.
 
   Args:
     gold: int `[n]`, ids of the true labels.
-    predicted: int `[n]`, ids of the labels to be judged.
-    num_labels: how many classes there are; ids are 0 to `num_labels - 1`.
+    predicted: int `[n]`, ids of the predicted labels.
+    num_labels: the number of classes; ids are 0 to `num_labels - 1`.
 
   Returns:
-    int64 `[num_labels]` each.
+    Counts, each int64 `[num_labels]`.
 
   Raises:
-    ValueError: lengths that differ, or an id that is not one of a class.
+    ValueError: the lengths differ, or an id is out of range.
 
   Example:
     >>> label_counts([0, 1, 1], [0, 1, 2], num_labels=3)
@@ -144,23 +146,26 @@ def label_counts(
 def class_scores(
   counts: Counts, names: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-  """Precision, recall, F1 and support: a row per class, `micro` and `macro`.
+  """Computes precision, recall, F1 and support per class, micro and macro.
 
   The classes are labels of examples or types of spans. `micro` scores the
-  summed counts; where every example has one label and one prediction, it is the
-  accuracy. `macro` is the mean of the rows of the classes that occur, true or
-  predicted, as in scikit-learn and seqeval; so a class that is nowhere does not
-  lower it.
+  summed counts; if every example has one label and one prediction, it equals
+  the accuracy. `macro` is the mean over the classes that occur, true or
+  predicted, as in scikit-learn and seqeval. A class that does not occur leaves
+  it unchanged.
 
   Args:
-    counts: `[classes]` each, on the host.
-    names: of the rows, each once and none of them `micro` or `macro`.
+    counts: the counts, each `[classes]`, on the host.
+    names: names of the classes, which become rows. They must be unique, and
+      `micro` and `macro` are taken.
 
   Returns:
-    row → column → value; `support` is how many are true.
+    {row: {column: value}} with a row per class, `micro` and `macro`. The column
+    `support` is the number of true elements.
 
   Raises:
-    ValueError: two rows of one name, or not as many names as classes.
+    ValueError: two rows have the same name, or the number of names differs from
+      the number of classes.
 
   Example:
     >>> counts = label_counts([0, 1, 1], [0, 1, 0], num_labels=2)

@@ -1,8 +1,8 @@
 """Entities as spans and as tags.
 
-A tag is `O` (outside) or a prefix, a hyphen and a type: `B` begins an entity,
-`I` goes on, `E` ends it and `S` is a whole one. The schemes differ in which
-prefixes they use and in what may follow what.
+A tag is `O` (outside) or a prefix, a hyphen and a type. The prefix `B` begins
+an entity, `I` continues it, `E` ends it, and `S` marks an entity of one word.
+The schemes differ in the prefixes they use and in which tag may follow which.
 """
 
 import functools
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# The prefixes that an entity may have, one letter a word; `=` stands for a word
-# of the same type right before it.
+# Patterns of the prefixes of an entity, one letter per word. `=` means that the
+# word before the entity belongs to another entity of the same type.
 _WELL_FORMED = {
   'conll': r'=?[BIES]+',
   'iob1': r'I+|=BI*',
@@ -32,14 +32,15 @@ class Span(NamedTuple):
 
 
 def entity_spans(tags: Sequence[str], scheme: str = 'conll') -> list[Span]:
-  """Entities that the tags of a sentence spell, in order.
+  """Returns the entities that the tags of a sentence encode, in order.
 
-  Ill-formed tags (an `I-X` out of nowhere, say) are cut into entities by the
-  rules of the shared task's script. `'conll'` takes them all and reads every
-  scheme; the others are strict: an ill-formed entity is none.
+  Ill-formed tags (an `I-X` after `O`, for example) are divided into entities by
+  the rules of the shared task's script. `'conll'` accepts all of these entities
+  and reads every scheme. The other schemes are strict: ill-formed entities are
+  ignored.
 
   Args:
-    tags: one a word. A type may contain hyphens.
+    tags: one tag per word. A type may contain hyphens.
     scheme: `'conll'`, `'iob1'` (`B-X` only right after another X), `'bio'`
       (every entity begins with `B-X`) or `'bioes'`.
 
@@ -47,7 +48,7 @@ def entity_spans(tags: Sequence[str], scheme: str = 'conll') -> list[Span]:
     The entities, which never overlap.
 
   Raises:
-    ValueError: an unknown scheme, or a tag that is not one of the scheme's.
+    ValueError: the scheme is unknown, or a tag is not part of it.
 
   Example:
     >>> entity_spans(['I-PER', 'I-PER', 'O', 'B-LOC'])
@@ -65,14 +66,17 @@ def entity_spans(tags: Sequence[str], scheme: str = 'conll') -> list[Span]:
 
 
 def first_ill_formed(tags: Sequence[str], scheme: str) -> int | None:
-  """Word at which the first ill-formed entity starts; None if all is well.
+  """Finds the first ill-formed entity of a sentence.
 
   Args:
-    tags: one a word.
-    scheme: as for `entity_spans`; nothing is ill-formed in `'conll'`.
+    tags: one tag per word.
+    scheme: as for `entity_spans`. In `'conll'` nothing is ill-formed.
+
+  Returns:
+    The index of its first word, or None if all entities are well-formed.
 
   Raises:
-    ValueError: an unknown scheme, or a tag that is not one of the scheme's.
+    ValueError: the scheme is unknown, or a tag is not part of it.
 
   Example:
     >>> first_ill_formed(['O', 'I-PER', 'I-PER'], 'bio')
@@ -85,14 +89,17 @@ def first_ill_formed(tags: Sequence[str], scheme: str) -> int | None:
 
 
 def bio_tags(spans: Iterable[Span], length: int) -> list[str]:
-  """BIO tags of a sentence of `length` words: the inverse of `entity_spans`.
+  """Writes entities as BIO tags, the inverse of `entity_spans`.
 
   Args:
-    spans: in any order.
-    length: in words.
+    spans: the entities of a sentence, in any order.
+    length: the number of words of the sentence.
+
+  Returns:
+    One tag per word.
 
   Raises:
-    ValueError: a span that is empty, out of range or overlaps another.
+    ValueError: a span is empty, out of range, or overlaps another.
 
   Example:
     >>> bio_tags([Span('LOC', 3, 4), Span('PER', 0, 2)], length=5)
@@ -102,7 +109,7 @@ def bio_tags(spans: Iterable[Span], length: int) -> list[str]:
   for span in spans:
     type_, start, end = span
     if not 0 <= start < end <= length:
-      raise ValueError(f'{span} is no span of a sentence of {length} words.')
+      raise ValueError(f'{span} is not a span of a sentence of {length} words.')
     if tags[start:end] != ['O'] * (end - start):
       raise ValueError(f'{span} overlaps another span.')
     tags[start:end] = [f'B-{type_}'] + [f'I-{type_}'] * (end - start - 1)
@@ -110,10 +117,10 @@ def bio_tags(spans: Iterable[Span], length: int) -> list[str]:
 
 
 def _chunks(tags: Sequence[str], scheme: str) -> Iterator[tuple[Span, bool]]:
-  """The entities that conlleval sees, and whether `scheme` allows each."""
+  """Yields the entities that conlleval sees, and if `scheme` allows them."""
   if scheme not in _WELL_FORMED:
     known = ', '.join(_WELL_FORMED)
-    raise ValueError(f'Scheme {scheme!r} is none of {known}.')
+    raise ValueError(f'Scheme {scheme!r} is not one of {known}.')
   parsed = [_parse(tag, scheme) for tag in tags]
   start, before, before_type = 0, *_OUTSIDE
   for i, (prefix, type_) in enumerate([*parsed, _OUTSIDE]):
@@ -132,7 +139,7 @@ def _is_well_formed(parsed, span, scheme):
   return re.fullmatch(_WELL_FORMED[scheme], prefixes) is not None
 
 
-@functools.cache  # A corpus has few tags.
+@functools.cache  # A corpus repeats a few tags many times.
 def _parse(tag: str, scheme: str) -> tuple[str, str]:
   if tag == 'O':
     return _OUTSIDE
@@ -140,7 +147,7 @@ def _parse(tag: str, scheme: str) -> tuple[str, str]:
   prefixes = 'BI' if scheme in ('iob1', 'bio') else 'BIES'
   if len(prefix) != 1 or prefix not in prefixes or not type_:
     raise ValueError(
-      f'{tag!r} is no tag of the scheme {scheme!r}: expected O or '
+      f'{tag!r} is not a tag of the scheme {scheme!r}: expected O or '
       f'one of {", ".join(prefixes)}, a hyphen and a type, as in B-PER.'
     )
   return prefix, type_

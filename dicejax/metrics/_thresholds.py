@@ -1,4 +1,4 @@
-"""Thresholds that are tuned on scores of examples with known labels."""
+"""Thresholds tuned on the scores of examples with known labels."""
 
 import jax
 import numpy as np
@@ -10,22 +10,22 @@ from dicejax.tversky import Counts
 def best_threshold(
   scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
 ) -> tuple[float, float]:
-  """The threshold with the highest F1, where `score >= threshold` is positive.
+  """Finds the threshold with the highest F1: positive if score >= threshold.
 
-  All thresholds that differ in what they call positive are tried. Of several
-  with the highest F1 the largest is taken: the fewest positives.
+  All thresholds that lead to different predictions are tried. If several have
+  the highest F1, the largest is returned, which predicts the fewest positives.
 
-  For scores that are calibrated probabilities, the threshold is about half of
-  the F1 that it reaches.
+  If the scores are calibrated probabilities, the threshold is about half of the
+  F1 that it reaches.
 
   Args:
     scores: float `[n]`, finite: probabilities or logits.
-    labels: bool (or 0 and 1) `[n]`: which are positive.
+    labels: bool (or 0 and 1) `[n]`.
 
   Returns:
-    The threshold, midway between the scores that it parts (or the lowest score
-    if all are positive), and its F1. It parts the scores in their own dtype,
-    too.
+    The threshold, midway between the two scores that it separates (or the
+    lowest score if all are positive), and its F1. It separates them in their
+    own dtype as well.
 
   Raises:
     ValueError: there is no positive example (no threshold is better than
@@ -48,7 +48,8 @@ def best_threshold(
     raise ValueError('No positive label: every threshold has an F1 of 0.')
   order = np.argsort(scores)[::-1]
   scores, labels = scores[order], labels[order].astype(np.int64)
-  # Equal scores cannot be parted: a cut comes after the last of them.
+  # No threshold separates equal scores, so a cut is only possible after the
+  # last of them.
   cuts = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
   tp = np.cumsum(labels)[cuts]
   f1 = f_score(Counts(tp=tp, fp=cuts + 1 - tp, fn=labels.sum() - tp))
@@ -62,21 +63,21 @@ def best_thresholds(
   *,
   default: float = 0.5,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """A threshold for each of many labels: `best_threshold` of each column.
+  """Finds a threshold for each label, by `best_threshold` on its column.
 
-  They maximise the macro F1, as labels do not share examples' decisions. (For
-  the micro F1 with one threshold, take `best_threshold` of all scores in a
-  row.) A label with few positive examples has a threshold that fits these; a
-  dev split that is small may be served better by `plug_in_threshold`.
+  They maximise the macro F1, because each label is decided independently. (For
+  the micro F1 with one threshold for all, pass the flattened scores and labels
+  to `best_threshold`.) The threshold of a label with few positive examples
+  overfits these; on a small dev split, `plug_in_threshold` may do better.
 
   Args:
     scores: float `[n, labels]`, finite.
-    labels: bool (or 0 and 1) `[n, labels]`: an example may have several.
-    default: threshold of a label without a positive example, where none is
-      better than another. 0.5 suits probabilities; for logits it is 0.
+    labels: bool (or 0 and 1) `[n, labels]`. An example may have several labels.
+    default: the threshold of a label without a positive example, for which no
+      threshold is better than another. Pass 0.0 if the scores are logits.
 
   Returns:
-    Thresholds and F1s, float64 `[labels]` each; the F1 of a label without a
+    Thresholds and F1s, float64 `[labels]` each. The F1 of a label without a
     positive example is 0.
 
   Raises:
@@ -109,30 +110,31 @@ def best_null_threshold(
   scores_if_answered: jax.typing.ArrayLike,
   scores_if_not: jax.typing.ArrayLike,
 ) -> tuple[float, float]:
-  """The threshold of SQuAD 2.0: `null_score > threshold` says 'no answer'.
+  """Finds the threshold of SQuAD 2.0: no answer if null_score > threshold.
 
-  It is `best_f1_thresh` (or `best_exact_thresh`) of the official script, and so
-  is the choice in ties: of several with the highest mean, the smallest.
+  This is `best_f1_thresh` (or `best_exact_thresh`) of the official script. If
+  several thresholds have the highest mean score, both return the smallest.
 
-  Among questions with equal null scores, the script counts one after the other,
-  in the order given, as if a threshold could part them. So does this, for the
-  sake of the same numbers; the mean may then be more than the threshold gives.
+  The script goes through questions with equal null scores one by one, as if a
+  threshold could separate them. This function does the same, to give the same
+  numbers, so that the returned mean can be higher than what the threshold
+  reaches.
 
   Args:
-    null_scores: float `[n]`, finite: how sure it is that a question has no
-      answer. Any scale will do.
-    scores_if_answered: float `[n]`: exact match or F1 of the answer that would
-      be given.
-    scores_if_not: float `[n]`: that of giving none, 1 where there is none.
+    null_scores: float `[n]`, finite: the confidence that a question has no
+      answer, on any scale.
+    scores_if_answered: float `[n]`: exact match or F1 of the predicted answer.
+    scores_if_not: float `[n]`: the score without an answer, which is 1 if the
+      question has none and 0 otherwise.
 
   Returns:
     The threshold, which is the null score of the last question to be answered,
-    and the mean score. Where it is best to answer nothing, the threshold is 0,
-    as in the script, if all null scores are positive; else it is below them,
-    where the script says 0, too.
+    and the mean score. If it is best to answer nothing, the threshold is 0, as
+    in the script, provided that all null scores are positive. Otherwise it lies
+    below all of them, where the script would return 0.
 
   Raises:
-    ValueError: no question, a null score that is not finite, or lengths that
+    ValueError: there is no question, a null score is not finite, or the lengths
       differ.
 
   Example:
@@ -142,7 +144,7 @@ def best_null_threshold(
   References:
     Rajpurkar et al., `Know what you don't know
     <https://arxiv.org/abs/1806.03822>`_, 2018, and its `evaluate-v2.0.py`. It
-    counts any text but `''` as wrong for a question without an answer; the
+    counts any text except `''` as wrong for a question without an answer; the
     numbers are the same unless such a text normalises to nothing ('The'), which
     `exact_match` counts as right.
   """
@@ -152,7 +154,8 @@ def best_null_threshold(
   _check_length(null_scores, answered, not_answered)
   order = np.argsort(null_scores, kind='stable')
   gains = (answered - not_answered)[order]
-  # Of answering nothing, the first question, the first two, ...
+  # totals[k]: the score if the k questions with the lowest null scores are
+  # answered.
   totals = np.cumsum(np.append(not_answered.sum(), gains))
   best = np.argmax(totals)
   if best:
@@ -178,16 +181,16 @@ def _check_length(*arrays):
 
 
 def _midway(descending: np.ndarray, last: int) -> float:
-  """A threshold for which the scores up to `last` are positive."""
+  """Returns a threshold that makes the scores up to `last` positive."""
   if last + 1 == len(descending):
     return float(descending[last])
   return between(descending[last + 1], descending[last])
 
 
 def between(low: np.floating, high: np.floating) -> float:
-  """A number above `low` and at most `high`, midway if there is one."""
-  middle = low / 2 + high / 2  # Their sum may overflow.
-  # Between two neighbours among the floats there is none.
+  """Returns a number in `(low, high]`, the midpoint if possible."""
+  middle = low / 2 + high / 2  # low + high could overflow.
+  # Adjacent floats have no number between them.
   return float(middle if low < middle <= high else high)
 
 
