@@ -54,7 +54,14 @@ SETS = {
   'tnews_115': 'TNEWS, one topic',
   'openi_effusion': 'Open-i, effusion',
 }
-CONDITIONS = ('', 'finetuned', 'dev=50', 'dev=500', 'train=10%')
+_CONDITION_TITLES = {
+  '': 'Frozen',
+  'finetuned': 'Fine-tuned',
+  'dev=50': 'A dev set of 50',
+  'dev=500': 'A dev set of 500',
+  'train=10%': 'A tenth of the training examples',
+}
+CONDITIONS = tuple(_CONDITION_TITLES)
 # Row of the scores → decision; the order is that of columns and colours.
 DECISIONS = {
   'threshold 0.5': 'argmax',
@@ -265,24 +272,35 @@ def _to_tuned(comparison) -> str:
 
 
 def write_missing(groups: Mapping[str, Mapping[str, Group]]) -> str:
-  """A list of what of the plan has too few seeds, or none."""
+  """Lists, per condition, what has too few seeds or none."""
   items = []
-  for name, condition in itertools.product(SETS, CONDITIONS):
-    experiment = '-'.join(filter(None, ['study', name, condition]))
-    found = groups.get(experiment, {})
-    lacking = []
-    for loss in LOSSES:
-      scores = found[loss].scores if loss in found else {}
-      seeds = max(map(len, scores.values()), default=0)
-      if loss in found:
-        seeds += len(found[loss].diverged)
-      if seeds < SEEDS:
-        lacking.append(f'{loss} ({seeds} of {SEEDS} seeds)' if seeds else loss)
-    if len(lacking) == len(LOSSES) and not found:
-      lacking = ['all']
-    if lacking:
-      items.append(f'- {title(experiment)}: {", ".join(lacking)}')
+  for condition in CONDITIONS:
+    whole = []
+    for name in SETS:
+      experiment = '-'.join(filter(None, ['study', name, condition]))
+      if found := groups.get(experiment, {}):
+        if lacking := _lacking(found):
+          items.append(f'- {title(experiment)}: {", ".join(lacking)}')
+      else:
+        whole.append(SETS[name])
+    if whole:
+      items.append(
+        f'- {_CONDITION_TITLES[condition]}, all losses: {"; ".join(whole)}'
+      )
   return '\n'.join(items) or 'Nothing of the plan.'
+
+
+def _lacking(found) -> list[str]:
+  """Losses of the plan with fewer than `SEEDS` reported runs."""
+  lacking = []
+  for loss in LOSSES:
+    seeds = 0
+    if loss in found:
+      seeds = max(map(len, found[loss].scores.values()), default=0)
+      seeds += len(found[loss].diverged)
+    if seeds < SEEDS:
+      lacking.append(f'{loss} ({seeds} of {SEEDS} seeds)' if seeds else loss)
+  return lacking
 
 
 def title(experiment: str) -> str:

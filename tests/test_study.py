@@ -219,8 +219,9 @@ def test_page(folder):
   assert rows['focal'][2] == '1, 1 diverged'
   for sentence in (
     '- SMS, 3 % positive: focal (2 of 5 seeds), paper_self_adjusting_dice',
-    '- WNUT-17: all',
-    '- SST-2; dev=50: all',
+    '- Frozen, all losses: WNUT-17; CoNLL-2003',
+    '- Fine-tuned, all losses: WNUT-17',
+    '- A dev set of 50, all losses: WNUT-17; CoNLL-2003; MRPC',
   ):
     assert sentence in text
   figure = (folder / 'study.svg').read_text()
