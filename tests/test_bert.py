@@ -9,6 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from encoder_checks import CONFIG
+from encoder_checks import TOKENS
+from encoder_checks import apply
+from encoder_checks import gradient_error
+from encoder_checks import hidden_error
+from encoder_checks import relative
 from jax.flatten_util import ravel_pytree
 
 from dicejax.models import Bert
@@ -18,15 +24,6 @@ from dicejax.models import save_pretrained
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
 REFERENCES = sorted(path for path in GOLDEN.glob('*bert*_*/'))
-CONFIG = BertConfig(
-  vocab_size=13,
-  hidden_size=8,
-  num_hidden_layers=2,
-  num_attention_heads=2,
-  intermediate_size=12,
-  max_position_embeddings=6,
-)
-TOKENS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]], np.int32)
 MASK = TOKENS != 0
 
 
@@ -36,44 +33,6 @@ def _params():
   params = jax.jit(Bert(CONFIG).init)(jax.random.key(0), TOKENS)['params']
   flat, unravel = ravel_pytree(params)
   return unravel(flat + 0.3 * jax.random.normal(jax.random.key(1), flat.shape))
-
-
-def _apply(params, tokens=TOKENS, *args, config=CONFIG, **kwargs):
-  return Bert(config).apply({'params': params}, tokens, *args, **kwargs)
-
-
-def _relative(actual, expected):
-  """The largest difference, in units of 1e-5 (absolute and relative)."""
-  errors = np.abs(actual - expected) / (1e-5 + 1e-5 * np.abs(expected))
-  return np.max(errors, initial=0)
-
-
-def hidden_error(reference, **changes):
-  """How far the hidden states are from a reference's."""
-  config, params = load_pretrained(reference)
-  config = dataclasses.replace(config, **changes)
-  e = np.load(reference / 'expected.npz')
-  hidden = jax.jit(functools.partial(_apply, config=config))(
-    params, e['tokens'], e['segments'], e['mask']
-  )
-  return _relative(hidden[e['mask']], e['hidden'][e['mask']])
-
-
-def gradient_error(reference):
-  """How far the gradient, by every parameter, is from a reference's."""
-  config, params = load_pretrained(reference)
-  _, expected = load_pretrained(reference / 'gradient')
-  e = np.load(reference / 'expected.npz')
-
-  @jax.jit
-  @jax.grad
-  def gradient(params):
-    hidden = _apply(
-      params, e['tokens'], e['segments'], e['mask'], config=config
-    )
-    return jnp.sum(hidden * e['cotangent'])
-
-  return _relative(ravel_pytree(gradient(params))[0], ravel_pytree(expected)[0])
 
 
 @pytest.mark.parametrize('reference', REFERENCES, ids=lambda path: path.name)
@@ -101,14 +60,14 @@ def test_a_mistake_is_seen(reference, change):
 def test_padding_has_no_influence():
   @jax.jit
   def real(params, tokens):
-    hidden = _apply(params, tokens, mask=MASK)
+    hidden = apply(params, tokens, mask=MASK)
     return jnp.where(MASK[..., None], hidden, 0)
 
   expected = real(_params(), TOKENS)
   np.testing.assert_array_equal(
     real(_params(), jnp.where(MASK, TOKENS, 7)), expected
   )
-  shorter = _apply(_params(), TOKENS[1:, :3])
+  shorter = apply(_params(), TOKENS[1:, :3])
   np.testing.assert_allclose(expected[1:, :3], shorter, rtol=1e-5, atol=1e-6)
   grads = jax.jit(jax.grad(lambda p: jnp.sum(real(p, TOKENS) ** 2)))(_params())
   rows = np.abs(grads['tokens']['embedding']).max(-1)
@@ -119,7 +78,7 @@ def test_a_sequence_of_padding_alone_is_finite():
   @jax.jit
   @jax.value_and_grad
   def loss(params):
-    return jnp.sum(_apply(params, mask=jnp.zeros_like(MASK)) ** 2)
+    return jnp.sum(apply(params, mask=jnp.zeros_like(MASK)) ** 2)
 
   value, grads = loss(_params())
   assert np.isfinite(value) and np.isfinite(ravel_pytree(grads)[0]).all()
@@ -127,13 +86,13 @@ def test_a_sequence_of_padding_alone_is_finite():
 
 def test_defaults_are_one_segment_and_no_padding():
   np.testing.assert_array_equal(
-    _apply(_params()),
-    _apply(_params(), TOKENS, jnp.zeros_like(TOKENS), jnp.full((2, 5), True)),
+    apply(_params()),
+    apply(_params(), TOKENS, jnp.zeros_like(TOKENS), jnp.full((2, 5), True)),
   )
 
 
 def test_bfloat16_computes_what_float32_does():
-  expected = _apply(_params(), mask=MASK)
+  expected = apply(_params(), mask=MASK)
   model = Bert(CONFIG, jnp.bfloat16)
   params = model.init(jax.random.key(0), TOKENS)['params']
   assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype('float32')}
@@ -147,15 +106,15 @@ def test_bfloat16_computes_what_float32_does():
 def test_dropout_is_drawn_from_the_rng_and_off_by_default():
   def draw(seed, config=CONFIG):
     rngs = {'dropout': jax.random.key(seed)}
-    return _apply(_params(), config=config, deterministic=False, rngs=rngs)
+    return apply(_params(), config=config, deterministic=False, rngs=rngs)
 
   np.testing.assert_array_equal(draw(0), draw(0))
   assert np.abs(draw(0) - draw(1)).max() > 0.1
-  assert np.abs(draw(0) - _apply(_params())).max() > 0.1
+  assert np.abs(draw(0) - apply(_params())).max() > 0.1
   without = dataclasses.replace(CONFIG, hidden_dropout_prob=0.0)
-  np.testing.assert_array_equal(draw(0, without), _apply(_params()))
+  np.testing.assert_array_equal(draw(0, without), apply(_params()))
   for text in (
-    jax.make_jaxpr(_apply)(_params()),
+    jax.make_jaxpr(apply)(_params()),
     jax.make_jaxpr(lambda: draw(0, without))(),
   ):
     assert 'random_bits' not in str(text)
@@ -213,7 +172,7 @@ def test_packed_sequences_are_as_if_alone(model_type, shape):
   @jax.jit
   @functools.partial(jax.grad, has_aux=True)
   def gradient(params, tokens, segments, mask, cotangent):
-    hidden = _apply(params, tokens, segments, mask, config=config)
+    hidden = apply(params, tokens, segments, mask, config=config)
     return jnp.sum(hidden * cotangent), hidden
 
   for _ in range(20):
@@ -232,24 +191,24 @@ def test_packed_sequences_are_as_if_alone(model_type, shape):
     ]
     wanted_grads, wanted = gradient(params, *inputs, real, cotangent)
     hidden = _alone(packed, np.asarray(hidden))
-    assert _relative(hidden[real], wanted[real]) < 1
+    assert relative(hidden[real], wanted[real]) < 1
     flat, wanted_flat = ravel_pytree(grads)[0], ravel_pytree(wanted_grads)[0]
-    assert _relative(flat, wanted_flat) < 1
+    assert relative(flat, wanted_flat) < 1
 
 
 @pytest.mark.parametrize(
   'mask', [PACKED > 0, np.where(PACKED == 2, 1, PACKED), PACKED[::-1]]
 )
 def test_other_sequences_are_other_values(mask):
-  expected = _apply(_params(), ROWS, mask=PACKED)
-  assert _relative(_apply(_params(), ROWS, mask=mask), expected) > 1000
+  expected = apply(_params(), ROWS, mask=PACKED)
+  assert relative(apply(_params(), ROWS, mask=mask), expected) > 1000
 
 
 def test_packed_sequences_have_no_influence_on_each_other():
   changed = np.where(PACKED == 2, 12 - ROWS, ROWS)
   others = (PACKED > 0) & (PACKED != 2)
   before, after = (
-    _apply(_params(), rows, mask=PACKED) for rows in (ROWS, changed)
+    apply(_params(), rows, mask=PACKED) for rows in (ROWS, changed)
   )
   np.testing.assert_array_equal(before[others], after[others])
   assert np.abs(before - after)[PACKED == 2].max() > 0.1
@@ -257,7 +216,7 @@ def test_packed_sequences_have_no_influence_on_each_other():
   @jax.jit
   @jax.grad
   def gradient(params):
-    hidden = _apply(params, ROWS, mask=PACKED)
+    hidden = apply(params, ROWS, mask=PACKED)
     return jnp.sum(hidden[0, :3] ** 2)
 
   rows = np.abs(gradient(_params())['tokens']['embedding']).max(-1)
@@ -266,8 +225,8 @@ def test_packed_sequences_have_no_influence_on_each_other():
 
 def test_one_sequence_a_row_is_no_packing():
   np.testing.assert_allclose(
-    _apply(_params(), mask=MASK.astype(np.int32))[MASK],
-    _apply(_params(), mask=MASK)[MASK],
+    apply(_params(), mask=MASK.astype(np.int32))[MASK],
+    apply(_params(), mask=MASK)[MASK],
     rtol=1e-5,
     atol=1e-6,
   )
@@ -281,7 +240,7 @@ def test_rematerialisation_changes_no_value(deterministic):
     def loss(params):
       rngs = {'dropout': jax.random.key(0)}
       return jnp.sum(
-        _apply(
+        apply(
           params,
           mask=MASK,
           config=config,
@@ -344,12 +303,12 @@ def test_how_it_is_computed_is_not_published(tmp_path):
 )
 def test_a_wrong_input_is_refused(args, message):
   with pytest.raises(AssertionError, match=message):
-    jax.eval_shape(_apply, _params(), *args)
+    jax.eval_shape(apply, _params(), *args)
 
 
 def test_too_long_an_input_is_refused():
   with pytest.raises(ValueError, match='7 tokens are more than max_length=6'):
-    jax.eval_shape(_apply, _params(), jnp.ones((1, 7), jnp.int32))
+    jax.eval_shape(apply, _params(), jnp.ones((1, 7), jnp.int32))
 
 
 @pytest.mark.parametrize('model_type', ['roberta', 'xlm-roberta', 'camembert'])
@@ -357,12 +316,12 @@ def test_positions_of_roberta_follow_that_of_padding(model_type):
   config = dataclasses.replace(CONFIG, model_type=model_type, pad_token_id=1)
   assert (config.position_offset, config.max_length) == (2, 4)
   with pytest.raises(ValueError, match='5 tokens are more than max_length=4'):
-    _apply(_params(), config=config)
+    apply(_params(), config=config)
   table = _params()['positions']['embedding']
   shifted = _params() | {'positions': {'embedding': jnp.roll(table, -2, 0)}}
   np.testing.assert_array_equal(
-    _apply(_params(), TOKENS[:, :4], config=config),
-    _apply(shifted, TOKENS[:, :4]),
+    apply(_params(), TOKENS[:, :4], config=config),
+    apply(shifted, TOKENS[:, :4]),
   )
 
 
@@ -371,14 +330,14 @@ def test_one_segment_is_all_segments():
   config = dataclasses.replace(CONFIG, type_vocab_size=1)
   params = _params() | {'segments': {'embedding': jnp.ones((1, 8))}}
   np.testing.assert_array_equal(
-    _apply(params, TOKENS, np.ones_like(TOKENS), config=config),
-    _apply(params, config=config),
+    apply(params, TOKENS, np.ones_like(TOKENS), config=config),
+    apply(params, config=config),
   )
 
 
 def test_an_id_outside_the_vocabulary_is_loud():
   tokens = np.where(TOKENS == 9, CONFIG.vocab_size, TOKENS)
-  assert np.isnan(_apply(_params(), tokens)[1]).all()
+  assert np.isnan(apply(_params(), tokens)[1]).all()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import SPAM
+from helpers import TOPICS
+from helpers import Unused
+from helpers import make_text_config
+from helpers import spam
+from helpers import topics
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
@@ -13,7 +19,6 @@ from sklearn.metrics import accuracy_score
 from sklearn.metrics import f1_score
 from sklearn.metrics import precision_recall_fscore_support
 
-from configs import default
 from configs import losses as presets
 from dicejax import losses
 from dicejax.models import BertConfig
@@ -27,8 +32,6 @@ from train.tasks.classification import Classification
 from train.tasks.classification import get_labels
 
 VOCABULARY = '[PAD] [UNK] [CLS] [SEP] a b c d ##s'.split()
-SPAM = ('ham', 'spam')
-TOPICS = ('art', 'law', 'sea')
 ENCODER = BertConfig(
   vocab_size=len(VOCABULARY),
   hidden_size=16,
@@ -44,33 +47,6 @@ def tokenizer(tmp_path_factory):
   directory = tmp_path_factory.mktemp('tokenizer')
   (directory / 'vocab.txt').write_text('\n'.join(VOCABULARY))
   return load_tokenizer(directory)
-
-
-def make_config(positive='', loss='cross_entropy', sigmoid=False):
-  config = default.get_config()
-  config.task = 'classification'
-  config.classification.positive = positive
-  config.loss = presets.get_loss(loss, sigmoid=sigmoid)
-  return config
-
-
-def topics(tokenizer=None, max_length=16):
-  config = make_config()
-  config.max_length = max_length
-  return Classification(config, tokenizer or Unused(), TOPICS)
-
-
-def spam(tokenizer=None, loss='cross_entropy', sigmoid=False):
-  config = make_config('spam', loss, sigmoid)
-  return Classification(config, tokenizer or Unused(), SPAM)
-
-
-class Unused:
-  """A tokenizer for what needs none."""
-
-  def token_to_id(self, token):
-    del token
-    return 0
 
 
 def texts(*labels):
@@ -131,8 +107,8 @@ def test_label_sets():
     ('yes', ('no', 'yes')),
     ('no', ('yes', 'no')),
   ]:
-    assert get_labels(make_config(positive), examples) == expected
-  assert get_labels(make_config(), texts(*'cab')) == ('a', 'b', 'c')
+    assert get_labels(make_text_config(positive), examples) == expected
+  assert get_labels(make_text_config(), texts(*'cab')) == ('a', 'b', 'c')
 
 
 @pytest.mark.parametrize(
@@ -146,11 +122,11 @@ def test_label_sets():
 )
 def test_label_sets_that_do_not_fit(positive, labels, says):
   with pytest.raises(ValueError, match=says):
-    get_labels(make_config(positive), texts(*labels.split()))
+    get_labels(make_text_config(positive), texts(*labels.split()))
 
 
 def test_one_logit_needs_a_positive_label():
-  config = make_config(sigmoid=True)
+  config = make_text_config(sigmoid=True)
   with pytest.raises(ValueError, match="positive, out of 'art', 'law', 'sea'"):
     Classification(config, Unused(), TOPICS)
 
@@ -162,7 +138,7 @@ def test_which_losses_have_one_logit(name):
   one = name in presets.SIGMOID and name not in elements
   counts = np.array([2, 1])
   assert loss.activation == ('sigmoid' if one else 'softmax')
-  config = make_config('spam')
+  config = make_text_config('spam')
   config.loss = loss
   task = Classification(config, Unused(), SPAM)
   assert task.model(ENCODER, 'float32').num_labels == (1 if one else 2)
@@ -205,7 +181,7 @@ def test_padded_rows_do_not_count(tokenizer, loss, sigmoid):
   whole = pad(features[:2], task.fill, 2, 16)
   padded = pad(features, task.fill, 5, 16)
   assert padded['label'].tolist() == [1, 0, -1, -1, -1]
-  objective = task.objective(make_config(loss=loss, sigmoid=sigmoid).loss)
+  objective = task.objective(make_text_config(loss=loss, sigmoid=sigmoid).loss)
   logits = jax.random.normal(jax.random.key(0), (2, 1 if sigmoid else 2))
   more = jnp.full((3, logits.shape[1]), jnp.nan)
   both = jax.jit(jax.value_and_grad(objective.value))
@@ -221,7 +197,7 @@ def test_dice_of_one_logit_is_one_set_a_batch():
   # By hand: p = 4/5 of a positive, 1/2 and 1/5 of negatives, and padding.
   logits = jnp.log(jnp.array([4.0, 1.0, 0.25, 9.0]))[:, None]
   task = spam(loss='paper_dice', sigmoid=True)
-  config = make_config(loss='paper_dice', sigmoid=True).loss
+  config = make_text_config(loss='paper_dice', sigmoid=True).loss
   value = task.objective(config).value(
     logits, {'label': jnp.array([1, 0, 0, -1])}
   )
@@ -249,7 +225,9 @@ def test_learns(tokenizer):
   params = init(jax.random.key(0), batch['tokens'])['params']
   optimizer = optax.adam(1e-2)
   state = init_state(params, optimizer)
-  objective = task.objective(make_config(loss='paper_dice', sigmoid=True).loss)
+  objective = task.objective(
+    make_text_config(loss='paper_dice', sigmoid=True).loss
+  )
   step = jax.jit(make_train_step(model, objective, optimizer, seed=0))
   for _ in range(40):
     state, _ = step(state, batch)

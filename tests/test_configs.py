@@ -1,10 +1,8 @@
 """Every experiment can be built, and a typo in one is an error."""
 
 import functools
-import importlib.util
 import json
 import math
-import pathlib
 import re
 import sys
 
@@ -12,6 +10,8 @@ import numpy as np
 import pytest
 import tokenizers
 from absl import flags
+from helpers import CONFIGS
+from helpers import load_config
 from ml_collections import config_flags
 
 from configs import default
@@ -23,7 +23,6 @@ from train import compare
 from train import tasks
 from train.loop import check_config
 
-CONFIGS = pathlib.Path(default.__file__).parent
 EXPERIMENTS = sorted(
   path
   for path in CONFIGS.rglob('*.py')
@@ -53,13 +52,6 @@ text/tnews          focal               3e-5 0   .02  .002 .2 18x1 5  128 16 4
 """.strip().splitlines()
 ]
 TOKENIZER = tokenizers.Tokenizer(tokenizers.models.WordPiece())
-
-
-def load(path):
-  spec = importlib.util.spec_from_file_location(path.stem, path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module.get_config
 
 
 def labels_of(config):
@@ -95,7 +87,7 @@ def build(config):
 )
 def test_experiment(path, monkeypatch):
   monkeypatch.chdir(CONFIGS.parent)
-  get_config = load(path)
+  get_config = load_config(path)
   config = get_config()
   build(config)
   assert config.is_locked
@@ -112,7 +104,7 @@ def test_published_settings(row):
   experiment, loss, rate, final, warmup, decay, dropout, *rest = row
   batch_size, epochs, length, bits, gamma = rest
   preset = f'paper_{loss}' if loss == 'self_adjusting_dice' else loss
-  c = load(CONFIGS / f'{experiment}.py')(preset)
+  c = load_config(CONFIGS / f'{experiment}.py')(preset)
   assert c.optimizer.to_dict() == dict(
     learning_rate=float(rate),
     final=float(final),
@@ -139,7 +131,7 @@ def test_published_settings(row):
   'path', EXPERIMENTS, ids=lambda path: str(path.relative_to(CONFIGS))
 )
 def test_flags_of_headers_exist(path):
-  config = load(path)()
+  config = load_config(path)()
   for key in re.findall(r'--config\.([\w.]+)=', path.read_text()):
     if not key.startswith('loss.options.'):  # Each loss has its own.
       functools.reduce(getattr, key.split('.'), config)

@@ -6,8 +6,8 @@ import os
 import pathlib
 
 import pytest
-from test_configs import CONFIGS
-from test_configs import load
+from helpers import CONFIGS
+from helpers import load_config
 
 from train import loop
 
@@ -43,7 +43,7 @@ def write_slices(config, folder, directory):
 def test_slice(name, tmp_path, monkeypatch):
   monkeypatch.chdir(CONFIGS.parent)
   folder, changes = CASES[name]
-  config = load(CONFIGS / f'{name}.py')('dice+cross_entropy')
+  config = load_config(CONFIGS / f'{name}.py')('dice+cross_entropy')
   config.data.dir = str(tmp_path)
   config.data.cache = str(tmp_path / 'cache')
   for key, value in changes.items():

@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from test_loop import ROOT
-from test_loop import make_config
-from test_loop import run_command
+from helpers import ROOT
+from helpers import make_config
+from helpers import run_command
 
 from train import checkpoint
 from train import inference

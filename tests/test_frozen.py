@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from test_loop import make_config
+from helpers import make_config
 
 from configs import losses as presets
 from dicejax.models import Bert

@@ -2,20 +2,18 @@
 
 import itertools
 import json
-import os
 import pathlib
-import random
 import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from helpers import ROOT
+from helpers import make_config
+from helpers import run_command
 from seqeval.metrics import f1_score
 
-from configs import default
 from configs import losses as presets
 from train import checkpoint
 from train import compare
@@ -25,42 +23,7 @@ from train import loop
 from train import progress
 from train import workdir as files
 
-ROOT = pathlib.Path(__file__).parents[1]
 TUNED = 'micro, tuned'  # The row that chooses checkpoints of a tagger.
-PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
-PLACES = 'Rome Oslo Bern Kyiv Lima Baku Doha Male'.split()
-
-
-def write_corpus(directory):
-  """Names after `met` are people, after `in` places: easy to learn."""
-  directory.mkdir(exist_ok=True)
-  rng = random.Random(0)
-  for split, size in {'train': 96, 'dev': 24, 'test': 24}.items():
-    sentences = []
-    for _ in range(size):
-      person, place = rng.choice(PEOPLE), rng.choice(PLACES)
-      rows = [('We', 'O'), ('met', 'O'), (person, 'B-PER')]
-      if rng.random() < 0.5:
-        rows += [(rng.choice(PEOPLE), 'I-PER')]
-      rows += [('in', 'O'), (place, 'B-LOC'), ('.', 'O')]
-      sentences.append(''.join(f'{word} {tag}\n' for word, tag in rows))
-    (directory / f'{split}.txt').write_text('\n'.join(sentences))
-
-
-def make_config(tmp_path, loss='cross_entropy'):
-  write_corpus(tmp_path / 'corpus')
-  config = default.get_config()
-  config.loss = presets.get_loss(loss, background='O')
-  config.data.dir = str(tmp_path / 'corpus')
-  config.data.cache = str(tmp_path / 'cache')
-  config.model.scratch.update(
-    hidden_size=32, num_hidden_layers=1, intermediate_size=64
-  )
-  config.optimizer.learning_rate = 1e-2
-  config.update(
-    batch_size=8, epochs=2, log_every=4, checkpoint_every=5, max_length=32
-  )
-  return config
 
 
 @pytest.fixture(scope='module')
@@ -70,17 +33,6 @@ def trained(tmp_path_factory):
   config = make_config(tmp_path)
   workdir = tmp_path / 'run'
   return config, workdir, loop.train(loop.prepare(config, workdir))
-
-
-def run_command(module, *args, **kwargs):
-  return subprocess.run(
-    [sys.executable, '-m', module, *map(str, args)],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
-    **kwargs,
-  )
 
 
 def test_it_learns_and_says_so(trained):

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from test_losses_contract import jit
-from test_losses_family import KINDS
-from test_losses_family import UNIFIED
-from test_losses_family import agree
-from test_losses_family import by_axis
-from test_losses_family import example
-from test_losses_family import right_anywhere
+from loss_checks import KINDS
+from loss_checks import UNIFIED
+from loss_checks import agree
+from loss_checks import by_axis
+from loss_checks import example_of_kind
+from loss_checks import jit
+from loss_checks import right_anywhere
 
 from dicejax import losses
 
@@ -99,7 +99,7 @@ NUMBERS['asymmetric_unified_focal'] = NUMBERS['unified_focal']
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('name', NUMBERS)
 def test_matches_the_formula(name, kind):
-  logits, labels, options = example(kind)
+  logits, labels, options = example_of_kind(kind)
   if name in UNIFIED:
     options.pop('class_weights', None)
   run = by_axis(getattr(losses, name), logits, labels, [0, None], **options)
@@ -184,7 +184,7 @@ def test_nothing_wrong_at_all(name, gamma):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_identities(kind):
-  logits, labels, options = example(kind)
+  logits, labels, options = example_of_kind(kind)
   options.pop('class_weights', None)
   loss = {
     name: functools.partial(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
+from loss_checks import jit
 
 from dicejax import losses
 
@@ -89,11 +90,6 @@ KINKS = {
 }
 every = functools.partial(pytest.mark.parametrize, 'case', ids=repr)
 EXAMPLES, CLASSES = (8, 3), 3
-# Compilation is the time of these tests.
-QUICKLY = {'xla_backend_optimization_level': 0}
-if jax.__version_info__ < (0, 11):
-  QUICKLY['xla_cpu_use_fusion_emitters'] = False  # Later there is no choice.
-jit = functools.partial(jax.jit, compiler_options=QUICKLY)
 
 
 def example(case, seed=0):

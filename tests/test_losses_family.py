@@ -3,35 +3,23 @@
 import functools
 
 import hypothesis
-import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from test_losses_contract import jit
-from test_losses_overlap import SETS
-from test_losses_overlap import check
+from loss_checks import KINDS
+from loss_checks import SETS
+from loss_checks import agree
+from loss_checks import by_axis
+from loss_checks import check
+from loss_checks import example_of_kind
+from loss_checks import jit
+from loss_checks import right_anywhere
 
 from dicejax import losses
 from dicejax.tversky import tversky_distance
-
-KINDS = ['ids', 'distributions', 'sigmoids']
-
-
-def example(kind, shape=(2, 3), classes=3):
-  """Logits, labels and what the losses are told about them."""
-  rng = np.random.default_rng(0)
-  size = shape if kind == 'sigmoids' else (*shape, classes)
-  logits = np.float32(3 * rng.normal(size=size))
-  if kind == 'ids':
-    weights = np.array([0.0, 1.0, 2.5])
-    return logits, rng.integers(0, classes, shape), {'class_weights': weights}
-  if kind == 'distributions':
-    labels = np.float32(rng.dirichlet(np.ones(classes), shape))
-    return logits, labels, {'activation': 'softmax'}
-  return logits, rng.choice(np.float32([0, 1, 0.3]), shape), {}
 
 
 def jaccard(p, y, smooth=1.0):
@@ -74,34 +62,10 @@ CASES = {
 }
 
 
-def by_axis(loss, logits, labels, axes=SETS, **options):
-  """A function of numbers that is compiled once: values and gradients."""
-
-  @jit
-  def run(numbers):
-    out = []
-    for axis in axes:
-      f = functools.partial(loss, axis=axis, **numbers, **options)
-      value, pull = jax.vjp(lambda x, f=f: f(x, labels), logits)
-      out.append((value, *pull(jnp.ones_like(value))))
-    return out
-
-  return run
-
-
-def agree(got, reference, logits):
-  """As `check` of test_losses_overlap, of what is computed already."""
-  value, grad = got
-  np.testing.assert_allclose(value, reference(logits), rtol=1e-6, atol=1e-7)
-  want = oracle.gradient(lambda x: reference(x).sum(), logits)
-  rounding = 5e-7 * abs(want).max()
-  np.testing.assert_allclose(grad, want, rtol=1e-5, atol=rounding)
-
-
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('formula', CASES)
 def test_matches_the_formula(formula, kind):
-  logits, labels, options = example(kind)
+  logits, labels, options = example_of_kind(kind)
   run = by_axis(getattr(losses, formula.__name__), logits, labels, **options)
   for numbers in CASES[formula]:
     for axis, got in zip(SETS, run(numbers), strict=True):
@@ -123,7 +87,7 @@ def test_matches_the_formula(formula, kind):
 @pytest.mark.parametrize('axis', SETS)
 def test_generalised_dice(kind, axis):
   """One Dice of all classes, each by the inverse square of its examples."""
-  logits, labels, options = example(kind)
+  logits, labels, options = example_of_kind(kind)
   weights = options.get('class_weights', np.ones(3))
   y = oracle.one_hot(labels, logits)
   size = {(): (6, 1), 0: (3, 2), (1,): (2, 3), None: (1, 6)}[axis]
@@ -150,7 +114,7 @@ def test_generalised_dice(kind, axis):
 
 @pytest.mark.parametrize('axis', SETS)
 def test_sigmoid_f1(axis):
-  logits, labels, _ = example('sigmoids')
+  logits, labels, _ = example_of_kind('sigmoids')
   logits = np.round(8 * logits) / 8  # Steeper without rounding.
   run = by_axis(losses.sigmoid_f1, logits, labels, [axis])
   for beta, eta, smooth in [(1, 0, 0), (0.5, 2, 1), (5, -1, 1e-3), (8, 1, 1)]:
@@ -170,7 +134,7 @@ def test_sigmoid_f1(axis):
 @pytest.mark.parametrize('kind', KINDS)
 def test_soft_counts(kind, square):
   """Each count is a linear set loss; squared, 2 tp + fp + fn is q^2 + y^2."""
-  logits, labels, options = example(kind)
+  logits, labels, options = example_of_kind(kind)
   options.pop('class_weights', None)
   softmax = kind != 'sigmoids'
   log_p, log_not_p = oracle.binary_scores(logits, softmax)
@@ -193,7 +157,7 @@ def test_soft_counts(kind, square):
 
 def test_soft_counts_add():
   """Over parts of a set and past what is left out; the losses follow."""
-  logits, labels, _ = example('ids', shape=(4, 6))
+  logits, labels, _ = example_of_kind('ids', shape=(4, 6))
   where = np.arange(6) < np.array([6, 3, 0, 4])[:, None]
   count = jit(functools.partial(losses.soft_counts, alpha=0.01, square=True))
   whole = count(logits, labels, where=where)
@@ -211,7 +175,7 @@ def test_soft_counts_add():
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('axis', SETS)
 def test_identities(kind, axis):
-  logits, labels, options = example(kind)
+  logits, labels, options = example_of_kind(kind)
   loss = {
     name: functools.partial(
       getattr(losses, name), logits, labels, axis=axis, **options
@@ -236,41 +200,6 @@ def test_identities(kind, axis):
     whole_d, whole_j = loss['dice'](smooth=0.0), loss['jaccard'](smooth=0.0)
     d, j = 1 - whole_d, 1 - whole_j
     same(d, 2 * j / (1 + j))
-
-
-UNIFIED = ['unified_focal', 'asymmetric_unified_focal']
-
-
-def any_logits(classes):
-  """Ties, gaps of up to 2e4."""
-  width = {'width': 32, 'min_value': -1e4, 'max_value': 1e4}
-  few = st.sampled_from([0.0, 17.0, -1e4, 1e4])
-  return hnp.arrays(
-    np.float32, (3, classes), elements=st.one_of(st.floats(**width), few)
-  )
-
-
-@functools.cache
-def value_and_gradient(name, classes, numbers):
-  """Compiled for any three logits and labels."""
-  loss = functools.partial(getattr(losses, name), axis=None, **dict(numbers))
-  return jit(jax.value_and_grad(loss))
-
-
-def right_anywhere(data, name, reference, **numbers):
-  """Value and gradient of one set of three with adversarial logits."""
-  classes = data.draw(st.sampled_from([2, 3]))
-  logits = data.draw(any_logits(classes))
-  labels = np.array(
-    data.draw(st.lists(st.integers(0, classes - 1), min_size=3, max_size=3))
-  )
-  run = value_and_gradient(name, classes, tuple(numbers.items()))
-  value, grad = run(logits, labels)
-  np.testing.assert_allclose(
-    value, reference(logits, labels), rtol=1e-6, atol=1e-7
-  )
-  want = oracle.gradient(lambda x: reference(x, labels), logits)
-  np.testing.assert_allclose(grad, want, rtol=1e-5, atol=1e-6)
 
 
 @hypothesis.given(
@@ -342,7 +271,7 @@ def test_semimetric_is_least_where_p_is_y():
 
 def test_published_sigmoid_f1():
   """The published code takes the slope of probabilities, not of logits."""
-  logits, labels, _ = example('sigmoids', (7, 4))
+  logits, labels, _ = example_of_kind('sigmoids', (7, 4))
   p = 1 / (1 + np.exp(-np.float64(logits)))
   q = 1 / (1 + np.exp(-10 * (p - 0.5)))  # Its S is -10, its E -0.5.
   tp, fp, fn = (q * labels).sum(0), q * (1 - labels), (1 - q) * labels

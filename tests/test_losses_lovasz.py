@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from test_losses_overlap import SETS
-from test_losses_overlap import check
-from test_losses_overlap import example
+from loss_checks import SETS
+from loss_checks import check
+from loss_checks import example
 
 from dicejax import losses
 

@@ -14,44 +14,15 @@ import oracle
 import pytest
 from jax.experimental import checkify
 from jax.test_util import check_grads
+from loss_checks import SETS
+from loss_checks import SOFTMAX
+from loss_checks import check
+from loss_checks import example
+from loss_checks import jit
 from sklearn.metrics import f1_score
-from test_losses_contract import jit
 
 from dicejax import losses
 from dicejax.losses._softmax import one_vs_rest
-
-SOFTMAX = [True, False]
-SETS = [(), 0, (1,), None]
-
-
-def example(softmax, seed=0, shape=(3, 5), classes=4, scale=3.0):
-  rng = np.random.default_rng(seed)
-  if softmax:
-    logits = rng.normal(size=(*shape, classes)) * scale
-    labels = rng.integers(0, classes, shape)
-  else:
-    logits = rng.normal(size=shape) * scale
-    labels = rng.integers(0, 2, shape)
-  return logits.astype(np.float32), labels
-
-
-def check(loss, reference, logits, labels, *, amplified=1.0, **kwargs):
-  """Value and gradient of the sum, under jit, against the oracle.
-
-  `amplified`: by how much the gradient enlarges the rounding of p.
-  """
-
-  @jit
-  def run(x):
-    value, pull = jax.vjp(lambda x: loss(x, labels, **kwargs), x)
-    return value, *pull(jnp.ones_like(value))
-
-  value, grad = run(logits)
-  np.testing.assert_allclose(value, reference(logits), rtol=1e-6, atol=1e-7)
-  want = oracle.gradient(lambda x: reference(x).sum(), logits)
-  # An entry is a sum of terms as large as the largest: their rounding stays.
-  rounding = 5e-7 * amplified * abs(want).max()
-  np.testing.assert_allclose(grad, want, rtol=1e-5, atol=rounding)
 
 
 @pytest.mark.parametrize('softmax', SOFTMAX)

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 import oracle
 import pytest
-from test_losses_overlap import check
-from test_losses_overlap import example
+from loss_checks import check
+from loss_checks import example
 
 from dicejax import losses
 

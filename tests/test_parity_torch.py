@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from encoder_checks import gradient_error
+from encoder_checks import hidden_error
 from golden import make_bert
-from test_bert import gradient_error
-from test_bert import hidden_error
 
 from dicejax.models import Bert
 from dicejax.models import BertConfig

@@ -7,12 +7,12 @@ import types
 
 import numpy as np
 import pytest
+from helpers import make_config
+from helpers import make_text_config
+from helpers import run_command
+from helpers import spam
+from helpers import topics
 from seqeval.metrics import f1_score
-from test_classification import make_config as make_text_config
-from test_classification import spam
-from test_classification import topics
-from test_loop import make_config
-from test_loop import run_command
 
 from dicejax import metrics
 from dicejax.tversky import Counts

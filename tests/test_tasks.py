@@ -4,9 +4,9 @@ import json
 import random
 
 import pytest
-from test_loop import PEOPLE
-from test_loop import PLACES
-from test_loop import run_command
+from helpers import PEOPLE
+from helpers import PLACES
+from helpers import run_command
 
 from configs import default
 from configs import losses as presets

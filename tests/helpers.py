@@ -1,0 +1,100 @@
+"""Small corpora, configs and commands that many tests of the program share."""
+
+import importlib.util
+import os
+import pathlib
+import random
+import subprocess
+import sys
+
+from configs import default
+from configs import losses as presets
+from train.tasks.classification import Classification
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = pathlib.Path(default.__file__).parent
+PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
+PLACES = 'Rome Oslo Bern Kyiv Lima Baku Doha Male'.split()
+SPAM = ('ham', 'spam')
+TOPICS = ('art', 'law', 'sea')
+
+
+def write_corpus(directory):
+  """Names after `met` are people, after `in` places: easy to learn."""
+  directory.mkdir(exist_ok=True)
+  rng = random.Random(0)
+  for split, size in {'train': 96, 'dev': 24, 'test': 24}.items():
+    sentences = []
+    for _ in range(size):
+      person, place = rng.choice(PEOPLE), rng.choice(PLACES)
+      rows = [('We', 'O'), ('met', 'O'), (person, 'B-PER')]
+      if rng.random() < 0.5:
+        rows += [(rng.choice(PEOPLE), 'I-PER')]
+      rows += [('in', 'O'), (place, 'B-LOC'), ('.', 'O')]
+      sentences.append(''.join(f'{word} {tag}\n' for word, tag in rows))
+    (directory / f'{split}.txt').write_text('\n'.join(sentences))
+
+
+def make_config(tmp_path, loss='cross_entropy'):
+  """Returns the config of a tagger that learns a new corpus in seconds."""
+  write_corpus(tmp_path / 'corpus')
+  config = default.get_config()
+  config.loss = presets.get_loss(loss, background='O')
+  config.data.dir = str(tmp_path / 'corpus')
+  config.data.cache = str(tmp_path / 'cache')
+  config.model.scratch.update(
+    hidden_size=32, num_hidden_layers=1, intermediate_size=64
+  )
+  config.optimizer.learning_rate = 1e-2
+  config.update(
+    batch_size=8, epochs=2, log_every=4, checkpoint_every=5, max_length=32
+  )
+  return config
+
+
+def make_text_config(positive='', loss='cross_entropy', sigmoid=False):
+  """Returns the config of a classifier, without data."""
+  config = default.get_config()
+  config.task = 'classification'
+  config.classification.positive = positive
+  config.loss = presets.get_loss(loss, sigmoid=sigmoid)
+  return config
+
+
+class Unused:
+  """A tokenizer for what needs none."""
+
+  def token_to_id(self, token):
+    del token
+    return 0
+
+
+def topics(tokenizer=None, max_length=16):
+  config = make_text_config()
+  config.max_length = max_length
+  return Classification(config, tokenizer or Unused(), TOPICS)
+
+
+def spam(tokenizer=None, loss='cross_entropy', sigmoid=False):
+  config = make_text_config('spam', loss, sigmoid)
+  return Classification(config, tokenizer or Unused(), SPAM)
+
+
+def load_config(path):
+  """Returns the `get_config` of a file."""
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config
+
+
+def run_command(module, *args, **kwargs):
+  """Runs a module as its users do, in a process of its own."""
+  return subprocess.run(
+    [sys.executable, '-m', module, *map(str, args)],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+    **kwargs,
+  )
