@@ -261,21 +261,6 @@ def test_bad_input_stops_at_once_and_leaves_the_workdir(
   )  # Mended, it may have the workdir.
 
 
-def test_one_sentence_for_an_error(tmp_path):
-  for args, text in [
-    (['--config=configs/ner/conll2003.py:focl'], "'focl' is none of"),
-    (['--config=configs/ner/conll.py'], 'configs/ner/conll.py'),
-    (['--config.batchsize=3'], 'Did you mean "batch_size"'),
-    (['--config.batch_size=x'], 'batch_size=x'),
-    (['conll2003'], 'not understood: conll2003'),
-    (['--config.batch_size=0', f'--workdir={tmp_path}/a'], 'batch_size'),
-  ]:
-    done = run_command('train', *args)
-    assert done.returncode == 1
-    assert text in done.stderr and done.stderr.startswith('error: ')
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-
-
 def test_prior_bias(tmp_path):
   """At the start, the mean probability of a class is how often it occurs."""
   config = make_config(tmp_path)

@@ -325,7 +325,7 @@ def test_sweep_command():
     (['--config=configs/ner/conll2003.py', '--losses=focl'], "'focl' is none"),
   ]:
     done = run_command('train.sweep', *args)
-    assert done.returncode == 1 and done.stderr.startswith('error: ')
+    assert done.returncode == 2 and done.stderr.startswith('error: ')
     assert text in done.stderr and len(done.stderr.splitlines()) == 1
 
 

@@ -16,12 +16,10 @@ text with it.
 import pathlib
 
 from absl import flags
-from ml_collections import config_flags
 
 from train import cli
 
 _CONFIG = cli.define_config(default='configs/quickstart.py')
-flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Directory of the run. Default: runs/CONFIG-LOSS.'
 )
@@ -48,9 +46,8 @@ def main():
 
   if _DISTRIBUTED.value or _COORDINATOR.value:
     parallel.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-  name = config_flags.get_config_filename(flags.FLAGS['config'])
   config = _CONFIG.value
-  workdir = pathlib.Path(_WORKDIR.value or cli.default_workdir(name))
+  workdir = pathlib.Path(_WORKDIR.value or cli.default_workdir(_CONFIG.file))
   with parallel.one_speaks():
     if config.runs:
       with parallel.first_process_first():
@@ -67,4 +64,4 @@ def main():
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, _CONFIG)

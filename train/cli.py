@@ -1,42 +1,31 @@
-"""What the commands share: quiet logs, and errors in one sentence."""
+"""What the commands share: help, quiet logs, and errors in one sentence."""
 
-import contextlib
+import difflib
 import pathlib
+import re
 import sys
+import textwrap
 from collections.abc import Callable
-from collections.abc import Iterator
 
 from absl import app
 from absl import flags
 from absl import logging
-from ml_collections import config_flags
-from ml_collections.config_dict import ConfigDict
 
+from train import config_flag
+from train.config_flag import ConfigFlag
+from train.config_flag import UsageError
 from train.interrupts import Stopped
 
-
-def define_config(default: str) -> flags.FlagHolder:
-  """The flag `--config`, and `--config.KEY` for every key of the file."""
-  with _one_sentence():
-    return config_flags.DEFINE_config_file(
-      'config', default, 'The experiment, one of configs/.'
-    )
+_HELP = ('--help', '-help', '-h', '-?', '--helpshort')
 
 
-def load_config(name: str, like: flags.FlagHolder) -> ConfigDict:
-  """The config of another loss, `FILE.py:LOSS`, changed as a flag's is."""
-  values = flags.FlagValues()
-  argv = ['', f'--config={name}']
-  with _one_sentence():
-    config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
-    values(argv)
-    overrides = config_flags.get_override_values(flags.FLAGS[like.name])
-    values.config.update_from_flattened_dict(overrides)
-  return values.config
+def define_config(default: str) -> ConfigFlag:
+  """Defines `--config`, and `--config.KEY` for every key of the file."""
+  return ConfigFlag(default)
 
 
 def default_workdir(name: str) -> str:
-  """Where the runs of a config go.
+  """Names the directory in which the runs of a config go.
 
   Args:
     name: as `--config` takes it.
@@ -55,19 +44,22 @@ def default_workdir(name: str) -> str:
   return f'runs/{"-".join(filter(None, parts))}'
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], config: ConfigFlag | None = None) -> None:
   """Parses the flags and runs a command that takes no other arguments.
 
-  What is wrong with the flags, the files or the data is told in one sentence;
-  `--verbosity=1` adds where it was raised. The exit code is 1 then, 130 after
-  Ctrl-C, and 75 where SIGTERM stopped a run that can go on.
+  An error in the command line, the files or the data is printed to stderr as
+  one sentence; `--verbosity=1` adds where it was raised. Exit codes: 2 for the
+  command line, 1 for files and data, 130 after Ctrl-C, and 75 where SIGTERM
+  stopped a run that can go on.
+
+  Args:
+    main: the command.
+    config: its `define_config`, if it has one.
   """
 
-  def guarded(argv):
-    if argv[1:]:
-      sys.exit(f'error: not understood: {" ".join(argv[1:])}')
+  def guarded(_):
     if not flags.FLAGS['verbosity'].present:
-      # Orbax tells each file, and where a disk is full or a checkpoint damaged
+      # Orbax logs each file, and where a disk is full or a checkpoint damaged
       # pages of what it raises as well, or cannot raise.
       logging.set_verbosity(logging.FATAL)
       sys.unraisablehook = lambda _: None
@@ -76,26 +68,79 @@ def run(main: Callable[[], None]) -> None:
     except (OSError, ValueError, FloatingPointError) as error:
       if logging.get_verbosity() > logging.INFO:
         raise
-      sys.exit(f'error: {error}')
+      _fail(error, 2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt as interrupt:
       print(str(interrupt) or 'Stopped.', file=sys.stderr)
       sys.exit(interrupt.code if isinstance(interrupt, Stopped) else 130)
 
-  app.run(guarded, flags_parser=_parse)
+  app.run(guarded, flags_parser=lambda argv: _parse(argv, config))
 
 
-def _parse(argv):
-  with _one_sentence():
-    return flags.FLAGS(argv)
-
-
-@contextlib.contextmanager
-def _one_sentence() -> Iterator[None]:
+def _parse(argv, config):
+  if set(argv) & set(_HELP):
+    print(_help())
+    sys.exit(0)
   try:
-    yield
+    argv = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
+    if config:
+      argv = config.take_changes(argv)
+    arguments = _parse_flags(argv, config)
+    if arguments[1:]:
+      raise UsageError(f'not understood: {" ".join(arguments[1:])}')
+    if config:
+      config.read()
+    return arguments
+  except UsageError as error:
+    _fail(error, 2)
+
+
+def _parse_flags(argv, config):
+  try:
+    return flags.FLAGS(argv)
+  except flags.UnrecognizedFlagError as error:
+    near = [
+      f'--{flag}'
+      for flag in difflib.get_close_matches(error.flagname, _own_flags(), 1)
+    ]
+    if config and not near:
+      default = config.load(config.default)
+      near = [
+        f'--config.{setting}'
+        for setting in config_flag.near_settings(default, error.flagname)
+      ]
+    hint = config_flag.did_you_mean(near) or '; --help shows all flags.'
+    raise UsageError(f'no flag --{error.flagname}{hint}') from error
   except flags.Error as error:
-    # The last line of a traceback, where a config file raised something.
-    sys.exit(f'error: {str(error).strip().splitlines()[-1]}')
-  except Exception as error:  # Whatever a config file raises, in a repr.
-    lines = str(error).strip('"').replace("\\'", "'").split('\\n')
-    sys.exit(f'error: --config: {". ".join(lines)}')
+    if missing := re.match(r'flag (--\w+)=None', str(error)):
+      raise UsageError(f'{missing[1]} is required; see --help.') from error
+    raise UsageError(str(error)) from error
+
+
+def _fail(error, code):
+  print(f'error: {error}', file=sys.stderr)
+  sys.exit(code)
+
+
+def _help() -> str:
+  """The docstring of the command, and its flags."""
+  lines = [sys.modules['__main__'].__doc__.strip(), '', 'Flags:']
+  for flag in _own_flags().values():
+    name = f'--[no]{flag.name}' if flag.boolean else f'--{flag.name}'
+    text = flag.help
+    if flag.default not in (None, False, '', []):
+      text += f' Default: {flag.default_as_str}.'
+    lines += textwrap.wrap(
+      text,
+      initial_indent=f'  {name}'.ljust(20) + ' ',
+      subsequent_indent=' ' * 21,
+    )
+  return '\n'.join(lines)
+
+
+def _own_flags() -> dict[str, flags.Flag]:
+  """The flags that the command defines, by name; those of absl are left out."""
+  by_module = flags.FLAGS.flags_by_module_dict()
+  modules = config_flag.__name__, sys.argv[0]
+  return {
+    flag.name: flag for each in modules for flag in by_module.get(each, [])
+  }

@@ -29,12 +29,10 @@ import math
 import pathlib
 
 from absl import flags
-from ml_collections import config_flags
 
 from train import cli
 
 _CONFIG = cli.define_config(default='configs/quickstart.py')
-flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _LOSSES = flags.DEFINE_list(
   'losses',
   'cross_entropy,running_dice',
@@ -83,7 +81,7 @@ def main():
   from train import compare
   from train import workdir as files
 
-  file = config_flags.get_config_filename(flags.FLAGS['config'])
+  file = _CONFIG.file
   default = pathlib.Path(cli.default_workdir(file))
   name = _NAME.value or default.name
   workdir = pathlib.Path(_WORKDIR.value or default.parent / f'{name}-sweep')
@@ -108,18 +106,18 @@ def _variations(file):
 
   if _CONFIG.value.runs:
     if _LOSSES.present:
-      raise ValueError(
+      raise cli.UsageError(
         f'--losses: {file} has variations of its own; expected none, or '
         'another --config.'
       )
     return compare.variations(_CONFIG.value)
   losses = _distinct(_LOSSES, _LOSSES.value)
-  return {loss: cli.load_config(f'{file}:{loss}', _CONFIG) for loss in losses}
+  return {loss: _CONFIG.load(f'{file}:{loss}') for loss in losses}
 
 
 def _seeds(flag) -> list[int]:
   if bad := [text for text in flag.value if not text.isdecimal()]:
-    raise ValueError(
+    raise cli.UsageError(
       f'--{flag.name}: expected whole numbers, found {bad[0]!r}.'
     )
   return _distinct(flag, [int(text) for text in flag.value])
@@ -133,7 +131,7 @@ def _learning_rates() -> list[float]:
     except ValueError:
       rate = math.nan
     if not 0 < rate < math.inf:
-      raise ValueError(
+      raise cli.UsageError(
         f'--learning_rates: expected numbers above 0, found {text!r}.'
       )
     rates.append(rate)
@@ -142,11 +140,11 @@ def _learning_rates() -> list[float]:
 
 def _distinct(flag, values) -> list:
   if not values:
-    raise ValueError(f'--{flag.name}: expected at least one.')
+    raise cli.UsageError(f'--{flag.name}: expected at least one.')
   if twice := [value for value in values if values.count(value) > 1]:
-    raise ValueError(f'--{flag.name}: {twice[0]} is there twice.')
+    raise cli.UsageError(f'--{flag.name}: {twice[0]} is there twice.')
   return values
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, _CONFIG)

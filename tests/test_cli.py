@@ -1,0 +1,176 @@
+"""The command line: changes of settings, and errors in one sentence."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from configs import default
+from train import config_flag
+
+ROOT = pathlib.Path(default.__file__).parents[1]
+WNUT = 'configs/ner/wnut17.py'
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch):
+  monkeypatch.chdir(ROOT)
+
+
+def run(module, *arguments):
+  return subprocess.run(
+    [sys.executable, '-m', module, *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+  )
+
+
+@pytest.mark.parametrize(
+  'command, text',
+  [
+    (
+      'train --config.lr=1',
+      'no setting `lr`; did you mean `optimizer.learning_rate`?',
+    ),
+    ('train --confg=x', 'no flag --confg; did you mean --config?'),
+    (
+      'train --batch_size=16',
+      'no flag --batch_size; did you mean --config.batch_size?',
+    ),
+    ('train --zzz', 'no flag --zzz; --help shows all flags.'),
+    ('train ner', 'not understood: ner'),
+    (f'train --config={WNUT}:focl', "'focl' is none of"),
+    ('train --config=configs/study.py:wnut', "'wnut' is none of"),
+    (
+      'train --config=configs/ner/wnut.py',
+      '--config: there is no file configs/ner/wnut.py; did you mean '
+      'configs/ner/wnut17.py',
+    ),
+    ('train.sweep --config.lr=1', 'no setting `lr`; did you mean'),
+    (f'train.sweep --config={WNUT} --losses=focl', "'focl' is none of"),
+    ('train.data wnut17 --config.lr=1', 'no setting `lr`; did you mean'),
+    ('train.evaluate --split=dev', '--workdir is required; see --help.'),
+  ],
+)
+def test_one_sentence_for_an_error(command, text):
+  done = run(*command.split())
+  assert (done.returncode, done.stdout) == (2, '')
+  assert done.stderr.startswith('error: ') and text in done.stderr
+  assert done.stderr.count('\n') == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+  'change, text',
+  [
+    ('batchsize=3', '`batchsize`; did you mean `batch_size`?'),
+    ('max_len=3', '`max_len`; did you mean `max_length`?'),
+    ('learning-rate=3', 'did you mean `optimizer.learning_rate`?'),
+    ('dir=here', '`dir`; did you mean `data.dir`?'),
+    ('optimiser.eps=1', 'did you mean `optimizer.eps`?'),
+    ('loss.options.smoth=1', 'did you mean `loss.options.smooth`?'),
+    ('loss.options.gama=1', '`loss.options` has average, axis, smooth.'),
+    ('quux=1', 'no setting `quux`; --settings prints all settings.'),
+    ('batch_size.x=1', 'no setting `batch_size.x`'),
+    ('batch_size=x', "--config.batch_size: expected a whole number, found 'x'"),
+    ('optimizer.eps=x', "optimizer.eps: expected a number, found 'x'"),
+    ('packing=3.5', "packing: expected true or false, found '3.5'"),
+    ('data.resample=3', "data.resample: expected a dict such as {'a': 1.0}"),
+    ('loss.class_weights.O=x', "weights.O: expected a number, found 'x'"),
+    ('loss.class_weights.a.b=1', 'a label with a dot cannot be a key'),
+    ('los.class_weights.O=1', 'did you mean `loss.class_weights`?'),
+    ('batch_size', 'Missing value for flag --config.batch_size'),
+  ],
+)
+def test_wrong_changes(change, text):
+  with pytest.raises(config_flag.UsageError) as error:
+    config_flag.load(WNUT, [f'--config.{change}'])
+  assert text in str(error.value) and '\n' not in str(error.value)
+
+
+def test_settings_of_runs():
+  """Where each run has a loss of its own, the config has none."""
+  with pytest.raises(
+    config_flag.UsageError, match='`runs.cross_entropy.loss.c'
+  ):
+    config_flag.load(
+      'configs/quickstart.py', ['--config.loss.class_weights.O=1']
+    )
+
+
+def test_aliases_are_settings():
+  settings = set(config_flag.near_settings(default.get_config(), 'seed'))
+  assert 'seed' in settings
+  for alias, setting in config_flag.ALIASES.items():
+    near = config_flag.near_settings(default.get_config(), alias)
+    assert near == [setting]
+
+
+def test_errors_of_a_config_file(tmp_path):
+  file = tmp_path / 'own.py'
+  for body, text in [
+    ('def get_config(): return 1 / 0', 'raises ZeroDivisionError: division'),
+    ('def get_config(: pass', 'raises SyntaxError'),
+    ('from configs import nothing', 'raises ImportError: cannot import'),
+    ("def get_config(): raise ValueError('so')", '^so$'),
+  ]:
+    file.write_text(body)
+    with pytest.raises(config_flag.UsageError, match=text):
+      config_flag.load(str(file))
+
+
+def test_changes():
+  config = config_flag.load(
+    f'{WNUT}:focal',
+    [
+      '--config.optimizer.learning_rate=3e-5',
+      '--config.loss.options.gamma=1.5',
+      '--config.data.dir=a=b',
+      '--config.packing',
+      '--noconfig.model.remat',
+      '--config.epochs=2',
+      '--config.epochs=4',
+    ],
+  )
+  assert config.is_locked
+  assert config.loss.name == 'focal' and config.loss.options.gamma == 1.5
+  assert config.optimizer.learning_rate == 3e-5
+  assert config.data.dir == 'a=b' and config.epochs == 4
+  assert config.packing is True and config.model.remat is False
+
+
+def test_numbers_by_label():
+  """One label is added to those of the preset; a dict takes their place."""
+  for changes, weights in [
+    (['class_weights.B-PER=2'], {'O': 0.0, 'B-PER': 2.0}),
+    (['class_weights.O=.5', 'class_weights.1=3'], {'O': 0.5, '1': 3.0}),
+    (['class_weights={"B-PER": 2.0}'], {'B-PER': 2.0}),
+    (['class_weights.#1 a=1', 'class_weights={}'], {'#1 a': 1.0}),
+  ]:
+    changes = [f'--config.loss.{change}' for change in changes]
+    config = config_flag.load(WNUT, changes)
+    assert config.loss.class_weights.to_dict() == weights
+    assert config.is_locked
+  config = config_flag.load(
+    'configs/paraphrase/mrpc.py', ['--config.data.resample.1=2']
+  )
+  assert config.data.resample.to_dict() == {'1': 2.0}
+
+
+def test_wrong_labels_are_errors_of_the_run(tmp_path):
+  (tmp_path / 'train.txt').write_text('Ann B-PER\n\nhere O\n')
+  for file in ('dev.txt', 'test.txt'):
+    (tmp_path / file).symlink_to('train.txt')
+  done = run(
+    'train',
+    '--config=configs/default.py',
+    f'--config.data.dir={tmp_path}',
+    f'--config.data.cache={tmp_path}/cache',
+    f'--workdir={tmp_path}/run',
+    '--config.loss.class_weights.B-LOC=2',
+  )
+  assert done.returncode == 1
+  assert "loss.class_weights: no label ['B-LOC']" in done.stderr
