@@ -35,7 +35,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       # something to find: an entity, an answer, a positive label. 0 turns it
       # off.
       foreground=0.0,
-      # Keeps parsed files and hidden states of frozen encoders.
+      # Keeps data sets of TFDS and hidden states of frozen encoders.
       cache='~/.cache/dicejax',
       # Options for each format.
       conll=create(
@@ -67,7 +67,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
         phrases=False,  # Adds all phrases of the training trees.
         binary=False,  # Two labels; neutral texts are left out.
       ),
-      tfds=create(name=''),  # Such as 'glue/mrpc'; needs a network once.
+      # The name of a data set, such as 'glue/mrpc' (needs a network once), or
+      # the directory of a prepared one, such as '~/my_data/1.0.0'.
+      tfds=create(name='', builder=''),
       synthetic=create(
         sentences=create(train=4000, dev=1000, test=1000),
         imbalance=50.0,  # Words outside entities per word inside one.

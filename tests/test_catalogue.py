@@ -1,12 +1,16 @@
-"""TFDS's own data sets: found without TensorFlow, made ours, never fetched."""
+"""Data sets of TFDS: read without TensorFlow, never fetched."""
 
+import numpy as np
 import pytest
 import requests
 import tensorflow_datasets as tfds
 
+from configs import default
 from train.data import catalogue
+from train.data import splits
 from train.data.conll import Sentence
 from train.data.squad import Answer
+from train.data.squad import Question
 from train.data.texts import Text
 
 
@@ -129,20 +133,21 @@ def test_slices_and_unknown_splits(load):
 
 def test_no_name(tmp_path):
   message = '^data.format=.tfds. needs data.tfds.name, .* data.files TFDS'
-  with pytest.raises(ValueError, match=message):
-    catalogue.load('', {'dev': 'dev.txt'}, directory='', cache=tmp_path)
+  for name, builder in [('', ''), ('squad', tmp_path)]:
+    with pytest.raises(ValueError, match=message):
+      catalogue.load(name, {'dev': 'test'}, builder=builder, cache=tmp_path)
 
 
 @pytest.mark.parametrize('name', ['glue/nope', 'nope'])
 def test_unknown_data_set(tmp_path, name):
-  with pytest.raises(ValueError, match=f"'{name}' is no data set of TFDS"):
+  with pytest.raises(ValueError, match=f"'{name}' is not a data set of TFDS"):
     catalogue.load(name, {'dev': 'test'}, directory='', cache=tmp_path)
 
 
-@pytest.mark.parametrize('name', ['glue/stsb', 'imdb_reviews'])
+@pytest.mark.parametrize('name', ['glue/stsb', 'mnist'])
 def test_data_set_that_is_not_read(tmp_path, name):
-  kind = name.split('/')[0]
-  with pytest.raises(ValueError, match=f'Of TFDS, .* are read, not {kind!r}'):
+  message = f'{name}: expected the features of .*, found .*label: '
+  with pytest.raises(ValueError, match=message):
     catalogue.load(name, {'dev': 'test'}, directory='', cache=tmp_path)
 
 
@@ -151,7 +156,9 @@ def test_no_network(tmp_path, monkeypatch):
     raise requests.ConnectionError('Failed to resolve host\nand more')
 
   monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', fail)
-  message = '^glue/mrpc could not be had: Failed to resolve host. data.dir may'
+  message = (
+    '^glue/mrpc could not be downloaded: Failed to resolve host. Set data.dir'
+  )
   with pytest.raises(OSError, match=message):
     catalogue.load('glue/mrpc', {'dev': 'train'}, directory='', cache=tmp_path)
 
@@ -159,7 +166,146 @@ def test_no_network(tmp_path, monkeypatch):
 def test_directory_with_another_file(tmp_path):
   for split in ('train', 'dev'):
     (tmp_path / f'{split}-v1.1.json').write_text('{"data": []}')
-  with pytest.raises(OSError, match='^squad could not be had: .*-v1.1.json'):
+  with pytest.raises(
+    OSError, match='^squad could not be downloaded: .*-v1.1.json'
+  ):
     catalogue.load(
       'squad', {'dev': 'train'}, directory=tmp_path, cache=tmp_path / 'cache'
     )
+
+
+_Features = tfds.features
+_TEXTS = _Features.Sequence(_Features.Text())
+
+
+@pytest.fixture
+def prepare(tmp_path):
+  """Writes a data set as its owner would; returns the directory."""
+
+  def prepare(features, *examples):
+    class Mine(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+      VERSION = tfds.core.Version('1.0.0')
+
+      def _info(self):
+        return tfds.core.DatasetInfo(
+          builder=self,
+          features=_Features.FeaturesDict(features),
+          disable_shuffling=True,
+        )
+
+      def _split_generators(self, dl_manager):
+        return {'train': iter(enumerate(examples))}
+
+      def _generate_examples(self):
+        raise NotImplementedError
+
+    data_set = Mine(data_dir=tmp_path)
+    data_set.download_and_prepare(file_format='array_record')
+    return data_set.data_path
+
+  return prepare
+
+
+@pytest.mark.parametrize(
+  'features, examples, expected',
+  [
+    (
+      {
+        'premise': _Features.Text(),
+        'hypothesis': _Features.Text(),
+        'gold': _Features.ClassLabel(names=['no', 'yes']),
+        'idx': _Features.Scalar(np.int64),
+      },
+      [
+        {'premise': 'p', 'hypothesis': '\u00e9', 'gold': 'yes', 'idx': 3},
+        {'premise': 'q', 'hypothesis': 'i', 'gold': 'no', 'idx': 4},
+      ],
+      [Text('p', '\u00e9', 'yes', 0), Text('q', 'i', 'no', 1)],
+    ),
+    (
+      {
+        'tokens': _TEXTS,
+        'ner': _Features.Sequence(
+          _Features.ClassLabel(names=['O', 'I-PER', 'B-PER'])
+        ),
+      },
+      [{'tokens': ['Ada', 'Bo', 'ran'], 'ner': ['I-PER', 'B-PER', 'O']}],
+      [Sentence(['Ada', 'Bo', 'ran'], ['B-PER', 'B-PER', 'O'], 0)],
+    ),
+    (
+      {
+        'tokens': _TEXTS,
+        'upos': _Features.Sequence(_Features.ClassLabel(names=['X', 'NOUN'])),
+      },
+      [{'tokens': ['ab', 'c'], 'upos': ['NOUN', 'X']}],
+      [Sentence(['ab', 'c'], ['NOUN', 'X'], 0)],
+    ),
+    (
+      {
+        'id': _Features.Text(),
+        'title': _Features.Text(),
+        'context': _Features.Text(),
+        'question': _Features.Text(),
+        'answers': _Features.Sequence(
+          {'text': _Features.Text(), 'answer_start': np.int32}
+        ),
+      },
+      [_ANSWERED],
+      [
+        Question(
+          **_ANSWERED
+          | {'answers': [[Answer('\u00e9', 3)], [Answer('e', 8)]], 'notes': []}
+        )
+      ],
+    ),
+  ],
+  ids=['glue', 'conll2003', 'universal_dependencies', 'squad'],
+)
+def test_directory_of_a_prepared_data_set(
+  prepare, tmp_path, features, examples, expected
+):
+  config = default.get_config()
+  config.data.format = 'tfds'
+  config.data.tfds.builder = str(prepare(features, *examples))
+  config.data.files = {'train': 'train', 'dev': 'train[:1]', 'test': ''}
+  data = splits.read_splits(config, tmp_path / 'workdir')
+  assert data == {'train': expected, 'dev': expected[:1]}
+
+
+def _load(builder, **options):
+  splits = {'dev': 'train'}
+  return catalogue.load('', splits, builder=builder, cache='', **options)
+
+
+def test_directory_of_other_features(prepare):
+  directory = prepare({'text': _Features.Text()}, {'text': 'a'})
+  message = f'^{directory}: expected the features of .* found text: Text.$'
+  with pytest.raises(ValueError, match=message):
+    _load(directory)
+
+
+def test_directory_without_the_tag(prepare):
+  tags = _Features.Sequence(_Features.ClassLabel(names=['X']))
+  example = {'tokens': ['a'], 'upos': ['X']}
+  directory = prepare({'tokens': _TEXTS, 'upos': tags}, example)
+  with pytest.raises(ValueError, match="expected the feature 'xpos'"):
+    _load(directory, tag='xpos')
+
+
+def test_directory_of_no_data_set(tmp_path):
+  message = f'^data.tfds.builder=.{tmp_path}.: expected .* dataset_info.json'
+  with pytest.raises(FileNotFoundError, match=message):
+    _load(tmp_path)
+
+
+def test_directory_of_another_file_format(prepare):
+  features = {
+    'text': _Features.Text(),
+    'label': _Features.ClassLabel(names=['x']),
+  }
+  directory = prepare(features, {'text': 'a', 'label': 'x'})
+  info = directory / 'dataset_info.json'
+  # Writing records of TensorFlow takes TensorFlow.
+  info.write_text(info.read_text().replace('array_record', 'tfrecord'))
+  with pytest.raises(ValueError, match='expected a data set in array_record'):
+    _load(directory)

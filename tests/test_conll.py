@@ -1,8 +1,8 @@
-"""CoNLL files: what is read, what is refused, and what the cache serves."""
+"""CoNLL files: what is read and what is refused."""
 
 import pytest
 
-from train.data import builder
+from dicejax import metrics
 from train.data import conll
 from train.data.conll import Sentence
 
@@ -128,6 +128,72 @@ def test_sentence_without_tags(path, scheme):
     _read(path, 'a O\n\nb\nc\n\nd O\ne O\n', scheme=scheme)
 
 
+def test_comments_as_wide_as_rows(path):
+  text = (
+    '# newdoc\nI PRON\n# SYM\n\n# newdoc\n# new\nYou PRON\n\n# SYM\n% SYM\n'
+  )
+  found = _read(path, text, scheme='token')
+  assert [(x.tokens, x.line) for x in found] == [
+    (['I', '#'], 2),
+    (['You'], 7),
+    (['#', '%'], 9),
+  ]
+  # The Penn Treebank's tag of the pound sign.
+  found = _read(path, '# #\n20 CD\n', scheme='token')
+  assert found == [Sentence(['#', '20'], ['#', 'CD'], 1)]
+
+
+def test_comments_as_wide_as_rows_of_entities(path):
+  text = '# id_1\nAda B-PER\n\n# B-NUM\n1 I-NUM\n'
+  assert [x.tokens for x in _read(path, text)] == [['Ada'], ['#', '1']]
+
+
+def test_comments_with_a_tab(path):
+  text = '#\thttp://a.b\t[2009]\n1\tA\tB-X\tO\n\n#\tB-X\tc\n2\t#\tO\tO\n'
+  found = _read(path, text, token=1, tag=2)
+  assert [(x.tokens, x.tags, x.line) for x in found] == [
+    (['A'], ['B-X'], 2),
+    (['#'], ['O'], 5),
+  ]
+
+
+def test_blanks_around_tokens_and_tags_do_not_count(path):
+  text = 'A b \tB-X \n c\t I-X\u00a0\n\nd\tO \n'
+  assert _read(path, text) == [
+    Sentence(['A b', 'c'], ['B-X', 'I-X'], 1),
+    Sentence(['d'], ['O'], 4),
+  ]
+  assert _read(path, 'a\tNN \nb\tNN\n', scheme='token') == [
+    Sentence(['a', 'b'], ['NN', 'NN'], 1)
+  ]
+
+
+@pytest.mark.parametrize(
+  'scheme, tags', [('bio', 'O B I O B'), ('bioes', 'O B E O S')]
+)
+def test_tags_without_types(path, scheme, tags):
+  text = ''.join(f'w\t{tag}\n' for tag in tags.split())
+  (sentence,) = _read(path, text, scheme=scheme)
+  assert metrics.entity_spans(sentence.tags) == [
+    metrics.Span(conll.ENTITY, 1, 3),
+    metrics.Span(conll.ENTITY, 4, 5),
+  ]
+
+
+def test_tags_with_and_without_types(path):
+  with pytest.raises(ValueError, match=f"^{path}:2: 'B' is no tag"):
+    _read(path, 'a B-X\nb B\n')
+
+
+def test_tags_without_types_are_labels_of_words(path):
+  (sentence,) = _read(path, 'a B\nb I\nc O\n', scheme='token')
+  assert sentence.tags == ['B', 'I', 'O']
+
+
+def test_carriage_returns_end_lines(path):
+  assert [x.line for x in _read(path, 'a O\rb O\r\rc O\r')] == [1, 4]
+
+
 def test_comments_that_stand_alone(path):
   text = '# made up\n# of two\n\n# id = 1\na O\n\n# the end of it\n'
   assert _read(path, text, scheme='token') == [Sentence(['a'], ['O'], line=5)]
@@ -157,9 +223,3 @@ def test_labels_of_words_are_there(path):
 def test_file_without_sentences(path):
   with pytest.raises(ValueError, match=f'{path}: expected at least one sent'):
     _read(path, '-DOCSTART- O\n\n')
-
-
-def test_format_keeps_sentences(path, tmp_path):
-  sentences = _read(path, 'Ad\u00e9 B-X\ny I-X\n\n. O\n')
-  data = builder.load(conll.Conll, {'dev': path}, {}, tmp_path / 'cache')
-  assert data == {'dev': sentences}

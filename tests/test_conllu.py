@@ -3,10 +3,9 @@
 import pytest
 
 from dicejax import metrics
-from train.data import builder
 from train.data import conllu
-from train.data.builder import Skipped
 from train.data.conll import Sentence
+from train.data.files import Skipped
 
 
 def _row(number, word, upos, xpos='_'):
@@ -94,16 +93,3 @@ def test_malformed(read, tmp_path, text, message):
 def test_unknown_options(read, options, message):
   with pytest.raises(ValueError, match=message):
     read(_TEXT, **options)
-
-
-def test_format_keeps_sentences_and_counts(tmp_path):
-  path = tmp_path / 'file.conllu'
-  path.write_text(_TEXT)
-  args = (conllu.Conllu, {'dev': path}, {'unit': 'character'}, tmp_path / 'c')
-  (first, second) = builder.load(*args)['dev']
-  assert ''.join(first.tokens) == 'IndemHaus'
-  assert second.tags[0] == 'B-PROPN'
-  assert builder.count_skipped(*args)['dev'] == {
-    'range of a multiword token left out': 1,
-    'empty node left out': 1,
-  }

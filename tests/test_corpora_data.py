@@ -10,7 +10,7 @@ import pytest
 from dicejax import metrics
 from train.data import conllu
 from train.data import texts
-from train.data.builder import Skipped
+from train.data.files import Skipped
 from train.data.texts import Text
 
 _DATA = pathlib.Path(os.environ.get('DICEJAX_DATA', ''))

@@ -143,19 +143,16 @@ def directory(tmp_path):
 
 
 def test_name_and_directory(directory):
-  cache = f'--config.data.cache={directory}/cache'
-  done = _run('conll2003', '--dir', str(directory), cache)
+  done = _run('conll2003', '--dir', str(directory))
   assert (done.stderr, done.returncode) == ('', 0)
   lines = done.stdout.splitlines()
   assert lines[0].split() == ['train', 'dev', 'test']
   assert lines[1].split() == ['examples', '3', '2', '1']
   assert lines[-2] == 'train: 2 × example more than once'
-  assert (directory / 'cache').is_dir()
 
 
 def test_name_with_a_loss_behind_flags_in_another_folder(directory):
-  cache = f'--config.data.cache={directory}/cache'
-  done = _run('--dir', '.', '--json', 'conll2003:focal', cache, cwd=directory)
+  done = _run('--dir', '.', '--json', 'conll2003:focal', cwd=directory)
   assert done.stderr == 'conll2003: the data are the same without :focal.\n'
   assert done.returncode == 0
   assert json.loads(done.stdout)['train']['examples'] == 3
@@ -166,7 +163,6 @@ def test_config_and_json(directory):
   done = _run(
     '--config=configs/ner/conll2003.py',
     f'--config.data.dir={directory}',
-    f'--config.data.cache={directory}/cache',
     '--json',
   )
   assert (done.stderr, done.returncode) == ('', 0)
@@ -182,10 +178,10 @@ def test_config_and_json(directory):
   [
     (
       ['nope'],
-      'nope is no experiment: expected one of conll2003, conll2003_mrc, ctb5, '
-      'ctb6, mrpc, ',
+      'nope is not an experiment: expected one of conll2003, conll2003_mrc, '
+      'ctb5, ctb6, mrpc, ',
     ),
-    (['losses'], 'losses is no experiment: expected one of '),
+    (['losses'], 'losses is not an experiment: expected one of '),
     (['conll2003', '--dir=none'], 'none/eng.train: no such file'),
     (['conll2003', '--nope'], 'no flag --nope'),
     (['conll2003', 'mrpc'], 'not understood: mrpc'),

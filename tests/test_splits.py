@@ -8,6 +8,7 @@ import pytest
 
 from configs import default
 from train import workdir as files
+from train.data import catalogue
 from train.data import conll
 from train.data import splits
 from train.data.conll import Sentence
@@ -19,7 +20,6 @@ from train.data.texts import Text
 def config(tmp_path):
   c = default.get_config()
   c.data.dir = str(tmp_path)
-  c.data.cache = str(tmp_path / 'cache')
   c.data.files = {'train': 'train', 'dev': '', 'test': ''}
   return c
 
@@ -90,6 +90,9 @@ def test_unknown_format(config, read):
     read(train='')
   with pytest.raises(ValueError, match="data.format .*'conll', .*, not 'xml'"):
     splits.read_files(config, [])
+  config.data.format = 'tfds'
+  with pytest.raises(ValueError, match="format='tfds' reads no local files"):
+    splits.read_files(config, [])
 
 
 def test_no_files(config, read):
@@ -111,7 +114,7 @@ def test_phrases_are_for_training(config, read, tmp_path):
   assert _texts(data['dev']) == ['a b']
   assert splits.read_files(config, [tmp_path / 'train']) == data['dev']
   config.data.held_out.test = 0.5
-  with pytest.raises(ValueError, match='takes no phrases'):
+  with pytest.raises(ValueError, match='takes whole trees, not phrases'):
     read()
   config.data.held_out.test = 0.0
   for alone, other, size in [('dev', 'train', 1), ('train', 'dev', 3)]:
@@ -127,9 +130,53 @@ def test_what_is_left_out_is_told(config, read, tmp_path, capsys):
   assert capsys.readouterr().err == f'dev: {message}'
   splits.read_files(config, [tmp_path / 'dev'])
   assert capsys.readouterr().err == f'{tmp_path}/dev: {message}'
-  counts = splits.count_skipped(config, tmp_path)
-  assert counts['train'] == {}
-  assert list(counts['dev'].values()) == [1]
+  data, skipped = splits.read_and_count(config, tmp_path)
+  assert data == splits.read_splits(config, tmp_path)
+  assert skipped == {
+    'train': {},
+    'dev': {'row with too few columns left out': 1},
+  }
+
+
+def test_each_file_is_read_once_and_never_kept(config, read, monkeypatch):
+  opened = []
+  read_bytes = pathlib.Path.read_bytes
+
+  def count(path):
+    opened.append(path.name)
+    return read_bytes(path)
+
+  monkeypatch.setattr(pathlib.Path, 'read_bytes', count)
+  for text in ('a O\n', 'b O\n'):
+    data = read(train=text, dev=text)
+    assert [x.tokens for x in data['train']] == [[text[0]]]
+  assert opened == ['train', 'dev'] * 2
+
+
+@pytest.mark.parametrize(
+  'format, text',
+  [
+    ('tsv', 'sentence\tlabel\n'),
+    ('jsonl', '\n'),
+    ('trees', ''),
+    ('squad', '{"data": []}'),
+    ('conllu', '# text = none\n'),
+  ],
+)
+def test_file_without_examples(config, read, tmp_path, format, text):
+  config.data.format = format
+  message = '/dev: expected at least one example'
+  config.data.files.train = ''
+  with pytest.raises(ValueError, match=message):
+    read(dev=text)
+  with pytest.raises(ValueError, match=message):
+    splits.read_files(config, [tmp_path / 'dev'])
+
+
+def test_missing_file_is_found_before_others_are_read(config, read):
+  config.data.files.test = 'none'
+  with pytest.raises(FileNotFoundError, match="none: .* for the split 'test'"):
+    read(train='not a row of two columns')
 
 
 def test_held_out_are_the_same_and_apart(config, read):
@@ -254,7 +301,7 @@ def test_resample(config, read, factor, rare, common):
 @pytest.mark.parametrize(
   'format, factors, message',
   [
-    ('tsv', {'y': 2.0}, "resample.y: .* no text of this label, but of 'x'"),
+    ('tsv', {'y': 2.0}, "resample.y: .* no text with this label, but with 'x'"),
     ('tsv', {'x': -1.0}, 'resample.x is at least 0, not -1'),
     ('tsv', {'x': 0.0}, "The split 'train' has no examples"),
     ('conll', {'x': 2.0}, 'resample.x: .*; only texts have labels'),
@@ -289,7 +336,7 @@ def test_tfds_is_asked_for_its_splits(config, monkeypatch):
     asked.update(options, name=name)
     return {split: [Text('t', None, 'x', 0)] for split in named}
 
-  monkeypatch.setattr(splits.catalogue, 'load', load)
+  monkeypatch.setattr(catalogue, 'load', load)
   config.data.format = 'tfds'
   config.data.dir = ''
   config.data.tfds.name = 'glue/mrpc'
@@ -298,4 +345,5 @@ def test_tfds_is_asked_for_its_splits(config, monkeypatch):
   assert list(data) == ['train', 'dev']
   assert asked['name'] == 'glue/mrpc'
   assert asked['directory'] == ''
+  assert asked['builder'] == ''
   assert (asked['tag'], asked['unit']) == ('upos', 'word')

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from train.data import builder
 from train.data import squad
 from train.data.squad import Answer
 from train.data.squad import Question
@@ -262,23 +261,3 @@ def test_not_json(read, tmp_path, content, message):
 def test_unknown_option(read):
   with pytest.raises(ValueError, match="'alternatives' or 'spans', not 'all'"):
     read(file(qa()), answers='all')
-
-
-def test_load_is_what_is_read(tmp_path):
-  path = tmp_path / 'file.json'
-  qas = [
-    qa('a', answers=answers(('Ann', 1), ('Bob', 8), ('Eve', 3))),
-    qa('b', question='Wo \u4e2d?'),
-  ]
-  path.write_text(json.dumps(file(*qas)))
-  for mode in 'alternatives', 'spans':
-    options = {'answers': mode}
-    loaded = builder.load(squad.Squad, {'dev': path}, options, tmp_path / 'c')
-    assert loaded['dev'] == list(squad.read_questions(path, **options))
-
-
-def test_load_without_questions(tmp_path):
-  path = tmp_path / 'file.json'
-  path.write_text(json.dumps(file()))
-  with pytest.raises(ValueError, match=r'file\.json: expected at least one'):
-    builder.load(squad.Squad, {'dev': path}, {}, tmp_path / 'cache')

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.data import builder
 from train.data import texts
-from train.data.builder import Skipped
+from train.data.files import Skipped
 from train.data.texts import Text
 
 
@@ -97,20 +96,17 @@ def test_tsv_malformed_first_row(path):
     _tsv(path, 'a\tb 1\nc\td\t0\ne\tf\t0\n', **_NO_HEADER)
 
 
-def test_tsv_skips_and_counts(path, tmp_path):
-  path.write_text(_MALFORMED)
-  options = _NO_HEADER | {'skip_malformed': True}
-  args = (texts.Tsv, {'train': path}, options, tmp_path / 'cache')
-  assert builder.load(*args)['train'] == [
-    Text('a', 'b', '1', 1),
-    Text('j', 'k', '0', 6),
-  ]
-  assert builder.count_skipped(*args)['train'] == {
-    'row with too few columns left out': 1,
-    'row with too many columns left out': 1,
-    "row with nothing in column '1' left out": 1,
-    "row with nothing in column '2' left out": 1,
+def test_tsv_skips_malformed_rows(path):
+  found = _tsv(path, _MALFORMED, **_NO_HEADER, skip_malformed=True)
+  assert found[0] == Text('a', 'b', '1', 1)
+  assert found[-1] == Text('j', 'k', '0', 6)
+  assert {x.rule for x in found[1:-1] if isinstance(x, Skipped)} == {
+    'row with too few columns left out',
+    'row with too many columns left out',
+    "row with nothing in column '1' left out",
+    "row with nothing in column '2' left out",
   }
+  assert len(found) == 6
 
 
 @pytest.mark.parametrize(
@@ -246,18 +242,3 @@ def test_trees_binary(path):
 def test_trees_malformed(path, tree, message):
   with pytest.raises(ValueError, match=f'^{path}:2: {message}'):
     _trees(path, f'{_TREE}\n{tree}\n')
-
-
-@pytest.mark.parametrize(
-  'kind, text, options',
-  [
-    (texts.Tsv, 'sentence\tlabel\n"\u00e9\t1\n', {}),
-    (texts.Tsv, 'a\tb\tc\n', _NO_HEADER),
-    (texts.Jsonl, '{"sentence": "a", "label": 1}\n', {}),
-    (texts.Trees, _TREE, {'phrases': True}),
-  ],
-)
-def test_formats_keep_texts(path, tmp_path, kind, text, options):
-  path.write_text(text, encoding='utf-8')
-  data = builder.load(kind, {'dev': path}, options, tmp_path / 'cache')
-  assert data == {'dev': list(kind.read(path, **options))}

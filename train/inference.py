@@ -36,6 +36,7 @@ _UNDER_WAY = 16
 _SINCE_0_1 = {
   'data.seed': 0,
   'data.foreground': 0.0,
+  'data.tfds.builder': '',
   'model.frozen': False,
   'model.pooling': 'cls',
   'select_by': '',

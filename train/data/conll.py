@@ -1,8 +1,8 @@
 """Sentences with a tag on each word, from CoNLL column files.
 
-A row holds a word and its tag among other columns, a blank line ends a
-sentence. Rows are split at tabs where they have one (a token may then hold
-spaces), else at spaces. Lines with `-DOCSTART-` only separate.
+A row holds a word and its tag among other columns, and a blank line ends a
+sentence. Rows that contain a tab are split at tabs (a token may then contain
+spaces), other rows at spaces. Lines with `-DOCSTART-` only separate.
 """
 
 import collections
@@ -10,20 +10,25 @@ import functools
 import itertools
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
-from typing import Any
-from typing import ClassVar
 from typing import NamedTuple
 
-import numpy as np
-import tensorflow_datasets as tfds
-
 from dicejax import metrics
-from train.data import builder
+from train.data.files import Path
+from train.data.files import read_lines
+
+# The type of entities in files whose tags are B, I and O without a type.
+ENTITY = 'ENTITY'
+_PREFIXES = frozenset('BIES')
 
 
 class Sentence(NamedTuple):
-  """Words, their tags (BIO, or labels of words), the first line in the file."""
+  """A tagged sentence.
+
+  Attributes:
+    tokens: its words.
+    tags: a tag for each word, in BIO or a label of any kind.
+    line: the number of its first line in the file.
+  """
 
   tokens: list[str]
   tags: list[str]
@@ -42,72 +47,75 @@ class Sentence(NamedTuple):
     return self.line
 
 
+class _Layout(NamedTuple):
+  """The form of the rows of a file.
+
+  Attributes:
+    width: how many columns a row has.
+    token: the column of the word.
+    tag: the column of the tag.
+    scheme: as for `read_sentences`.
+    tags: all tags, except those of rows that may be comments.
+  """
+
+  width: int
+  token: int
+  tag: int
+  scheme: str
+  tags: frozenset[str]
+
+  @property
+  def untyped(self) -> bool:
+    """Whether the tags of entities have no type, such as B and I."""
+    inside = self.tags - {'O'}
+    return self.scheme != 'token' and bool(inside) and inside <= _PREFIXES
+
+
 def read_sentences(
-  path: builder.Path, *, token: int = 0, tag: int = -1, scheme: str = 'bio'
+  path: Path, *, token: int = 0, tag: int = -1, scheme: str = 'bio'
 ) -> Iterator[Sentence]:
   """Reads the sentences of a UTF-8 column file, in order.
 
-  All rows have as many columns as most rows of the file. Only a line that
-  differs from them in this, begins with `# ` and stands before a sentence or
-  alone is a comment: `#` is a token, too.
+  All rows must have as many columns as most rows of the file. A line that
+  begins with `#` and a space or tab, before a sentence or alone, is a comment
+  if it has another number of columns, or no tag of the file in the tag's
+  column. Otherwise it is the token `#`.
+
+  White space around a tag is ignored, and so are spaces around a token. Tags
+  without a type (B, I, O in the whole file) are entities of the type `ENTITY`.
 
   Args:
     path: the file.
-    token: column of the word, from 0 or, negative, from the end.
-    tag: column of its tag, likewise.
-    scheme: `'iob1'`, `'bio'` or `'bioes'`, which the file must keep to, or
+    token: the column of the word, from 0 or, if negative, from the end.
+    tag: the column of its tag, likewise.
+    scheme: `'iob1'`, `'bio'` or `'bioes'`, which the file must follow;
       `'conll'`, which reads any of them, and ill-formed tags as the CoNLL
-      evaluation script does (CoNLL-2003 breaks IOB1 in two places). `'token'`:
-      tags are labels of words, such as parts of speech, whatever they look
-      like.
+      evaluation script does (CoNLL-2003 breaks IOB1 in two places); or
+      `'token'`, which takes any tag as the label of its word, such as a part of
+      speech.
 
   Yields:
-    Sentences, tagged in BIO whatever the scheme; with `'token'` as they are.
+    Sentences. Their tags are in BIO or, with `'token'`, as in the file.
 
   Raises:
-    ValueError: at the first malformed row, beginning `path:line:`; or the file
-      has no sentence, or not the columns.
+    ValueError: a malformed row, in a message that begins with `path:line:`; a
+      column that the file does not have; or no sentence at all.
   """
-  width, empty = _usual_width(builder.read_lines(path)), True
-  lines = builder.read_lines(path)
+  lines = [*read_lines(path)]
+  layout = _find_layout(path, lines, token, tag, scheme)
+  # Most rows of a corpus occur many times.
+  parse = functools.cache(functools.partial(_word, layout))
   for is_boundary, block in itertools.groupby(lines, _is_boundary):
     if is_boundary:
       continue
-    rows = [*itertools.dropwhile(lambda row: _is_comment(row[1], width), block)]
-    if rows and empty:
-      _check_columns(f'{path}:{rows[0][0]}', width, token=token, tag=tag)
-      empty = False
-    if rows:
-      yield _sentence(path, rows, width, (token, tag), scheme)
-  if empty:
-    raise ValueError(f'{path}: expected at least one sentence.')
+    rows = itertools.dropwhile(lambda row: _is_comment(row[1], layout), block)
+    if rows := [*rows]:
+      yield _sentence(path, rows, parse, scheme)
 
 
 def are_spans(tags: Iterable[str]) -> bool:
-  """Whether tags are `O`, `B-X` and `I-X`, which spell entities."""
+  """Returns whether all tags are `O`, `B-X` or `I-X`, which spell entities."""
   return all(tag == 'O' or tag[:2] in ('B-', 'I-') for tag in tags)
-
-
-class Conll(builder.Files):
-  """CoNLL column files; the options are those of `read_sentences`."""
-
-  FEATURES: ClassVar = {
-    'tokens': tfds.features.Sequence(tfds.features.Text()),
-    'tags': tfds.features.Sequence(tfds.features.Text()),
-    'line': tfds.features.Scalar(np.int64),
-  }
-
-  @staticmethod
-  def read(path: builder.Path, **options) -> Iterator[Sentence]:
-    return read_sentences(path, **options)
-
-  @staticmethod
-  def decode(example: Mapping[str, Any]) -> Sentence:
-    return Sentence(
-      tokens=[token.decode() for token in example['tokens']],
-      tags=[tag.decode() for tag in example['tags']],
-      line=int(example['line']),
-    )
 
 
 def _is_boundary(numbered_line: tuple[int, str]) -> bool:
@@ -115,20 +123,33 @@ def _is_boundary(numbered_line: tuple[int, str]) -> bool:
   return not line.strip(' \t') or '-DOCSTART-' in line
 
 
-def _usual_width(lines: Iterable[tuple[int, str]]) -> int:
-  """The columns of most rows, 0 where there is no row."""
-  rows, hashes = collections.Counter(), collections.Counter()
-  for numbered_line in lines:
-    if not _is_boundary(numbered_line):
-      _, line = numbered_line
-      widths = hashes if line.startswith('# ') else rows
-      widths[len(_fields(line))] += 1
-  # Comments may be many, so what may be one counts only beside nothing else.
-  most = (rows or hashes).most_common(1)
-  return most[0][0] if most else 0
+def _fields(line: str) -> list[str]:
+  # `line.split()` would also split at no-break spaces, which a token may have.
+  if '\t' in line:
+    return [field.strip(' ') for field in line.split('\t')]
+  return [field for field in line.split(' ') if field]
 
 
-def _check_columns(place, width, **columns) -> None:
+def _find_layout(path, lines, token, tag, scheme) -> _Layout:
+  """Finds what most rows of a file have in common, and checks the columns."""
+  rows = collections.Counter(x[1] for x in lines if not _is_boundary(x))
+  if not rows:
+    raise ValueError(f'{path}: expected at least one sentence.')
+  # Comments may be many, so lines that may be comments count only if there are
+  # no others.
+  rows = {row: n for row, n in rows.items() if not _has_hash(row)} or rows
+  widths = collections.Counter()
+  for row, count in rows.items():
+    widths[len(_fields(row))] += count
+  ((width, _),) = widths.most_common(1)
+  first = next(number for number, line in lines if line in rows)
+  _check_columns(f'{path}:{first}', width, token=token, tag=tag)
+  of_width = (fields for fields in map(_fields, rows) if len(fields) == width)
+  tags = frozenset(fields[tag].strip() for fields in of_width)
+  return _Layout(width, token, tag, scheme, tags)
+
+
+def _check_columns(place: str, width: int, **columns: int) -> None:
   for name, column in columns.items():
     if not -width <= column < width:
       raise ValueError(
@@ -137,61 +158,77 @@ def _check_columns(place, width, **columns) -> None:
       )
   if columns['token'] % width == columns['tag'] % width:
     raise ValueError(
-      f'{place}: expected the tag in another column than the token: of '
-      f'{width}, {columns["token"]} and {columns["tag"]} are the same.'
+      f'{place}: expected the tag in another column than the token, but in a '
+      f'row of {width} columns, {columns["token"]} and {columns["tag"]} are '
+      'the same.'
     )
 
 
-def _sentence(path, rows, width, columns, scheme) -> Sentence:
+def _has_hash(line: str) -> bool:
+  """Returns whether a line is a comment or a row of the token `#`."""
+  return line.startswith(('# ', '#\t'))
+
+
+def _is_comment(line: str, layout: _Layout) -> bool:
+  if not _has_hash(line):
+    return False
+  fields = _fields(line)
+  if len(fields) != layout.width:
+    return True
+  tag = fields[layout.tag].strip()
+  if tag == '#' or tag in layout.tags:  # The Penn Treebank tags # as #.
+    return False
+  if layout.scheme == 'token' or layout.untyped:
+    return True
+  try:
+    _check_tag(tag, layout.scheme)
+  except ValueError:
+    return True
+  return False
+
+
+def _sentence(path, rows, parse, scheme) -> Sentence:
   words = []
   for number, line in rows:
     try:
-      words.append(_word(_fields(line), width, columns, scheme))
+      words.append(parse(line))
     except ValueError as error:
       raise ValueError(f'{path}:{number}: {error}') from None
   tokens, tags = map(list, zip(*words, strict=True))
-  first = number - len(words) + 1
+  first, _ = rows[0]
   if scheme == 'token':
     return Sentence(tokens, tags, first)
   ill_formed = metrics.first_ill_formed(tags, scheme)
   if ill_formed is not None:
     raise ValueError(
       f'{path}:{first + ill_formed}: {tags[ill_formed]!r} starts an entity '
-      f"that is ill-formed in the scheme {scheme!r}. Is that the file's? The "
-      "scheme 'conll' reads them all, and takes ill-formed entities as the "
-      'CoNLL evaluation script does.'
+      f'that is ill-formed in the scheme {scheme!r}. Does the file use another '
+      "scheme? The scheme 'conll' reads all of them, and ill-formed entities "
+      'as the CoNLL evaluation script does.'
     )
   spans = metrics.entity_spans(tags, scheme)
   return Sentence(tokens, metrics.bio_tags(spans, len(tags)), first)
 
 
-def _is_comment(line: str, width: int) -> bool:
-  return line.startswith('# ') and len(_fields(line)) != width
-
-
-def _fields(line: str) -> list[str]:
-  # Not `line.split()`: a token may hold, say, a no-break space.
-  if '\t' in line:
-    return line.split('\t')
-  return [field for field in line.split(' ') if field]
-
-
-def _word(fields, width, columns, scheme) -> tuple[str, str]:
-  if len(fields) != width:
+def _word(layout: _Layout, line: str) -> tuple[str, str]:
+  """Returns the token and the tag of a row."""
+  fields = _fields(line)
+  if len(fields) != layout.width:
     raise ValueError(
-      f'expected {width} columns, as in most rows of the file, found '
+      f'expected {layout.width} columns, as in most rows of the file, found '
       f'{len(fields)}.'
     )
-  token, tag = (fields[column] for column in columns)
+  token, tag = fields[layout.token], fields[layout.tag].strip()
   if not token.strip():
     raise ValueError('expected a token, found only white space.')
-  _check_tag(tag, scheme)
+  if layout.untyped and tag in _PREFIXES:
+    tag = f'{tag}-{ENTITY}'
+  _check_tag(tag, layout.scheme)
   return token, tag
 
 
-@functools.cache  # A corpus has few tags.
 def _check_tag(tag: str, scheme: str) -> None:
   if scheme != 'token':
-    metrics.entity_spans([tag], scheme)  # Raises where it is none.
-  elif not tag.strip():
+    metrics.entity_spans([tag], scheme)  # Raises if it is not a tag.
+  elif not tag:
     raise ValueError('expected a tag, found only white space.')

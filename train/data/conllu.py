@@ -1,8 +1,9 @@
 """Words and parts of speech from CoNLL-U files (Universal Dependencies).
 
-A word is a row of ten columns between tabs, a blank line ends a sentence, lines
-that begin with `#` are comments. Rows with the ids of multiword tokens (`1-2`,
-whose words follow) and of empty nodes (`1.1`) are left out, and counted.
+A word is a row of ten columns separated by tabs, a blank line ends a sentence,
+and lines that begin with `#` are comments. Rows whose id is that of a multiword
+token (`1-2`, its words follow) or of an empty node (`1.1`) are skipped and
+counted.
 """
 
 import itertools
@@ -10,60 +11,59 @@ import re
 from collections.abc import Iterator
 from collections.abc import Sequence
 
-from train.data import builder
-from train.data import conll
 from train.data.conll import Sentence
+from train.data.files import Path
+from train.data.files import Skipped
+from train.data.files import read_lines
 
 # https://universaldependencies.org/format.html
 _COLUMNS = 10
 _TAGS = {'upos': 3, 'xpos': 4}
 _UNITS = ('word', 'character')
 _NOT_A_WORD = {
-  re.compile(r'\d+-\d+'): builder.Skipped(
-    'range of a multiword token left out'
-  ),
-  re.compile(r'\d+\.\d+'): builder.Skipped('empty node left out'),
+  re.compile(r'\d+-\d+'): Skipped('range of a multiword token left out'),
+  re.compile(r'\d+\.\d+'): Skipped('empty node left out'),
 }
 
 
 def read_sentences(
-  path: builder.Path, *, tag: str = 'upos', unit: str = 'word'
-) -> Iterator[Sentence | builder.Skipped]:
+  path: Path, *, tag: str = 'upos', unit: str = 'word'
+) -> Iterator[Sentence | Skipped]:
   """Reads the sentences of a CoNLL-U file, in order.
 
   Args:
     path: the file.
-    tag: `'upos'` or `'xpos'`, the part of speech that is read.
-    unit: `'word'`: tokens are words, tags their labels. `'character'`: tokens
-      are characters, words are spans of them in BIO: entity scores are then
-      those of joint segmentation and tagging.
+    tag: the part of speech to read, `'upos'` or `'xpos'`.
+    unit: `'word'`: tokens are words and tags label them. `'character'`: tokens
+      are characters and words are spans in BIO. Entity scores then measure
+      joint segmentation and tagging.
 
   Yields:
-    Sentences, and `Skipped` for each row that is no word.
+    Sentences, and `Skipped` for each row that is not a word.
 
   Raises:
-    ValueError: at the first malformed row, beginning `path:line:`.
+    ValueError: a malformed row. The message begins with `path:line:`.
   """
   if tag not in _TAGS:
     raise ValueError(f"tag is 'upos' or 'xpos', not {tag!r}.")
   if unit not in _UNITS:
     raise ValueError(f"unit is 'word' or 'character', not {unit!r}.")
-  lines = builder.read_lines(path)
-  for is_blank, block in itertools.groupby(lines, lambda row: not row[1]):
+  lines = read_lines(path)
+  for is_blank, block in itertools.groupby(lines, _is_blank):
     if not is_blank:
       yield from _read_block(path, block, tag, unit)
-
-
-class Conllu(conll.Conll):
-  """CoNLL-U files; the options are those of `read_sentences`."""
-
-  read = staticmethod(read_sentences)
 
 
 def make_sentence(
   words: Sequence[str], tags: Sequence[str], unit: str, line: int
 ) -> Sentence:
-  """A sentence of words, or of their characters.
+  """Makes a sentence of words or of their characters.
+
+  Args:
+    words: the words.
+    tags: a part of speech for each word.
+    unit: as for `read_sentences`.
+    line: the number of the first line in the file.
 
   Example:
     >>> make_sentence(['ab', 'c'], ['X', 'Y'], 'character', line=1)
@@ -82,7 +82,11 @@ def make_sentence(
   )
 
 
-def _read_block(path, block, tag, unit) -> Iterator:
+def _is_blank(numbered_line: tuple[int, str]) -> bool:
+  return not numbered_line[1].strip(' \t')
+
+
+def _read_block(path, block, tag, unit) -> Iterator[Sentence | Skipped]:
   words, tags, first = [], [], None
   for number, line in block:
     if line.startswith('#'):
@@ -91,7 +95,7 @@ def _read_block(path, block, tag, unit) -> Iterator:
       row = _row(line, _TAGS[tag], tag)
     except ValueError as error:
       raise ValueError(f'{path}:{number}: {error}') from None
-    if isinstance(row, builder.Skipped):
+    if isinstance(row, Skipped):
       yield row
       continue
     first = first or number
@@ -101,8 +105,8 @@ def _read_block(path, block, tag, unit) -> Iterator:
     yield make_sentence(words, tags, unit, first)
 
 
-def _row(line, column, tag) -> tuple[str, str] | builder.Skipped:
-  fields = line.split('\t')
+def _row(line, column, tag) -> tuple[str, str] | Skipped:
+  fields = [field.strip(' ') for field in line.split('\t')]
   if len(fields) != _COLUMNS:
     raise ValueError(
       f'expected {_COLUMNS} columns between tabs, found {len(fields)}.'

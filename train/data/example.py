@@ -1,11 +1,11 @@
-"""The interface of examples, whatever file they come from."""
+"""The interface of examples, whichever file they come from."""
 
 from collections.abc import Hashable
 from typing import Protocol
 
 
 class Example(Protocol):
-  """What the program asks of an example without knowing its kind.
+  """The properties of an example that do not depend on its kind.
 
   Attributes:
     where: names the example in messages, such as `line 17`.

@@ -13,16 +13,12 @@ space between any two characters. Numbers may be strings; `span_position` and
 
 import sys
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
-from typing import ClassVar
 from typing import NamedTuple
 
-import numpy as np
-import tensorflow_datasets as tfds
-
-from train.data import builder
+from train.data.files import Path
+from train.data.files import check_unicode
+from train.data.files import read_json
 
 _IMPOSSIBLE = "impossible contradicts an item's spans: these count"
 _REPEATED = 'a span given twice counts once'
@@ -61,7 +57,7 @@ class Query(NamedTuple):
     return tuple(self.tokens)  # The queries on one sentence.
 
 
-def read_queries(path: builder.Path) -> Iterator[Query]:
+def read_queries(path: Path) -> Iterator[Query]:
   """Reads the items of a UTF-8 JSON file, in order.
 
   Words are what white space separates, as in the published reader. Without
@@ -88,52 +84,8 @@ def read_queries(path: builder.Path) -> Iterator[Query]:
     yield query
 
 
-class MrcNer(builder.Files):
-  """MRC-NER files; there are no options."""
-
-  FEATURES: ClassVar = {
-    'id': tfds.features.Text(),
-    'type': tfds.features.Text(),
-    'query': tfds.features.Text(),
-    'context': tfds.features.Text(),
-    'starts': tfds.features.Sequence(tfds.features.Scalar(np.int64)),
-    'ends': tfds.features.Sequence(tfds.features.Scalar(np.int64)),
-    'notes': tfds.features.Sequence(tfds.features.Text()),
-  }
-
-  @staticmethod
-  def read(path: builder.Path) -> Iterator[Query]:
-    return read_queries(path)
-
-  @staticmethod
-  def encode(example: Query) -> Mapping[str, Any]:
-    return {
-      'id': example.id,
-      'type': example.type,
-      'query': example.query,
-      'context': ' '.join(example.tokens),
-      'starts': [start for start, _ in example.spans],
-      'ends': [end for _, end in example.spans],
-      'notes': example.notes,
-    }
-
-  @staticmethod
-  def decode(example: Mapping[str, Any]) -> Query:
-    starts, ends = map(int, example['starts']), map(int, example['ends'])
-    words = example['context'].decode().split()
-    return Query(
-      id=example['id'].decode(),
-      type=sys.intern(example['type'].decode()),
-      query=sys.intern(example['query'].decode()),
-      # A sentence comes back with each type: its words are kept once.
-      tokens=[sys.intern(word) for word in words],
-      spans=list(zip(starts, ends, strict=True)),
-      notes=[note.decode() for note in example['notes']],
-    )
-
-
 def _items(path) -> list:
-  items = builder.read_json(path)
+  items = read_json(path)
   if not isinstance(items, list) or not items:
     raise ValueError(f'{path}:1: expected a list of items, with one at least.')
   return items
@@ -160,9 +112,10 @@ def _query(item) -> Query:
     notes.append(_IMPOSSIBLE)
   return Query(
     id=_text(item, 'qas_id'),
-    type=_text(item, 'entity_label'),
-    query=_text(item, 'query'),
-    tokens=tokens,
+    # A sentence comes back with each type: its texts are kept once.
+    type=sys.intern(_text(item, 'entity_label')),
+    query=sys.intern(_text(item, 'query')),
+    tokens=[sys.intern(token) for token in tokens],
     spans=unique,
     notes=notes,
   )
@@ -176,7 +129,7 @@ def _text(item, key) -> str:
     value = str(value)
   if not isinstance(value, str) or not value.strip():
     raise ValueError(f'expected a text as {key!r}, found {value!r}.')
-  builder.check_unicode(value, key)
+  check_unicode(value, key)
   return value
 
 
@@ -246,7 +199,7 @@ def _number(value, key) -> int:
   return value
 
 
-def read_wordings(path: builder.Path) -> dict[str, str]:
+def read_wordings(path: Path) -> dict[str, str]:
   """Queries by type from a JSON object, for data with tags.
 
   Raises:
@@ -254,7 +207,7 @@ def read_wordings(path: builder.Path) -> dict[str, str]:
     ValueError: `path:line:` of what is not JSON; or it does not hold a text for
       each type.
   """
-  queries = builder.read_json(path)
+  queries = read_json(path)
   if not isinstance(queries, dict) or not queries:
     raise ValueError(f"{path}: expected an object, as in {{'ORG': 'bodies'}}.")
   for type_, query in queries.items():

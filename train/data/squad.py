@@ -18,16 +18,14 @@ Rules for what is not as it should be, each of which leaves a note:
   answer has twice are left out.
 """
 
-import json
 import re
 import reprlib
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import tensorflow_datasets as tfds
-
-from train.data import builder
+from train.data.files import Path
+from train.data.files import check_unicode
+from train.data.files import read_json
 
 # Inside a class of characters; for Chinese and Japanese, which have no spaces.
 EAST_ASIAN = r'\u3001-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef'
@@ -77,7 +75,7 @@ class Question(NamedTuple):
 
 
 def read_questions(
-  path: builder.Path, *, answers: str = 'alternatives'
+  path: Path, *, answers: str = 'alternatives'
 ) -> Iterator[Question]:
   """Reads the questions of a UTF-8 file, in order.
 
@@ -96,7 +94,7 @@ def read_questions(
   """
   if answers not in ('alternatives', 'spans'):
     raise ValueError(f"answers is 'alternatives' or 'spans', not {answers!r}.")
-  data, places = builder.read_json(path), {}
+  data, places = read_json(path), {}
   try:
     for place, question in _questions(data, answers):
       if question.id in places:
@@ -108,39 +106,6 @@ def read_questions(
       yield question
   except ValueError as error:
     raise ValueError(f'{path}: {error}') from None
-
-
-class Squad(builder.Files):
-  """SQuAD files; the options are those of `read_questions`."""
-
-  FEATURES = {
-    'id': tfds.features.Text(),
-    'title': tfds.features.Text(),
-    'question': tfds.features.Text(),
-    'context': tfds.features.Text(),
-    'answers': tfds.features.Text(),  # JSON.
-    'notes': tfds.features.Sequence(tfds.features.Text()),
-  }
-  read = staticmethod(read_questions)
-
-  @staticmethod
-  def encode(example):
-    return example._asdict() | {'answers': json.dumps(example.answers)}
-
-  @staticmethod
-  def decode(example):
-    return Question(
-      id=example['id'].decode(),
-      title=example['title'].decode(),
-      question=example['question'].decode(),
-      # One copy for all the questions on it.
-      context=sys.intern(example['context'].decode()),
-      answers=[
-        [Answer(*span) for span in spans]
-        for spans in json.loads(example['answers'])
-      ],
-      notes=[note.decode() for note in example['notes']],
-    )
 
 
 def _questions(data, answers: str) -> Iterator[tuple[str, Question]]:
@@ -276,7 +241,7 @@ def _get(item, place: str, key: str, kind: type, default=None):
     )
   if kind is str:
     try:
-      builder.check_unicode(value, key)
+      check_unicode(value, key)
     except ValueError as error:
       raise ValueError(f'{place}: {error}') from None
   return value

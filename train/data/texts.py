@@ -4,22 +4,19 @@ import collections
 import json
 import re
 from collections.abc import Iterator
-from collections.abc import Mapping
-from typing import Any
-from typing import ClassVar
 from typing import NamedTuple
 
-import numpy as np
-import tensorflow_datasets as tfds
-
-from train.data import builder
+from train.data.files import Path
+from train.data.files import Skipped
+from train.data.files import check_unicode
+from train.data.files import read_lines
 
 # Words may hold no-break spaces.
 _TREE = re.compile(r'[()]|[^ \t()]+')
 # Brackets and slashes of words, as the Penn Treebank writes them in a tree.
 _ESCAPES = {'-LRB-': '(', '-RRB-': ')', r'\/': '/', r'\*': '*'}
 _SENTIMENTS = ('0', '1', '2', '3', '4')
-_NEUTRAL = builder.Skipped('neutral phrase left out')
+_NEUTRAL = Skipped('neutral phrase left out')
 _BINARY = {'0': '0', '1': '0', '3': '1', '4': '1'}
 
 
@@ -45,7 +42,7 @@ class Text(NamedTuple):
 
 
 def read_tsv(
-  path: builder.Path,
+  path: Path,
   *,
   header: bool = True,
   text: str = 'sentence',
@@ -53,7 +50,7 @@ def read_tsv(
   label: str = 'label',
   separator: str = '\t',
   skip_malformed: bool = False,
-) -> Iterator[Text | builder.Skipped]:
+) -> Iterator[Text | Skipped]:
   """Reads rows of columns, in which a quote is a character like any other.
 
   Lines without any character are no rows; white space around a label does not
@@ -78,7 +75,7 @@ def read_tsv(
     ValueError: at the first malformed row, beginning `path:line:`, or for a
       column that is not there.
   """
-  lines = [line for line in builder.read_lines(path) if line[1]]
+  lines = [line for line in read_lines(path) if line[1]]
   if not lines:
     raise ValueError(f'{path}: expected at least one row.')
   names = [name for name in (text, pair, label) if name]
@@ -91,7 +88,7 @@ def read_tsv(
           f'{path}:{number}: {problem[1]} (skip_malformed leaves such rows '
           'out, and counts them.)'
         )
-      yield builder.Skipped(problem[0])
+      yield Skipped(problem[0])
     else:
       yield Text(
         fields[columns[text]],
@@ -102,7 +99,7 @@ def read_tsv(
 
 
 def read_jsonl(
-  path: builder.Path,
+  path: Path,
   *,
   text: str = 'sentence',
   pair: str = '',
@@ -120,7 +117,7 @@ def read_jsonl(
   Raises:
     ValueError: at the first malformed line, beginning `path:line:`.
   """
-  for number, line in builder.read_lines(path):
+  for number, line in read_lines(path):
     if not line:
       continue
     try:
@@ -136,8 +133,8 @@ def read_jsonl(
 
 
 def read_trees(
-  path: builder.Path, *, phrases: bool = False, binary: bool = False
-) -> Iterator[Text | builder.Skipped]:
+  path: Path, *, phrases: bool = False, binary: bool = False
+) -> Iterator[Text | Skipped]:
   """Reads trees of the Stanford Sentiment Treebank, one a line.
 
   Words are joined by spaces, their brackets and slashes (`-LRB-`, `\\/`) made
@@ -151,7 +148,7 @@ def read_trees(
   Raises:
     ValueError: at the first malformed tree, beginning `path:line:`.
   """
-  for number, line in builder.read_lines(path):
+  for number, line in read_lines(path):
     if not line.strip():
       continue
     try:
@@ -166,46 +163,6 @@ def read_trees(
         yield Text(' '.join(words), None, label, number)
 
 
-class _Texts(builder.Files):
-  FEATURES: ClassVar = {
-    'text': tfds.features.Text(),
-    'pair': tfds.features.Text(),  # '' for None; a text is never empty.
-    'label': tfds.features.Text(),
-    'line': tfds.features.Scalar(np.int64),
-  }
-
-  @staticmethod
-  def encode(example: Text) -> Mapping[str, Any]:
-    return example._replace(pair=example.pair or '')._asdict()
-
-  @staticmethod
-  def decode(example: Mapping[str, Any]) -> Text:
-    return Text(
-      example['text'].decode(),
-      example['pair'].decode() or None,
-      example['label'].decode(),
-      int(example['line']),
-    )
-
-
-class Tsv(_Texts):
-  """Rows of columns; the options are those of `read_tsv`."""
-
-  read = staticmethod(read_tsv)
-
-
-class Jsonl(_Texts):
-  """JSON lines; the options are those of `read_jsonl`."""
-
-  read = staticmethod(read_jsonl)
-
-
-class Trees(_Texts):
-  """Trees of sentiment; the options are those of `read_trees`."""
-
-  read = staticmethod(read_trees)
-
-
 def _columns(path, lines, header, names, separator):
   """Column by name, and how many columns a row has."""
   number, first = lines[0]
@@ -217,7 +174,11 @@ def _columns(path, lines, header, names, separator):
     )
   else:
     columns = {name: int(name) for name in names if name.isdecimal()}
-    width = _usual_width(lines, columns, separator)
+    if separator == '\t':
+      widths = collections.Counter(line.count('\t') + 1 for _, line in lines)
+      ((width, _),) = widths.most_common(1)
+    else:
+      width = 1 + max(columns.values(), default=0)
     found = [str(i) for i in range(width)]
     columns = {name: i for name, i in columns.items() if i < width}
   if missing := [name for name in names if name not in columns]:
@@ -226,13 +187,6 @@ def _columns(path, lines, header, names, separator):
       f'{", ".join(map(repr, found))}.'
     )
   return columns, width
-
-
-def _usual_width(lines, columns, separator) -> int:
-  if separator != '\t':
-    return 1 + max(columns.values(), default=0)
-  widths = collections.Counter(line.count(separator) + 1 for _, line in lines)
-  return widths.most_common(1)[0][0]
 
 
 def _split(line, separator, width) -> list[str]:
@@ -276,7 +230,7 @@ def _json_text(example, key, numbers=False) -> str:
     return str(value)
   if not isinstance(value, str) or not value.strip():
     raise ValueError(f'expected some text as {key!r}, found {value!r}.')
-  builder.check_unicode(value, key)
+  check_unicode(value, key)
   return value
 
 

@@ -1,0 +1,76 @@
+"""Reading local files: lines and JSON in UTF-8, with the line of every error.
+
+The readers of the formats are built on these. A reader is a generator function
+over one file. It yields an example, or `Skipped` where a rule leaves one out.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+from typing import NamedTuple
+
+Path = str | os.PathLike
+
+
+class Skipped(NamedTuple):
+  """Stands for something that a reader leaves out.
+
+  Attributes:
+    rule: why it is left out. Occurrences of a rule are counted, so its text is
+      always the same.
+  """
+
+  rule: str
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+  """Yields the number, from 1, and the text of each line of a UTF-8 file.
+
+  The text has no byte order mark, carriage return or line feed. If the file
+  has no line feed, carriage returns end its lines.
+
+  Raises:
+    ValueError: the file is not UTF-8. The message begins with `path:line:`.
+  """
+  data = pathlib.Path(path).read_bytes()
+  end = b'\n' if b'\n' in data else b'\r'
+  try:
+    text = data.decode('utf-8-sig')
+  except UnicodeDecodeError as error:
+    line = error.object.count(end, 0, error.start) + 1
+    raise ValueError(f'{path}:{line}: expected UTF-8: {error}.') from None
+  # `splitlines` would also split at Unicode's line separators, which a token
+  # may contain.
+  for number, line in enumerate(text.split(end.decode()), start=1):
+    yield number, line.rstrip('\r')
+
+
+def read_json(path: Path) -> Any:
+  """Returns the value in a UTF-8 file of JSON.
+
+  Raises:
+    ValueError: the file is not UTF-8 or not JSON. The message begins with
+      `path:line:`.
+  """
+  text = '\n'.join(line for _, line in read_lines(path))
+  try:
+    return json.loads(text)
+  except json.JSONDecodeError as error:
+    raise ValueError(
+      f'{path}:{error.lineno}: expected JSON: {error.msg}.'
+    ) from None
+
+
+def check_unicode(text: str, key: str) -> None:
+  """Raises ValueError if the text at a key has a lone surrogate.
+
+  JSON can spell half a character (`"\\ud83d"`), but UTF-8 cannot encode it.
+  """
+  try:
+    text.encode()
+  except UnicodeEncodeError:
+    raise ValueError(
+      f'expected Unicode in {key!r}, found half a character (a lone surrogate).'
+    ) from None
