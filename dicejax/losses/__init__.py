@@ -1,7 +1,7 @@
 """Losses for imbalanced classification: `loss(logits, labels, *, ...)`.
 
 Overlap losses have a value per set of elements, the others one per element.
-Beside the losses there are class weights, hard example mining, soft counts,
+Besides the losses there are class weights, hard example mining, soft counts,
 sets that extend over time, and exact gradient accumulation.
 """
 

@@ -56,7 +56,7 @@ def element_counts(
     square: whether misses are squared, and count half as fp and half as fn.
     logits: float `[..., classes]`, two classes or more.
     labels: int `[...]`.
-    decay: of q = (1 - p)^alpha p.
+    decay: the decay in q = (1 - p)^alpha p.
 
   Returns:
     Counts `[..., classes]`. Only the logits have a gradient.
@@ -103,11 +103,11 @@ def element_loss(
 
   Args:
     square: see `element_counts`, as for `logits`, `labels` and `decay`.
-    weights: of the Tversky index.
+    weights: weights and smoothing of the Tversky index.
     logits: float `[..., classes]`.
     labels: int `[...]`.
     class_weights: `[classes]`, or `[]` for equal weights.
-    decay: of q.
+    decay: the decay in q.
 
   Returns:
     `[...]`. Only the logits have a gradient.
@@ -154,8 +154,8 @@ def _dlog_q(s: Split, decay_slope, dz):
     du = dz - sum_{j != largest} ratio_j dz_j / ratio_sum.
 
   Args:
-    s: of the logits.
-    decay_slope: alpha, or None for a decay that is a constant.
+    s: the split logits.
+    decay_slope: alpha, or None if the decay is a constant.
     dz: `[..., classes]`.
 
   Returns:
@@ -167,6 +167,7 @@ def _dlog_q(s: Split, decay_slope, dz):
   du_times_not_p = dz - (s.p_largest * dz_largest + s.scale * dz_others)
   du_largest = dz_largest - dz_others / s.ratio_sum
   if decay_slope is None:
+    # Except for the largest class, the factor 1 - p cancels the division in du.
     return du_times_not_p, s.not_p_largest * du_largest
   return (
     (1 - decay_slope * s.p / (1 - s.p)) * du_times_not_p,
@@ -221,16 +222,17 @@ def _score_label(s: Split, labels, alpha) -> _LabelScore:
 
 
 def _scores(s: Split, labels, alpha):
-  """q and 1 - q of the label `[..., 1]`, and q of all other classes."""
+  """q and 1 - q of the label, `[..., 1]`, and q of all other classes."""
   own = _score_label(s, labels, alpha)
   q = jnp.where(s.is_largest, own.q_largest, _decayed(s.p, alpha))
   return own.q, own.not_q, jnp.where(is_class(labels, s.ratio), 0, q)
 
 
 def _distance_of_others(q, square, weights):
-  """Distance of classes that are not the label's, and its slope by log q."""
+  """Distance of the classes other than the label's, and its slope by log q."""
   fp = weights.fp * (jnp.square(q) if square else q)
   total = fp + weights.smooth
+  # The inverse of a subnormal number may overflow.
   total = jnp.where(total > jnp.finfo(total.dtype).tiny, total, 1)
   # A division of its own, because XLA would keep an array for a quotient that
   # the value and the slope share.

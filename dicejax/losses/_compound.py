@@ -184,14 +184,14 @@ def unified_focal(
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
       independent sigmoids, whose two sides are the classes.
-    labels: int class ids `[examples...]` (softmax), or of the shape of the
-      logits (sigmoid).
+    labels: int class ids `[examples...]` (softmax), or targets in [0, 1] shaped
+      like the logits (sigmoid).
     weight: :math:`\lambda`, the weight of the Tversky part, between 0 and 1.
     delta: :math:`\delta`, between 0 and 1.
     gamma: :math:`\gamma`, between 0 and 1; a larger one gives rare classes more
       weight and the background less.
     smooth: added to numerator and denominator of T, in units of counts. (With
-      the 1e-7 of the published code, a class that is not in a set has no
+      the 1e-7 of the published code, a class that is absent from a set has no
       gradient.)
     axis: see `dice`.
     where: see `dice`.
@@ -300,7 +300,7 @@ class _Focus(NamedTuple):
   """How much less a class counts where it is easy.
 
   Attributes:
-    exponent: of 1 - T.
+    exponent: exponent of 1 - T in the Tversky part.
     gamma: exponent of 1 - p in the cross entropy.
   """
 

@@ -23,7 +23,7 @@ Measure = Callable[[jax.Array, jax.Array, jax.Array], Counts]
 
 
 def products(q, not_q, y):
-  """Counts in the usual sense."""
+  """Counts tp = q y, fp = q (1 - y) and fn = (1 - q) y."""
   return Counts(_and(q, y), _and_not(q, y), _and(not_q, y))
 
 
@@ -50,7 +50,7 @@ def powers(gamma) -> Measure:
 
 
 def minima(q, not_q, y):
-  """Counts what q and y have in common, and what either has more."""
+  """Counts tp = min(q, y), fp = max(q - y, 0) and fn = max(y - q, 0)."""
   y = jnp.asarray(y, q.dtype)
   # y - q is written with 1 - y and 1 - q, which keeps the digits of a q near 1.
   # Where q rounds to a y of 0 or 1, it still lies on one side of it.
@@ -88,6 +88,8 @@ def _and_not(q, y):
 
 def _softmax_scores(logits, decay):
   """q and 1 - q of every class."""
+  # Only the largest class can have a p near 1, where 1 - p and its power need
+  # log space. For the others the plain formula is accurate, and cheaper.
   s = split_largest(logits)
   q = s.p
   if decay.alpha is not None:
@@ -101,6 +103,7 @@ def _softmax_scores(logits, decay):
 
 
 def _sigmoid_scores(log_odds, decay):
+  """q and 1 - q of independent sigmoids."""
   # In log space the decay is a sum: a power of 1 - p has an infinite
   # derivative where p rounds to 1.
   log_q = jax.nn.log_sigmoid(log_odds)

@@ -37,7 +37,7 @@ class Inputs(NamedTuple):
 
   @property
   def out_of_range(self) -> jax.Array:
-    """bool `[examples...]`: class ids that are no class."""
+    """bool `[examples...]`: class ids outside `0..classes-1`."""
     return (self.labels < 0) | (self.labels >= self.logits.shape[-1])
 
 
@@ -149,17 +149,17 @@ def check_fraction(**values) -> None:
 
 
 def check_option(name: str, value: str, options: tuple[str, ...]) -> None:
-  """Raises ValueError for a value that is none of the options."""
+  """Raises ValueError for a value that is not among the options."""
   if value not in options:
     known = ' or '.join(map(repr, options))
     raise ValueError(f'{name} must be {known}, got {value!r}.')
 
 
 def nan_where(out_of_range: jax.Array, dtype: jnp.dtype) -> jax.Array:
-  """A factor for losses: 1, or NaN where a label is no class.
+  """A factor for losses: 1, or NaN where a class id is out of range.
 
-  A wrong label that nobody excluded must not train anything, and NaN cannot be
-  overlooked, in the value or in the gradient.
+  Training must not go on with a wrong label that nobody excluded, and NaN in
+  value and gradient cannot be overlooked.
   """
   return jnp.where(out_of_range, jnp.nan, 1).astype(dtype)
 

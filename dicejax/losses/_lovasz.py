@@ -39,7 +39,7 @@ def lovasz_hinge(
 
   with :math:`J_k = k / |\{y = 1\} \cup \{\pi_1, \dots, \pi_k\}|`, which is one
   minus intersection over union if exactly the k largest errors are mistakes,
-  and :math:`J_0 = 0`. The published code calls it `lovasz_hinge`, too.
+  and :math:`J_0 = 0`. The published code uses the same name.
 
   The value does not depend on the order of equal errors, but the gradient does:
   the earlier one counts as the larger. There is no `axis_name`, because sorting

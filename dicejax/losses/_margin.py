@@ -56,9 +56,10 @@ def class_balanced_weights(
   """
   check_not_negative(beta=beta)
   if isinstance(beta, numbers.Real) and beta >= 1:
-    raise ValueError(f'beta is below 1, not {beta}.')
+    raise ValueError(f'beta must be below 1, got {beta}.')
   counts = _some_of_each(_check_vector(class_counts))
-  # 1 - beta is taken of the number as given: float32 would lose its digits.
+  # beta - 1 is computed before beta becomes float32, which would leave it only
+  # a few digits.
   weights = -1 / jnp.expm1(counts * jnp.log1p(beta - 1))
   return weights * (weights.size / jnp.sum(weights))
 
@@ -338,11 +339,15 @@ def _check_counts(class_counts, logits):
 
 
 def _some_of_each(counts):
+  """Replaces counts of 0 by the smallest other count."""
   least = jnp.min(jnp.where(counts > 0, counts, jnp.inf))
   return jnp.where(counts > 0, counts, least)
 
 
 def _centred(logits):
-  # Adding to large logits, or scaling them, would round their differences.
+  """Subtracts the largest logit of each row.
+
+  Adding to large logits, or scaling them, would round their differences.
+  """
   top = jnp.max(logits, axis=-1, keepdims=True)
   return logits - jax.lax.stop_gradient(top)

@@ -50,7 +50,7 @@ def dice(
   has :math:`p_i^2` and :math:`y_i^2`.
 
   By default all elements are one set, and the loss is a scalar, a surrogate of
-  the F1 that is reported: of macro F1 with `average='macro'`, of micro F1 with
+  the reported F1: macro F1 with `average='macro'`, micro F1 with
   `average='micro'` and a weight of 0 for the background class. With `axis=()`
   each element is a set of its own, which is the form of the paper for several
   classes; it is not a surrogate of F1.
@@ -78,7 +78,7 @@ def dice(
       classes, weighted by `class_weights`, and takes one ratio. (Micro F1 of
       all classes is accuracy: give the background a weight of 0.)
     where: bool, broadcastable to the example axes. An element with False is
-      excluded: value and gradient are those of slicing it away, whatever its
+      excluded, in value and gradient, as if it were sliced away, whatever its
       logits and label are. Sets without an element have loss 0.
     class_weights: `[classes]`, at least 0, softmax only; equal by default. A
       weight of 0 leaves a class out, such as the tag `O`.
@@ -193,7 +193,7 @@ def self_adjusting_dice(
     >>> labels = jnp.array([0, 1])
     >>> print(f'{self_adjusting_dice(logits, labels):.4f}')
     0.0804
-    >>> loss = self_adjusting_dice(logits, labels, axis=())  # The paper's form.
+    >>> loss = self_adjusting_dice(logits, labels, axis=())  # the paper's form
     >>> print(*(f'{value:.4f}' for value in loss))
     0.0170 0.0762
 
@@ -503,16 +503,16 @@ def dice_semimetric(
   axis_name: AxisName = None,
   activation: str | None = None,
 ) -> jax.Array:
-  r"""Computes the Dice semimetric loss, for soft labels: least where p is y.
+  r"""Computes the Dice semimetric loss, for soft labels: lowest at p = y.
 
   .. math::
     L = 1 - \frac{2 \sum_i \min(p_i, y_i) + \gamma}
       {\sum_i p_i + \sum_i y_i + \gamma}
     = \frac{\sum_i |p_i - y_i|}{\sum_i p_i + \sum_i y_i + \gamma}
 
-  For labels 0 and 1 it is `dice`. For smoothed, averaged or distilled labels
-  `dice` itself is wrong: its product :math:`p y` is largest at p = 1, whatever
-  y above one half is.
+  For labels 0 and 1 it equals `dice`. For smoothed, averaged or distilled
+  labels `dice` itself is wrong: because of its product :math:`p y`, its lowest
+  value is at p = 1 for every y above one half.
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for

@@ -49,11 +49,11 @@ def cross_entropy(
       [0, 1] shaped like the logits (sigmoid).
     label_smoothing: between 0 and 1, the part of y that is spread evenly over
       all classes.
-    class_weights: `[classes]`; for sigmoids `[2]`, of negatives and positives.
+    class_weights: `[classes]`; for sigmoids `[2]`, for negatives and positives.
     where: bool, broadcastable to the example axes; an element with False has a
       loss of 0 without gradient, whatever its logits and label are. Divide the
       sum by the number of the others: `loss.sum() / where.sum()`. For labels
-      with -100 as the ignored one, pass `where=labels != -100`.
+      with -100 as the ignored value, pass `where=labels != -100`.
     activation: None lets the labels decide. 'softmax' with labels shaped like
       the logits takes these for distributions over classes.
 
@@ -76,11 +76,11 @@ def cross_entropy(
   """
   check_fraction(label_smoothing=label_smoothing)
   x = check_inputs(logits, labels, where, activation)
-  loss = _of_true_class(lambda u: jax.nn.softplus(-u), x, class_weights)
+  loss = _sum_over_classes(lambda u: jax.nn.softplus(-u), x, class_weights)
   if isinstance(label_smoothing, numbers.Real) and label_smoothing == 0:
     return loss
   even = x._replace(labels=jnp.full_like(x.logits, 1 / _num_classes(x)))
-  spread = _of_true_class(lambda u: jax.nn.softplus(-u), even, class_weights)
+  spread = _sum_over_classes(lambda u: jax.nn.softplus(-u), even, class_weights)
   smoothed = (1 - label_smoothing) * loss + label_smoothing * spread
   return smoothed.astype(loss.dtype)
 
@@ -104,7 +104,7 @@ def focal(
       independent sigmoids; never probabilities (which cannot be checked).
     labels: see `cross_entropy`.
     gamma: :math:`\gamma \ge 0`; 0 is cross entropy.
-    class_weights: `[classes]`; for sigmoids `[2]`, of negatives and positives.
+    class_weights: `[classes]`; for sigmoids `[2]`, for negatives and positives.
     where: see `cross_entropy`.
     activation: see `cross_entropy`.
 
@@ -128,7 +128,7 @@ def focal(
   x = check_inputs(logits, labels, where, activation)
   # The weight is computed in log space, because the derivative of a power of
   # 1 - p may be infinite where p rounds to 1.
-  return _of_true_class(
+  return _sum_over_classes(
     lambda u: jnp.exp(-gamma * jax.nn.softplus(u)) * jax.nn.softplus(-u),
     x,
     class_weights,
@@ -158,7 +158,7 @@ def poly(
     labels: see `cross_entropy`.
     epsilon: :math:`\epsilon \ge -1`; 0 is cross entropy. The paper uses 2 for
       ImageNet and -1 for object detection.
-    class_weights: `[classes]`; for sigmoids `[2]`, of negatives and positives.
+    class_weights: `[classes]`; for sigmoids `[2]`, for negatives and positives.
     where: see `cross_entropy`.
     activation: see `cross_entropy`.
 
@@ -179,7 +179,7 @@ def poly(
     Leng et al., `PolyLoss <https://arxiv.org/abs/2204.12511>`_, 2022.
   """
   x = check_inputs(logits, labels, where, activation)
-  return _of_true_class(
+  return _sum_over_classes(
     # 1 - p is sigmoid(-u): a subtraction would round it to 0 or to 6e-8.
     lambda u: jax.nn.softplus(-u) + epsilon * jax.nn.sigmoid(-u),
     x,
@@ -221,7 +221,7 @@ def asymmetric(
     where: bool, broadcastable to the logits; see `cross_entropy`.
 
   Returns:
-    Loss `[...]`, float32 (float64 for such logits).
+    Loss `[...]`, float32, or float64 for float64 logits.
 
   Raises:
     AssertionError, TypeError: see `dice`.
@@ -316,10 +316,10 @@ def zlpr(
   return _log1p_sum_exp(-x.logits, x.labels) + _log1p_sum_exp(x.logits, false)
 
 
-def _of_true_class(
+def _sum_over_classes(
   f: Callable[[jax.Array], jax.Array], x: Inputs, class_weights
 ) -> jax.Array:
-  """Computes sum_c w_c y_c f(u_c), 0 where excluded."""
+  """Computes sum_c w_c y_c f(u_c) `[examples...]`, 0 where excluded."""
   weights = jnp.ones(_num_classes(x), x.logits.dtype)
   if class_weights is not None:
     weights = check_class_weights(class_weights, x.logits, _num_classes(x))

@@ -56,11 +56,11 @@ def with_running_counts(
 
   with :math:`s(B)` the soft counts of a batch of n elements and f the loss as
   a function of counts. F1 is a ratio of expectations. The ratio of one small
-  batch is a noisy and biased estimate of it; the ratio of running counts is
-  that of many batches, at the cost of one. :math:`n_t / N_t` scales the counts
-  to those that a batch of this size has on average, so that `smooth` and the
-  size of the gradient mean what they mean without running counts. The first
-  update equals the plain loss.
+  batch is a noisy and biased estimate of it; running counts estimate it from
+  many batches, at the cost of one. :math:`n_t / N_t` scales them to the counts
+  of an average batch of this size, so that `smooth` and the size of the
+  gradient mean the same as without running counts. The first update equals the
+  plain loss.
 
   Earlier batches are constants: the gradient flows through the counts of the
   present batch only. Keep the running counts beside the optimizer's state, and
@@ -210,7 +210,7 @@ def _check_running(running, batch):
   expected = [list(x.shape) for x in jax.tree.leaves(batch)]
   if shapes != expected:
     raise ValueError(
-      f'running counts have shapes {shapes}, but those of this batch are '
+      f'running counts have shapes {shapes}, but the shapes of this batch are '
       f'{expected}; start with init(logits, labels) of batches like it.'
     )
   if not all(

@@ -118,6 +118,8 @@ def one_vs_rest(logits: jax.Array) -> jax.Array:
   """
   limit = jnp.finfo(logits.dtype).max
   s = split_largest(logits)
+  # For a class that is not the largest, the others include the largest:
+  # log(e^z_largest + rest) = z_largest + log1p(rest / e^z_largest).
   others = jnp.log1p(jnp.exp(-s.gap) * (s.ratio_sum - s.ratio))
   relative = logits - jnp.max(logits, axis=-1, keepdims=True)
   log_odds = jnp.where(s.is_largest, s.log_odds_largest, relative - others)
