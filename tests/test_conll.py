@@ -181,7 +181,7 @@ def test_tags_without_types(path, scheme, tags):
 
 
 def test_tags_with_and_without_types(path):
-  with pytest.raises(ValueError, match=f"^{path}:2: 'B' is no tag"):
+  with pytest.raises(ValueError, match=f"^{path}:2: 'B' is not a tag"):
     _read(path, 'a B-X\nb B\n')
 
 

@@ -20,6 +20,7 @@ NEVER = ['tensorflow', 'torch', 'transformers']
     ('dicejax.concepts.__main__', ['flax', 'optax', 'tqdm', *PROGRAM[:2]]),
     ('train.step', ['configs', 'orbax', 'tensorflow_datasets', 'grain']),
     ('train.loop', ['configs']),
+    ('train.data.splits', ['tensorflow_datasets', 'faker', 'configs']),
     ('configs.default', ['jax', 'dicejax', 'train']),
   ],
 )

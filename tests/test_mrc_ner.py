@@ -123,19 +123,19 @@ def test_bom_and_crlf(path):
     (ITEM | {'end_position': [3, True]}, 'expected numbers of words .* True'),
     (ITEM | {'end_position': [3, '-1']}, "expected numbers of words .* '-1'"),
     (ITEM | {'span_position': ['1;3', '5,6']}, "as in '0;1', found '5,6'"),
-    (ITEM | {'span_position': ['1;3']}, 'start_position to be those of span'),
-    (ITEM | {'end_position': [3, 5]}, 'end_position to be those of span'),
+    (ITEM | {'span_position': ['1;3']}, 'start_position to agree with span'),
+    (ITEM | {'end_position': [3, 5]}, 'end_position to agree with span'),
     (
       without(ITEM, 'span_position') | {'end_position': [3]},
       'expected as many start_position as end_position, found 2 and 1',
     ),
     (
       without(ITEM, 'span_position') | {'end_position': [3, 7]},
-      'within words 0 to 6, .* found 5 to 7',
+      'within words 0 to 6 whose .* found 5 to 7',
     ),
     (
       without(ITEM, 'span_position') | {'end_position': [0, 6]},
-      'the first word not after the last, found 1 to 0',
+      'whose first word is not after the last, found 1 to 0',
     ),
     (
       without(ITEM, 'span_position') | {'start_position': [-1, 5]},
@@ -151,7 +151,7 @@ def test_malformed_item(path, item, message):
 
 
 def test_duplicate_id(path):
-  with pytest.raises(ValueError, match=r"1 \('3.ORG'\): .* another qas_id"):
+  with pytest.raises(ValueError, match=r"1 \('3.ORG'\): .* qas_id that no"):
     read(path, ITEM, ITEM)
 
 

@@ -1,1 +1,1 @@
-"""Data sets: readers of public file formats, prepared once, read at random."""
+"""Data: readers of public file formats, splits, and batches."""

@@ -1,4 +1,7 @@
-"""Batches of fixed shapes: a function of (seed, step), nothing to save."""
+"""Batches of fixed shapes, as a function of (seed, step).
+
+An iterator has no state to save, so a resumed run continues exactly.
+"""
 
 import collections
 import functools
@@ -9,11 +12,11 @@ from collections.abc import Sequence
 import grain
 import numpy as np
 
-# Sentences are sorted by length within pools of this many batches: enough for
-# batches of like lengths, few enough that no epoch is like another.
+# Examples are sorted by length within pools of this many batches. Larger pools
+# give batches of more similar lengths, smaller ones more varied epochs.
 _POOL = 50
-# Lengths that batches are padded to; each costs one compilation.
-# A length of 1 is that of hidden states that are pooled.
+# Batches are padded to these lengths, each of which costs one compilation.
+# Pooled hidden states have the length 1.
 _BUCKETS = (1, *range(16, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
 
 Example = Mapping[str, np.ndarray]
@@ -21,30 +24,32 @@ Batch = dict[str, np.ndarray]
 
 
 class TrainingBatches:
-  """`batches[step]` for any step, each epoch in its own order.
+  """Training batches: `batches[step]` for any step, shuffled in each epoch.
 
-  An epoch has each example once. What a batch lacks, the last one of an epoch
-  above all, are rows that are masked whole. After the first epoch no batch has
-  a length that is new.
+  An epoch has each example once. Batches with too few examples, such as the
+  last one of an epoch, are filled up with masked rows. After the first epoch no
+  batch has a new length, so nothing is compiled again.
 
-  With `foreground`, a share of each batch is drawn from the examples that have
-  some, each equally often, and the rest from all. An epoch has as many batches
-  as without, and not each example.
+  With `foreground`, a part of each batch is drawn from the foreground examples,
+  each equally often, and the rest from all examples. An epoch then has the same
+  number of batches, and not every example.
 
   Args:
     examples: see `pad`.
     fill: see `pad`.
-    batch_size: examples a step.
-    rows: of a batch, at least `batch_size`; None: as many.
-    own: those rows that are made here, where processes share a batch.
-    max_length: of the examples.
+    batch_size: the number of examples per step.
+    rows: the number of rows of a batch, at least `batch_size`, which is the
+      default.
+    own: the rows that this process makes, if processes share a batch.
+    max_length: the maximal length of the examples.
     epochs: how often each example comes.
-    seed: of the order.
-    foreground: which of the examples are oversampled, bool; with `share`.
-    share: of each batch that is drawn from these; 0: nothing is oversampled.
+    seed: the seed of the order.
+    foreground: a bool for each example, True if it is foreground.
+    share: the fraction of each batch that is drawn from the foreground, or 0.
 
   Raises:
-    ValueError: no example is foreground, or a share that is no whole example.
+    ValueError: no example is foreground, or the foreground of a batch is not at
+      least one and less than all of its examples.
 
   References:
     Isensee et al., `nnU-Net <https://doi.org/10.1038/s41592-020-01008-z>`_,
@@ -77,14 +82,14 @@ class TrainingBatches:
     self._foreground = np.flatnonzero(foreground or ())
     if share and not 1 <= self._oversampled < batch_size:
       raise ValueError(
-        f'data.foreground={share:g} of batch_size={batch_size} has to leave '
-        'and to draw at least one example.'
+        f'data.foreground={share:g} of batch_size={batch_size} has to draw '
+        'and to leave at least one example.'
       )
     if share and not len(self._foreground):
       raise ValueError('data.foreground: no training example has any.')
-    # Of this object, not of the class: the cache must not outlive it.
+    # A cache on the method would keep this object alive as long as the class.
     self._epoch = functools.lru_cache(maxsize=2)(self._order)
-    # Where some are oversampled, the longest may come only later.
+    # With oversampling, the longest example may come after the first epoch.
     longest = {self._lengths[i].max() for i in self._epoch(0)}
     longest.add(self._lengths.max())
     self._widths = sorted({_width(length, max_length) for length in longest})
@@ -102,9 +107,9 @@ class TrainingBatches:
     return pad(rows, self._fill, len(self._own), width, self._examples[0])
 
   def sources(self, step: int) -> list[int]:
-    """What the batch of a step was made from.
+    """Returns the numbers of the examples in the batch of a step.
 
-    Numbers of examples; where these have `example`, of what it says.
+    For packed examples these are the numbers in their `example`.
     """
     of_rows = [self._examples[i].get('example', i) for i in self._indices(step)]
     return np.unique(np.hstack(of_rows)).tolist()
@@ -114,7 +119,7 @@ class TrainingBatches:
     return self._epoch(epoch)[i]
 
   def from_step(self, step: int) -> Iterator[Batch]:
-    """The batches from `step` on, prepared while others are computed."""
+    """Yields the batches from `step` on, prepared in another thread."""
     dataset = grain.MapDataset.source(self)[step:]
     return iter(
       dataset.to_iter_dataset(
@@ -137,7 +142,7 @@ class TrainingBatches:
     return [batches[i] for i in rng.permutation(len(batches))]
 
   def _cut(self, order, size) -> list[np.ndarray]:
-    """Batches of an epoch of `size` examples, of like lengths within pools."""
+    """Cuts an epoch into batches of `size` examples of similar lengths."""
     order = order[: self.steps_per_epoch * size]
     batches = []
     for start in range(0, len(order), _POOL * size):
@@ -154,10 +159,16 @@ def batches_in_order(
   batch_size: int,
   max_length: int,
 ) -> Iterator[tuple[np.ndarray, Batch]]:
-  """Each example once, those of like lengths together.
+  """Batches each example once, together with examples of similar length.
+
+  Args:
+    examples: see `pad`.
+    fill: see `pad`.
+    batch_size: the number of rows of a batch.
+    max_length: the maximal length of the examples.
 
   Yields:
-    Indices of the examples, at most `batch_size`, and their batch.
+    The indices of at most `batch_size` examples, and their batch.
   """
   order = np.argsort([_length(e) for e in examples], kind='stable')
   for start in range(0, len(order), batch_size):
@@ -176,18 +187,19 @@ def pack(
 ) -> list[Example]:
   """Joins short examples into long ones, which hardly need padding.
 
-  Best fit, the longest first; among equally long ones chance decides.
+  The longest examples are placed first, each in the fullest row that has room
+  for it (best fit). Examples of equal length come in random order.
 
   Args:
-    examples: by name, 1-D arrays of the length of `tokens`.
-    fill: names which arrays are joined.
-    max_length: of what is joined.
-    seed: of chance.
+    examples: name → 1-D array with the length of `tokens`.
+    fill: its keys are the names of the arrays to join.
+    max_length: the maximal length of a row.
+    seed: the seed of the random order.
 
   Returns:
-    The arrays, with the `states` of a frozen encoder; int32 `mask`: the
-    how-manieth example in the row a token is of, from 1; `example`, the numbers
-    of the examples.
+    Rows: the joined arrays, and `states` if the examples have those of a frozen
+    encoder; an int32 `mask`, which numbers the examples in the row from 1, for
+    each token; and `example`, the numbers of these examples in `examples`.
 
   References:
     Krell et al., `Efficient Sequence Packing without Cross-contamination
@@ -198,7 +210,8 @@ def pack(
   rows, by_room, rooms = [], collections.defaultdict(list), 0
   for i in order[np.argsort(-lengths[order], kind='stable')].tolist():
     n = int(lengths[i])
-    # Bit r of `rooms` is set where a row has room for r more tokens.
+    # Bit r of `rooms` is set if some row has room for exactly r more tokens, so
+    # the lowest set bit from n on is the best fit.
     if fitting := rooms >> n:
       room = n + (fitting & -fitting).bit_length() - 1
       row = by_room[room].pop()
@@ -234,17 +247,19 @@ def pad(
   """Stacks sequences, padded to one width, and adds their `mask`.
 
   Args:
-    examples: by name, 1-D arrays of the length of `tokens` and 0-D ones; those
-      of `pack` have their own `mask`.
-    fill: the value of padding, by name; names which arrays are taken.
-    rows: of the batch; those beyond the examples are padding.
-    width: at least the length of the examples.
-    like: one of all examples, where this batch may have none.
+    examples: name → 1-D array with the length of `tokens`, or 0-D array. Those
+      from `pack` have a `mask` of their own.
+    fill: name → value of padding, for each array to stack.
+    rows: the number of rows. Rows without an example are padding.
+    width: the width of the batch, at least the length of the examples.
+    like: an example with the names and types of arrays, if `examples` may be
+      empty.
 
   Returns:
-    By name, int32 `[rows, width]`, or `[rows]` of 0-D arrays, and `mask [rows,
-    width]`, bool, False on padding, or of packed examples int32, 0 on padding;
-    where examples have `states`, these, `[rows, width, hidden_size]`.
+    name → int32 `[rows, width]`, or `[rows]` for 0-D arrays; `mask`
+    `[rows, width]`, bool and False on padding, or int32 and 0 on padding for
+    packed examples; and `states` `[rows, width, hidden_size]` if the examples
+    have them.
   """
   like = examples[0] if like is None else like
   batch = {
@@ -266,12 +281,12 @@ def pad(
 
 
 def _names(fill, example) -> list[str]:
-  """Names of the arrays of a batch; a frozen encoder adds its states."""
+  """Returns the names of the arrays, with the states of a frozen encoder."""
   return [*fill, 'states'] if 'states' in example else [*fill]
 
 
 def _width(longest: int, max_length: int) -> int:
-  """The next bucket."""
+  """Returns the smallest bucket that has room for `longest` tokens."""
   width = next((b for b in _BUCKETS if b >= longest), int(longest))
   return min(width, max_length)
 

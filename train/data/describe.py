@@ -1,4 +1,4 @@
-"""What is in a data set: counts, lengths, imbalance, and what is amiss."""
+"""Describes data sets: counts, lengths, imbalance and irregularities."""
 
 import bisect
 import collections
@@ -20,12 +20,21 @@ from train.data.squad import EAST_ASIAN
 from train.data.squad import Question
 from train.data.texts import Text
 
-# What is between spaces; of Chinese and Japanese each character, as BERT does.
+# A token is a text between spaces or, as BERT splits them, a single Chinese or
+# Japanese character.
 _TOKEN = re.compile(rf'[{EAST_ASIAN}]|[^\s{EAST_ASIAN}]+')
 
 
 class _Facts(NamedTuple):
-  """Of one example; `content` is equal where examples are."""
+  """Facts about one example.
+
+  Attributes:
+    length: its number of tokens.
+    labels: its labels, or the types of its entities.
+    negative: its number of negatives, as `describe` counts them.
+    positive: its number of positives.
+    content: equal for equal examples.
+  """
 
   length: int
   labels: Sequence[str]
@@ -39,31 +48,33 @@ def describe(
 ) -> dict[str, dict[str, Any]]:
   """Describes the splits of a data set.
 
-  Tokens of sentences are those of the reader: words or, as in Chinese columns
-  and with CoNLL-U's `unit='character'`, characters. Of texts and contexts they
-  are what is between spaces, and each Chinese or Japanese character.
+  The tokens of sentences are those of the reader: words, or characters in
+  Chinese columns and with CoNLL-U's `unit='character'`. The tokens of texts and
+  contexts are separated by spaces, and each Chinese or Japanese character is a
+  token.
 
   `negative` and `positive` are counted as in Li et al., 2020, table 1 (CoNLL
   2003, training split: 170K and 34K, 4.98 to 1):
 
-  - of sentences with entities: tokens outside and inside of them;
-  - of queries: likewise, of all queries;
-  - of questions: tokens in which an answer starts or ends (the first
-    alternative's spans that have a place) are positive, all other tokens of the
-    context, once a question, negative. The table's 175K for SQuAD 1.1 are two a
-    question: there an answer of one word counts twice;
-  - of texts: examples with other labels, and with the label `positive`.
+  - sentences with entities: tokens outside and inside entities;
+  - queries: likewise, summed over all queries;
+  - questions: tokens in which an answer starts or ends are positive (those of
+    the first alternative, if it has a position), all other tokens of the
+    context are negative, counted for each question. The table's 175K for SQuAD
+    1.1 are two per question, so an answer of one word counts twice there;
+  - texts: examples with another label, and with the label `positive`.
 
   Args:
     splits: split → examples.
-    positive: a label of texts; `''`: none is positive.
+    positive: a label of texts, or `''` if none is positive.
 
   Returns:
-    split → `examples`, `tokens`; `length` in tokens (`median`, `p95`,
-    `longest`); `labels` → count, of entities where tags are BIO; `negative`,
-    `positive` and their `ratio`, None where nothing is positive; `notes` →
-    count; `repeated`: this or an earlier split → examples that it has, too;
-    `new_labels`, which the training split does not have.
+    For each split: `examples` and `tokens`; `length` in tokens (`median`,
+    `p95`, `longest`); `labels` → count (of entities if tags are BIO);
+    `negative`, `positive` and their `ratio`, which is None if nothing is
+    positive; `notes` → count; `repeated`: this or an earlier split → the number
+    of examples that are also there; `new_labels`, which the training split
+    lacks.
   """
   spans = are_spans(
     tag
@@ -92,7 +103,7 @@ def describe(
 def table_rows(
   report: Mapping[str, Mapping[str, Any]],
 ) -> list[list[str]]:
-  """Rows of a table of `describe`'s report: a column for each split."""
+  """Returns the rows of a table of a report, with a column per split."""
   labels = sorted({label for r in report.values() for label in r['labels']})
   rows = [
     ('examples', lambda r: f'{r["examples"]:,}'),
@@ -100,7 +111,7 @@ def table_rows(
     ('median length', lambda r: f'{r["length"]["median"]:g}'),
     ('95th percentile', lambda r: f'{r["length"]["p95"]:.0f}'),
     ('longest', lambda r: f'{r["length"]["longest"]:,}'),
-    # So that no label is called as another row is.
+    # The prefix keeps a label such as 'tokens' apart from the other rows.
     *((f'label {label}', _count_of(label)) for label in labels),
   ]
   if any(r['ratio'] for r in report.values()):
@@ -116,7 +127,7 @@ def table_rows(
 
 
 def remarks(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
-  """What of a report is amiss, or was changed by a rule, a line each."""
+  """Returns a line for each irregularity and each rule that changed data."""
   lines = []
   for split, r in report.items():
     notes = r['notes'].items()
@@ -131,7 +142,7 @@ def remarks(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def count_notes(examples: Iterable[NamedTuple]) -> dict[str, int]:
-  """What rules changed in examples: the note of each → how often."""
+  """Returns how often each rule changed an example, by its note."""
   notes = (n for example in examples for n in getattr(example, 'notes', ()))
   return dict(collections.Counter(notes).most_common())
 
@@ -163,11 +174,16 @@ def _facts(example, spans, positive) -> _Facts:
       is_positive = int(label == positive)
       content = (text, pair)
       return _Facts(length, [label], 1 - is_positive, is_positive, content)
-  raise TypeError(f'No facts are known of {type(example).__name__}.')
+  raise TypeError(f'Unknown kind of example: {type(example).__name__}.')
 
 
 def _edges(starts, spans) -> set[int]:
-  """Tokens in which a span starts or ends, by where tokens start."""
+  """Returns the tokens in which a span starts or ends.
+
+  Args:
+    starts: the position of the first character of each token.
+    spans: text and position of each span.
+  """
   edges = set()
   for text, start in spans:
     if start >= 0:
@@ -198,7 +214,7 @@ def _describe_split(facts) -> dict[str, Any]:
 
 
 def _repeated(facts, split) -> dict[str, int]:
-  """Examples of a split that an earlier one has; repetitions within it."""
+  """Counts examples that occur twice in a split, or also in earlier splits."""
   contents = [fact.content for fact in facts[split]]
   repeated = {split: len(contents) - len(set(contents))}
   for other in facts:

@@ -6,9 +6,9 @@ A file is one JSON list of items:
    "context": "the words joined by spaces", "start_position": [0],
    "end_position": [1], "span_position": ["0;1"], "impossible": false}
 
-Positions are of words, from 0, the last one in the span; Chinese files have a
-space between any two characters. Numbers may be strings; `span_position` and
-`impossible` may be missing.
+Positions count words from 0, and the end position is the last word of a span.
+In Chinese files a space separates any two characters. Numbers may be strings.
+`span_position` and `impossible` may be missing.
 """
 
 import sys
@@ -29,12 +29,13 @@ class Query(NamedTuple):
   """A sentence and the entities of one type in it.
 
   Attributes:
-    id: of the file's.
-    type: of the entities.
-    query: what the type is, in words.
-    tokens: words of the sentence; characters for Chinese.
-    spans: first word, and the word after the last, in order; may overlap.
-    notes: rules that changed something.
+    id: the `qas_id` in the file.
+    type: the type of the entities.
+    query: a description of the type.
+    tokens: the words of the sentence (characters in Chinese).
+    spans: for each entity its first word and the word after its last, in order.
+      Spans may overlap.
+    notes: the rules that changed something.
   """
 
   id: str
@@ -54,22 +55,22 @@ class Query(NamedTuple):
 
   @property
   def group(self) -> tuple[str, ...]:
-    return tuple(self.tokens)  # The queries on one sentence.
+    return tuple(self.tokens)  # Queries on one sentence stay together.
 
 
 def read_queries(path: Path) -> Iterator[Query]:
   """Reads the items of a UTF-8 JSON file, in order.
 
-  Words are what white space separates, as in the published reader. Without
-  `span_position`, starts and ends are paired in order, if the spans then do not
-  overlap: they could be paired otherwise.
+  White space separates words, as in the published reader. Without
+  `span_position`, starts and ends are paired in order. If the spans then
+  overlap, the item is refused, because other pairs are possible.
 
   Yields:
-    Queries, those without an entity among them.
+    Queries, including those without an entity.
 
   Raises:
-    ValueError: `path:line:` of what is not JSON; or the first malformed item,
-      `path: item 12 ('3.ORG'):`, counted from 0.
+    ValueError: the file is not JSON (the message begins with `path:line:`), or
+      an item is malformed (`path: item 12 ('3.ORG'):`, counted from 0).
   """
   seen = set()
   for number, item in enumerate(_items(path)):
@@ -77,7 +78,7 @@ def read_queries(path: Path) -> Iterator[Query]:
     try:
       query = _query(item)
       if query.id in seen:
-        raise ValueError('expected another qas_id than that of an item before.')
+        raise ValueError('expected a qas_id that no item before has.')
     except ValueError as error:
       raise ValueError(f'{path}: item {number} ({name!r}): {error}') from None
     seen.add(query.id)
@@ -87,7 +88,7 @@ def read_queries(path: Path) -> Iterator[Query]:
 def _items(path) -> list:
   items = read_json(path)
   if not isinstance(items, list) or not items:
-    raise ValueError(f'{path}:1: expected a list of items, with one at least.')
+    raise ValueError(f'{path}:1: expected a list of at least one item.')
   return items
 
 
@@ -102,8 +103,8 @@ def _query(item) -> Query:
   for start, last in spans:
     if not 0 <= start <= last < len(tokens):
       raise ValueError(
-        f'expected spans within words 0 to {len(tokens) - 1}, the first word '
-        f'not after the last, found {start} to {last}.'
+        f'expected spans within words 0 to {len(tokens) - 1} whose first word '
+        f'is not after the last, found {start} to {last}.'
       )
   unique = sorted({(start, last + 1) for start, last in spans})
   if len(unique) < len(spans):
@@ -112,7 +113,7 @@ def _query(item) -> Query:
     notes.append(_IMPOSSIBLE)
   return Query(
     id=_text(item, 'qas_id'),
-    # A sentence comes back with each type: its texts are kept once.
+    # A sentence comes back with each type. Its words are kept only once.
     type=sys.intern(_text(item, 'entity_label')),
     query=sys.intern(_text(item, 'query')),
     tokens=[sys.intern(token) for token in tokens],
@@ -134,7 +135,7 @@ def _text(item, key) -> str:
 
 
 def _spans(item) -> list[tuple[int, int]]:
-  """Pairs of first and last words, as they are given or can be paired."""
+  """Returns pairs of first and last words, as given or as far as certain."""
   starts, ends = (
     _numbers(item, 'start_position'),
     _numbers(item, 'end_position'),
@@ -150,7 +151,7 @@ def _spans(item) -> list[tuple[int, int]]:
   ):
     if set(side) != set(given):
       raise ValueError(
-        f'expected {name} to be those of span_position, found {given} and '
+        f'expected {name} to agree with span_position, found {given} and '
         f'{item["span_position"]}.'
       )
   return spans
@@ -200,12 +201,12 @@ def _number(value, key) -> int:
 
 
 def read_wordings(path: Path) -> dict[str, str]:
-  """Queries by type from a JSON object, for data with tags.
+  """Reads a JSON object of queries by type, for data with tags.
 
   Raises:
-    FileNotFoundError: no such file.
-    ValueError: `path:line:` of what is not JSON; or it does not hold a text for
-      each type.
+    FileNotFoundError: the file is missing.
+    ValueError: the file is not JSON (the message begins with `path:line:`), or
+      does not hold a text for each type.
   """
   queries = read_json(path)
   if not isinstance(queries, dict) or not queries:

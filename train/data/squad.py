@@ -4,18 +4,21 @@
     {"id": ..., "question": ..., "is_impossible": false,
      "answers": [{"text": ..., "answer_start": ...}]}]}]}]}
 
-Other keys are not read: of v2.0, the `plausible_answers` of questions that have
-none. An article without title is called by its place in the file; a question
-without `answers`, as in a file to be answered, has none.
+Other keys, such as the `plausible_answers` of v2.0, are not read. An article
+without a title gets its path in the file (`data[3]`) as the title. A question
+may lack `answers`, as in a file of questions to answer.
 
-Rules for what is not as it should be, each of which leaves a note:
-- An answer that is not at its offset is where its text is nearest to there.
-- So is one that is in the context but for case and white space, where it has
-  some itself or beside Chinese and Japanese; its text is then the context's.
-- An answer that is nowhere in the context, or whose offset is below 0 (CMRC),
-  has no place (-1): it counts in scores, and is not learnt from.
-- Empty answers, answers of questions with `is_impossible`, and a span that an
-  answer has twice are left out.
+Some files have faults. These rules deal with them, and each leaves a note:
+- If an answer is not at its offset, the nearest occurrence of its text is
+  taken.
+- If its text does not occur, the nearest occurrence that differs only in case
+  or white space is taken, with the text of the context. White space must be
+  there where the answer has some, except beside Chinese and Japanese
+  characters.
+- If there is none either, or the offset is negative (as in CMRC), the answer
+  has no position (-1). It counts in scores but is not learnt from.
+- Empty answers, answers of questions with `is_impossible`, and repeated spans
+  of an answer are left out.
 """
 
 import re
@@ -27,7 +30,8 @@ from train.data.files import Path
 from train.data.files import check_unicode
 from train.data.files import read_json
 
-# Inside a class of characters; for Chinese and Japanese, which have no spaces.
+# Ranges of Chinese and Japanese characters, for a character class. These
+# scripts do not separate words by spaces.
 EAST_ASIAN = r'\u3001-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef'
 _BESIDE_EAST_ASIAN = re.compile(
   rf'(?<=[{EAST_ASIAN}])\s*(?=\S)|(?<=\S)\s*(?=[{EAST_ASIAN}])'
@@ -35,7 +39,12 @@ _BESIDE_EAST_ASIAN = re.compile(
 
 
 class Answer(NamedTuple):
-  """A span of a context: its text and its first character there, or -1."""
+  """A span of a context.
+
+  Attributes:
+    text: its text.
+    start: the position of its first character in the context, or -1.
+  """
 
   text: str
   start: int
@@ -45,12 +54,12 @@ class Question(NamedTuple):
   """A question on a context.
 
   Attributes:
-    id: unique in the file.
-    title: of the article.
-    question: its text.
+    id: its id, unique in the file.
+    title: the title of the article.
+    question: the text of the question.
     context: the text that may hold the answer.
-    answers: the alternatives, any of which will do, each a list of the spans
-      that together are the answer; [] if there is none.
+    answers: alternatives, any of which is right. Each is a list of the spans
+      that together are the answer. [] if the question has no answer.
     notes: the rules that changed something.
   """
 
@@ -71,7 +80,7 @@ class Question(NamedTuple):
 
   @property
   def group(self) -> str:
-    return self.title  # The questions on one article.
+    return self.title  # Questions on one article stay together.
 
 
 def read_questions(
@@ -81,16 +90,16 @@ def read_questions(
 
   Args:
     path: the file.
-    answers: `'alternatives'`: any answer of a question will do (SQuAD).
-      `'spans'`: they are the answer together (QuoRef).
+    answers: `'alternatives'`: any answer of a question is right (SQuAD).
+      `'spans'`: all of them together are the answer (QuoRef).
 
   Yields:
     Questions.
 
   Raises:
-    ValueError: what is not JSON, beginning `path:line:`; the first thing that
-      is missing or of another type, or an id that was there before, as in
-      `path: data[3].paragraphs[0].qas[2]: expected ...`.
+    ValueError: the file is not JSON (the message begins with `path:line:`); or
+      a value is missing, of another type, or an id that occurred before
+      (`path: data[3].paragraphs[0].qas[2]: expected ...`).
   """
   if answers not in ('alternatives', 'spans'):
     raise ValueError(f"answers is 'alternatives' or 'spans', not {answers!r}.")
@@ -179,7 +188,7 @@ def _nearest(text, context, start) -> Answer | None:
 
 
 def _nearest_but_for_case(text, context, start) -> Answer | None:
-  # Between Latin words white space stays, for `an other` is not `another`.
+  # Between Latin words white space must stay: `an other` is not `another`.
   pattern = r'\s*'.join(
     r'\s+'.join(map(re.escape, part.split()))
     for part in _BESIDE_EAST_ASIAN.split(text.strip())
@@ -192,7 +201,7 @@ def _nearest_but_for_case(text, context, start) -> Answer | None:
 
 
 def _parts(spans: list[Answer], notes: list[str]) -> list[Answer]:
-  """The spans of one answer, each once."""
+  """Returns the spans of one answer without repetitions."""
   parts = list(dict.fromkeys(spans))
   if len(parts) < len(spans):
     notes.append('a span that an answer has twice left out')
@@ -218,14 +227,14 @@ _KINDS = {
 
 
 def _items(item, place: str, key: str, default=None) -> Iterator[tuple]:
-  """Places and elements of the list `item[key]`."""
+  """Yields the path in the file and the value of each element of a list."""
   prefix = '' if place == 'the file' else f'{place}.'
   for i, value in enumerate(_get(item, place, key, list, default)):
     yield f'{prefix}{key}[{i}]', value
 
 
 def _get(item, place: str, key: str, kind: type, default=None):
-  """`item[key]`, if it is of that kind; the default where there is none."""
+  """Returns `item[key]` after checking its type, or else the default."""
   if not isinstance(item, dict):
     raise ValueError(
       f'{place}: expected an object with {key!r}, found {reprlib.repr(item)}.'
@@ -233,7 +242,7 @@ def _get(item, place: str, key: str, kind: type, default=None):
   if key not in item and default is not None:
     return default
   value = item.get(key)
-  # Not isinstance: true is an int.
+  # `isinstance` would take true as an int.
   if type(value) is not kind:
     found = reprlib.repr(value) if key in item else 'none'
     raise ValueError(

@@ -1,8 +1,8 @@
 """A corpus of personal data in everyday sentences, made up with Faker.
 
-It stands in for the imbalanced labelling that one cannot share: few words are
-names, companies, places, dates, mail addresses or phone numbers, and the same
-words occur where they are none of these.
+It stands in for imbalanced data that cannot be shared. Few words are names,
+companies, places, dates, mail addresses or phone numbers, and the same words
+also occur where they are none of these.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import faker
 
-# {PER} is an entity of that type, {surname} a word like any other.
+# {PER} is filled with an entity of that type, {surname} with an ordinary word.
 _WITH_ENTITIES = """
 {PER} joined {ORG} on {DATE} after six years in the {noun} trade .
 Please call {PER} at {PHONE} before noon .
@@ -102,7 +102,7 @@ This {city} style sofa is more {adjective} than it looks .
 Half of the {noun} is gone , and it is only {time} .
 """
 
-# Names that are words, and words that are names.
+# These are both names and ordinary words.
 _NAMES_AND_WORDS = (
   'April Bill Chase Faith Frank Grace Grant Hope Joy June Mark May Penny Rose '
   'Will'
@@ -126,28 +126,29 @@ def write_corpus(
 ) -> dict[str, pathlib.Path]:
   """Writes a corpus as CoNLL column files (token, tab, BIO tag).
 
-  Everything is drawn from the seed and the name of the split: the same
-  arguments give the same bytes, as long as Faker's lists are the same. The
-  default imbalance is near that of SQuAD 1.1 (56 in Li et al., 2020, table 1).
+  All draws depend on the seed and the name of the split, so the same arguments
+  give the same bytes as long as Faker's lists are the same. The default
+  imbalance is close to SQuAD 1.1 (56 in Li et al., 2020, table 1).
 
   Args:
-    directory: where the files go; made if need be.
-    seed: of all draws.
+    directory: the directory of the files, made if it does not exist.
+    seed: the seed of all draws.
     sizes: split → number of sentences.
-    imbalance: O tokens per entity token in each split, kept within 5 %: from 3
-      to 200 or so. A split takes about 300 sentences at 50, 1,000 at 200.
+    imbalance: O tokens per entity token in each split, kept within 5 %. Values
+      from 3 to about 200 are possible. A split then needs about 300 sentences
+      at 50, and 1,000 at 200.
 
   Returns:
     split → file.
 
   Raises:
-    ValueError: a split cannot have the imbalance.
+    ValueError: a split of this size cannot have this imbalance.
   """
   directory = pathlib.Path(directory)
   directory.mkdir(parents=True, exist_ok=True)
   paths = {}
   for split, size in sizes.items():
-    # Seeds that are strings are hashed alike everywhere.
+    # Python hashes a seed that is a string alike on all machines.
     sentences = _split(f'{seed}/{split}', size, imbalance)
     outside, inside = _count(itertools.chain(*sentences))
     if abs(outside - imbalance * inside) >= _TOLERANCE * imbalance * inside:
@@ -169,12 +170,13 @@ def write_corpus(
 
 
 def _split(seed: str, size: int, imbalance: float) -> list[_Sentence]:
-  """Sentences, each chosen so that the counts stay nearest to `imbalance`."""
+  """Returns sentences whose counts stay as close to `imbalance` as they can."""
   rng = random.Random(seed)
   words = _words(rng, seed)
   with_entities = _render(_WITH_ENTITIES, words, rng)
   without = _render(_WITHOUT_ENTITIES, words, rng)
-  # What does not fit yet waits: skipping it would favour short entities.
+  # A sentence that does not fit yet waits for its turn. If it were dropped,
+  # sentences with short entities would be more frequent.
   entities, filler = next(with_entities), next(without)
   sentences, surplus = [], 0.0
   for _ in range(size):
@@ -193,7 +195,7 @@ def _split(seed: str, size: int, imbalance: float) -> list[_Sentence]:
 
 
 def _count(words: Iterable[tuple[str, str]]) -> tuple[int, int]:
-  """Numbers of O and of entity tokens."""
+  """Returns the numbers of O tokens and of entity tokens."""
   is_outside = [tag == 'O' for _, tag in words]
   return sum(is_outside), len(is_outside) - sum(is_outside)
 
@@ -216,7 +218,7 @@ def _render(templates, words, rng) -> Iterator[_Sentence]:
 
 
 def _in_some_case(sentence: _Sentence, rng) -> _Sentence:
-  """Some people do not use the shift key, some headlines use it too much."""
+  """Lowers some sentences and capitalises the words of others, at random."""
   chance = rng.random()
   if chance < 0.1:
     return [(token.lower(), tag) for token, tag in sentence]
@@ -227,7 +229,7 @@ def _in_some_case(sentence: _Sentence, rng) -> _Sentence:
 
 
 def _words(rng: random.Random, seed: str) -> dict[str, list[str]]:
-  """What may stand in each slot; what looks alike is in several."""
+  """Returns the words for each slot. Slots that look alike share words."""
   fake = faker.Faker('en_US')
   fake.seed_instance(seed)
 
@@ -274,7 +276,7 @@ def _words(rng: random.Random, seed: str) -> dict[str, list[str]]:
     'number': draw(lambda: number(2, 2100)),
     'price': draw(lambda: f'$ {number(1, 900)}'),
     'time': draw(lambda: f'{number(0, 23)}:{rng.randint(0, 59):02}'),
-    # Every other one is written like a phone number.
+    # Half of the codes look like phone numbers.
     'code': [
       fake.numerify(form) for form in ('###-###-####', '%#####') * (_POOL // 2)
     ],

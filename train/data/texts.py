@@ -1,4 +1,4 @@
-"""Labelled sentences and pairs: TSV, JSON lines, and trees of sentiment."""
+"""Labelled texts and pairs from TSV, JSON lines and sentiment trees."""
 
 import collections
 import json
@@ -11,9 +11,9 @@ from train.data.files import Skipped
 from train.data.files import check_unicode
 from train.data.files import read_lines
 
-# Words may hold no-break spaces.
+# `\s` would also split at no-break spaces, which words may have.
 _TREE = re.compile(r'[()]|[^ \t()]+')
-# Brackets and slashes of words, as the Penn Treebank writes them in a tree.
+# The Penn Treebank writes brackets and slashes in words like this.
 _ESCAPES = {'-LRB-': '(', '-RRB-': ')', r'\/': '/', r'\*': '*'}
 _SENTIMENTS = ('0', '1', '2', '3', '4')
 _NEUTRAL = Skipped('neutral phrase left out')
@@ -21,7 +21,14 @@ _BINARY = {'0': '0', '1': '0', '3': '1', '4': '1'}
 
 
 class Text(NamedTuple):
-  """A text, or a pair of them, its label and its line in the file."""
+  """A labelled text or pair of texts.
+
+  Attributes:
+    text: the text.
+    pair: the second text, if there is one.
+    label: the label.
+    line: the number of its line in the file.
+  """
 
   text: str
   pair: str | None
@@ -38,7 +45,7 @@ class Text(NamedTuple):
 
   @property
   def group(self) -> int:
-    return self.line  # The phrases of a tree share its line.
+    return self.line  # Phrases of a tree share its line and stay together.
 
 
 def read_tsv(
@@ -51,29 +58,28 @@ def read_tsv(
   separator: str = '\t',
   skip_malformed: bool = False,
 ) -> Iterator[Text | Skipped]:
-  """Reads rows of columns, in which a quote is a character like any other.
+  """Reads rows of columns, in which quotes have no special meaning.
 
-  Lines without any character are no rows; white space around a label does not
-  count. All rows have the columns of the
-  header or, without one, as many as most rows.
+  Empty lines are ignored, and so is white space around a label. All rows must
+  have as many columns as the header or, without one, as most rows.
 
   Args:
     path: the file.
     header: whether the first line names the columns.
-    text: column of the text: its name or, without a header, `'0'`, `'1'`, ...
-    pair: column of the second text; `''`: there is none.
-    label: column of the label.
-    separator: a tab. Any other is looked for only before the last column, which
-      is the rest of the line: `' '` reads lines of a label and a sentence.
-    skip_malformed: leaves out rows with other columns, without text or without
-      label, and counts them, in place of the error.
+    text: the column of the text: its name or, without a header, `'0'`, `'1'`...
+    pair: the column of the second text, or `''` if there is none.
+    label: the column of the label.
+    separator: a tab, or another separator. The last column is then the rest of
+      the line, so `' '` reads lines of a label and a sentence.
+    skip_malformed: whether to skip malformed rows instead of raising an error.
 
   Yields:
     Texts, and `Skipped` for each row that is left out.
 
   Raises:
-    ValueError: at the first malformed row, beginning `path:line:`, or for a
-      column that is not there.
+    ValueError: a row with too few or too many columns, or nothing in one of
+      these columns; the message begins with `path:line:`. Or a column that the
+      file does not have.
   """
   lines = [line for line in read_lines(path) if line[1]]
   if not lines:
@@ -85,8 +91,8 @@ def read_tsv(
     if problem := _problem(fields, columns, width):
       if not skip_malformed:
         raise ValueError(
-          f'{path}:{number}: {problem[1]} (skip_malformed leaves such rows '
-          'out, and counts them.)'
+          f'{path}:{number}: {problem[1]} (data.tsv.skip_malformed skips and '
+          'counts such rows.)'
         )
       yield Skipped(problem[0])
     else:
@@ -105,17 +111,20 @@ def read_jsonl(
   pair: str = '',
   label: str = 'label',
 ) -> Iterator[Text]:
-  """Reads lines that are JSON objects; those without any character are none.
+  """Reads lines that are JSON objects. Empty lines are ignored.
 
   Args:
     path: the file.
-    text: key of the text.
-    pair: key of the second text; `''`: there is none.
-    label: key of the label, which is text or a whole number; white space around
-      it does not count.
+    text: the key of the text.
+    pair: the key of the second text, or `''` if there is none.
+    label: the key of the label, a text or a whole number. White space around it
+      is ignored.
+
+  Yields:
+    Texts.
 
   Raises:
-    ValueError: at the first malformed line, beginning `path:line:`.
+    ValueError: a malformed line. The message begins with `path:line:`.
   """
   for number, line in read_lines(path):
     if not line:
@@ -135,18 +144,23 @@ def read_jsonl(
 def read_trees(
   path: Path, *, phrases: bool = False, binary: bool = False
 ) -> Iterator[Text | Skipped]:
-  """Reads trees of the Stanford Sentiment Treebank, one a line.
+  """Reads trees of the Stanford Sentiment Treebank, one per line.
 
-  Words are joined by spaces, their brackets and slashes (`-LRB-`, `\\/`) made
-  what they stand for.
+  Words are joined by spaces. Escaped brackets and slashes (`-LRB-`, `\\/`)
+  become plain ones.
 
   Args:
-    path: the file, as in `(3 (2 It) (4 (2 's) (4 lovely)))`.
-    phrases: every phrase of a tree, the whole of it first; not the whole only.
-    binary: 0 and 1 are `'0'`, 3 and 4 are `'1'`, 2 is left out and counted.
+    path: the file, whose lines look like `(3 (2 It) (4 (2 's) (4 lovely)))`.
+    phrases: whether to yield every phrase of a tree, the whole tree first,
+      instead of the whole tree only.
+    binary: whether to map the labels 0 and 1 to `'0'` and 3 and 4 to `'1'`, and
+      to skip 2.
+
+  Yields:
+    Texts, and `Skipped` for each neutral phrase that is left out.
 
   Raises:
-    ValueError: at the first malformed tree, beginning `path:line:`.
+    ValueError: a malformed tree. The message begins with `path:line:`.
   """
   for number, line in read_lines(path):
     if not line.strip():
@@ -164,7 +178,7 @@ def read_trees(
 
 
 def _columns(path, lines, header, names, separator):
-  """Column by name, and how many columns a row has."""
+  """Returns the indices of the named columns, and the number of columns."""
   number, first = lines[0]
   if header:
     found = first.split(separator)
@@ -194,7 +208,7 @@ def _split(line, separator, width) -> list[str]:
 
 
 def _problem(fields, columns, width) -> tuple[str, str] | None:
-  """What is wrong with a row: the rule that leaves it out, and a sentence."""
+  """Returns the rule that skips a malformed row, and its error, or None."""
   if len(fields) != width:
     rule = 'few' if len(fields) < width else 'many'
     return (
@@ -235,7 +249,7 @@ def _json_text(example, key, numbers=False) -> str:
 
 
 def _nodes(line) -> list[tuple[str, list[str]]]:
-  """Labels and words of a tree's phrases, the whole first."""
+  """Returns the label and the words of each phrase, the whole tree first."""
   nodes, path = [], []  # The path holds the phrases that are still open.
   tokens = iter(_TREE.findall(line))
   for token in tokens:
