@@ -1,7 +1,15 @@
 """All settings with their defaults. An experiment changes a few of them.
 
-Any key can be changed on the command line, as in
-`--config.optimizer.learning_rate=3e-5`. A key that is not here is an error.
+Any setting can be changed on the command line, as in
+`--config.optimizer.learning_rate=3e-5`, with a value of the kind that stands
+here. A setting that is not here is an error. `python -m train --config=FILE
+--settings` prints the settings of an experiment with these comments.
+
+Settings by label, `{label: number}`, take one label at a time, which is added
+to those of the experiment, or all at once:
+
+  --config.loss.class_weights.B-PER=2.0
+  --config.loss.class_weights="{'O': 0.0, 'B-PER': 2.0}"
 """
 
 from ml_collections import config_dict
@@ -10,108 +18,148 @@ from configs import losses
 
 
 def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
+  """Makes a tagger of CoNLL columns, trained from scratch.
+
+  Args:
+    loss: a preset of losses.py.
+  """
   create = config_dict.create
   return create(
-    seed=0,  # For initial weights, dropout, batches and synthetic data.
-    # 'tagging', 'query_spans', 'span_qa' or 'classification'. Each has a
-    # section below.
+    # Seeds the initial weights, dropout, batches and synthetic data.
+    seed=0,
+    # What is learnt: 'tagging', 'query_spans', 'span_qa' or 'classification'.
+    # Each has a section below; the sections of the others are not read.
     task='tagging',
-    data=create(
-      # 'conll', 'conllu', 'squad', 'mrc_ner', 'tsv', 'jsonl', 'trees', 'tfds',
-      # or 'synthetic': sentences made up on the spot.
+    data=create(  # Files, and the examples that are taken of them.
+      # Format of the files: 'conll', 'conllu', 'squad', 'mrc_ner', 'tsv',
+      # 'jsonl' or 'trees'. 'tfds' reads a data set of TensorFlow Datasets,
+      # 'synthetic' makes up sentences.
       format='conll',
-      dir='',  # The directory that holds the files.
+      # Path of the directory that holds the files.
+      dir='',
+      # File names, relative to data.dir. '': there is no such file.
       files=create(train='train.txt', dev='dev.txt', test='test.txt'),
-      # Fractions of the training file to hold out where dev or test has no
-      # file. Questions on one article stay together.
+      # Fractions of the training file, from 0 to 1, that become dev or test
+      # where these have no file. Questions on one article stay together.
       held_out=create(dev=0.0, test=0.0),
-      seed=0,  # Chooses what is held out, taken and resampled.
-      # The size of a random sample; 0 takes all.
+      # Seeds the choice of what is held out, taken and resampled.
+      seed=0,
+      # Number of examples in a random sample of each split. 0: all examples.
       take=create(train=0, dev=0, test=0),
-      # A factor per label: {'ham': 0.5} keeps half of the training texts
-      # labelled ham, {'spam': 2.0} takes each text labelled spam twice.
+      # {label: factor}: how many times a training text with this label comes.
+      # {'ham': 0.5} keeps half of the texts labelled ham, {'spam': 2.0} takes
+      # each text labelled spam twice. For classification only.
       resample=create(),
-      # Fraction of each training batch drawn from the examples that have
-      # something to find: an entity, an answer, a positive label. 0 turns it
-      # off.
+      # Fraction of each training batch, from 0 to below 1, drawn from the
+      # examples that have something to find: an entity, an answer, a positive
+      # label. 0: batches are drawn from all examples alike.
       foreground=0.0,
-      # Keeps data sets of TFDS and hidden states of frozen encoders.
+      # Path of the directory for data sets of TFDS and for hidden states of
+      # frozen encoders, which later runs read again.
       cache='~/.cache/dicejax',
-      # Options for each format.
+      # Options of the format 'conll'. Columns count from 0, negative numbers
+      # from the end.
       conll=create(
-        token=0,  # Column number from 0; negative numbers count from the end.
-        tag=-1,
-        # 'bio', 'iob1' or 'bioes'; 'conll' accepts ill-formed tags; 'token'
-        # means one label per word, no spans.
+        token=0,  # Column of the word.
+        tag=-1,  # Column of the tag.
+        # Meaning of the tags: 'bio', 'iob1' or 'bioes'. 'conll' accepts
+        # ill-formed tags as conlleval does. 'token' has one label per word, no
+        # spans.
         scheme='bio',
       ),
-      conllu=create(
-        tag='upos',  # Or 'xpos'.
-        unit='word',  # Or 'character': words are spans of characters.
+      conllu=create(  # Options of the format 'conllu'.
+        tag='upos',  # Column of the tag: 'upos' or 'xpos'.
+        # What is tagged: 'word', or 'character', where words become spans.
+        unit='word',
       ),
-      # 'alternatives'; 'spans' if several answers of a question are parts of
-      # one.
-      squad=create(answers='alternatives'),
-      mrc_ner=create(),
-      # Column names or, without a header, numbers from '0'.
+      squad=create(  # Options of the format 'squad'.
+        # Meaning of several answers to a question: 'alternatives', or 'spans',
+        # which together are one answer.
+        answers='alternatives',
+      ),
+      mrc_ner=create(),  # The format 'mrc_ner' has no options.
+      # Options of the format 'tsv'. Columns go by name or, without a header, by
+      # number: '0' is the first.
       tsv=create(
-        header=True,
-        text='sentence',
-        pair='',
-        label='label',
-        separator='\t',
-        skip_malformed=False,  # Skips (and counts) rows with too many columns.
+        header=True,  # Whether the first row names the columns.
+        text='sentence',  # Column of the text.
+        pair='',  # Column of a second text. '': there is none.
+        label='label',  # Column of the label.
+        separator='\t',  # Character between columns.
+        # Skips and counts rows with a wrong number of columns, without text or
+        # without label. Otherwise they are errors.
+        skip_malformed=False,
       ),
-      jsonl=create(text='sentence', pair='', label='label'),
-      trees=create(
+      jsonl=create(  # Options of the format 'jsonl'.
+        text='sentence',  # Key of the text.
+        pair='',  # Key of a second text. '': there is none.
+        label='label',  # Key of the label.
+      ),
+      trees=create(  # Options of the format 'trees'.
         phrases=False,  # Adds all phrases of the training trees.
-        binary=False,  # Two labels; neutral texts are left out.
+        # Makes two labels of five: 0 and 1 are negative, 3 and 4 positive.
+        # Neutral texts are left out.
+        binary=False,
       ),
-      # The name of a data set, such as 'glue/mrpc' (needs a network once), or
-      # the directory of a prepared one, such as '~/my_data/1.0.0'.
-      tfds=create(name='', builder=''),
-      synthetic=create(
+      # Options of the format 'tfds': one of the two.
+      tfds=create(
+        # Name of a data set, such as 'glue/mrpc'. Needs a network once.
+        name='',
+        # Path of a directory with a prepared one, such as '~/my_data/1.0.0'.
+        builder='',
+      ),
+      synthetic=create(  # Options of the format 'synthetic'.
+        # Number of sentences in each split.
         sentences=create(train=4000, dev=1000, test=1000),
-        imbalance=50.0,  # Words outside entities per word inside one.
+        imbalance=50.0,  # Number of words outside entities per word inside.
       ),
     ),
-    tagging=create(
-      label_all=False,  # Trains on all sub-words of a word, not only the first.
+    tagging=create(  # Options of the task 'tagging'.
+      # Trains on all sub-words of a word. Otherwise on the first one only.
+      label_all=False,
     ),
-    query_spans=create(
+    query_spans=create(  # Options of the task 'query_spans'.
       # Path of a JSON file {type: query}, relative to the working directory.
-      # MRC-NER files have queries of their own.
+      # Not read for data.format='mrc_ner', where the files have the queries.
       queries='',
       match=False,  # Adds a third head, which pairs starts and ends.
       nested=False,  # Allows entities of one type to overlap; needs match.
-      start_weight=1.0,
-      end_weight=1.0,
-      match_weight=0.1,
+      start_weight=1.0,  # Weight of the loss of the starts.
+      end_weight=1.0,  # Weight of the loss of the ends.
+      match_weight=0.1,  # Weight of the loss of the pairs.
     ),
-    span_qa=create(
-      max_question=64,  # In sub-words; longer questions are cut.
-      stride=128,  # Sub-words from the start of one window to the next.
-      max_answer=30,  # In sub-words.
+    span_qa=create(  # Options of the task 'span_qa'.
+      max_question=64,  # Length in sub-words; longer questions are cut.
+      # Distance in sub-words between the starts of two windows of a context.
+      stride=128,
+      max_answer=30,  # Length in sub-words.
       n_best=20,  # Number of candidate answers.
       unanswerable=False,  # Allows questions without an answer (SQuAD 2.0).
       several=False,  # Allows answers of several spans (QuoRef).
     ),
-    classification=create(
-      positive='',  # The label whose F1 is scored; '': accuracy is scored.
+    classification=create(  # Options of the task 'classification'.
+      # The label whose F1 is scored. '': accuracy is scored.
+      positive='',
     ),
-    max_length=128,  # In sub-words, including [CLS] and [SEP].
-    model=create(
-      pretrained='',  # A directory or a hub name; '' trains from scratch.
-      scratch=create(  # The BertConfig of a model trained from scratch.
-        vocab_size=4000,  # At most; a WordPiece of the training split.
-        hidden_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=512,
+    # Length of an input in sub-words, including [CLS] and [SEP].
+    max_length=128,
+    model=create(  # The encoder, with a head that the task knows.
+      # Name on the Hugging Face hub, or path of a directory of its files. '':
+      # trained from scratch.
+      pretrained='',
+      # Sizes of a BERT trained from scratch; not read with model.pretrained.
+      scratch=create(
+        # At most this many entries, of a WordPiece of the training split.
+        vocab_size=4000,
+        hidden_size=128,  # Width of the layers.
+        num_hidden_layers=2,  # Number of layers.
+        num_attention_heads=4,  # Number of heads in each layer.
+        intermediate_size=512,  # Width of the feed-forward networks.
       ),
       # 'xla', or 'cudnn' for its fused attention (GPUs, bfloat16).
       attention='xla',
-      remat=False,  # Recomputes layers for the gradient, to save memory.
+      # Recomputes the layers for the gradient, which saves memory.
+      remat=False,
       # Trains the head only. The hidden states of all examples are computed
       # once and kept in memory, so that an epoch takes seconds.
       frozen=False,
@@ -124,46 +172,57 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       # training split, so that rare classes are predicted rarely from the
       # beginning. A head on a frozen encoder always starts so.
       prior_bias=False,
-      dropout=0.1,  # On embeddings and sublayers, and before the head.
-      dtype='float32',  # For the computation; 'bfloat16' on TPUs and new GPUs.
+      # Probability, on embeddings and sublayers and before the head.
+      dropout=0.1,
+      # Number type of the computation: 'float32', or 'bfloat16' on TPUs and
+      # new GPUs. Parameters are float32.
+      dtype='float32',
     ),
-    # A preset of losses.py. Its keys:
-    # - name: a loss of dicejax.losses; options: its keyword arguments;
-    # - cross_entropy: the weight of a cross entropy that is added;
-    # - full_weight_at: the fraction of positives in the training split at which
-    #   an overlap loss reaches its full weight beside the cross entropy. With
-    #   rarer positives its weight is lower, in proportion. 0: always full;
-    # - running: the decay of running counts, such as 0.95, which make a set of
-    #   about 1 / (1 - running) batches. 0: each batch is a set;
-    # - class_weights: weights by label, such as {'O': 0.0}; 1 for the others;
+    # A preset of losses.py, `FILE:PRESET` on the command line. Its settings:
+    # - name: a loss of dicejax.losses.
+    # - options: keyword arguments of the loss; each has its own.
+    # - cross_entropy: weight of a cross entropy that is added. 0: none.
+    # - full_weight_at: fraction of positives in the training split at which an
+    #   overlap loss reaches its full weight beside the cross entropy. With
+    #   rarer positives its weight is lower, in proportion. 0: always full.
+    # - running: decay of running counts, such as 0.95, which make a set of
+    #   about 1 / (1 - running) batches. 0: each batch is a set.
+    # - class_weights: {label: weight}, such as {'O': 0.0}; 1 for the others.
     # - class_weighting: weights computed from the training split: 'balanced',
-    #   'log', 'class_balanced', or '' for none. class_weights override them;
-    # - keep_hardest: negatives kept per positive of a batch, those with the
-    #   highest cross entropy. 0: all are kept;
-    # - activation: 'softmax' or 'sigmoid'.
+    #   'log', 'class_balanced', or '' for none. class_weights override them.
+    # - keep_hardest: number of negatives kept per positive of a batch, those
+    #   with the highest cross entropy. 0: all are kept.
+    # - activation: 'softmax' or 'sigmoid'; the preset knows which.
     loss=losses.get_loss(loss, background='O'),
-    optimizer=create(  # AdamW, linear warm-up and decay.
+    # AdamW, with a linear warm-up and a linear decay of the learning rate.
+    optimizer=create(
       learning_rate=1e-4,  # The peak.
-      warmup=0.1,  # Fraction of all steps.
+      warmup=0.1,  # Fraction of all steps, from 0 to 1.
       final=0.0,  # The final learning rate as a fraction of the peak.
       weight_decay=0.01,  # For matrices only, not biases or norms.
       eps=1e-8,  # Added to the denominator in Adam.
-      clip_norm=1.0,  # The gradient is scaled down to this norm.
+      clip_norm=1.0,  # A gradient with a larger norm is scaled down to it.
     ),
     batch_size=32,  # Inputs per step, on all devices together.
-    micro_batches=1,  # Splits a batch to save memory; results stay the same.
-    packing=False,  # Puts several sentences in a row; see docs/scaling.md.
-    parallel='jit',  # Or 'pmap', which is in maintenance mode in JAX.
+    # Number of parts in which a batch is computed, to save memory. Results stay
+    # the same.
+    micro_batches=1,
+    # Puts several sentences in a row, to save time; see docs/scaling.md. For
+    # tagging only.
+    packing=False,
+    # Over devices: 'jit', or 'pmap', which is in maintenance mode in JAX.
+    parallel='jit',
     fsdp=1,  # Number of devices that share one copy of the parameters.
-    epochs=3,
-    evaluations_per_epoch=1,  # On dev; the best checkpoint is kept.
+    epochs=3,  # Number of times that the training split is seen.
+    # Number of scorings on dev per epoch. The best checkpoint is kept.
+    evaluations_per_epoch=1,
     # The dev score that chooses the best checkpoint: 'ROW/COLUMN' of the
     # printed table, such as 'macro/f1' or 'threshold 0.5/f1'. '': the task's
     # default, the score with the tuned decision.
     select_by='',
     checkpoint_every=200,  # In steps; a run resumes from the latest.
     log_every=50,  # In steps.
-    # Named variations, {'name': {'loss': {...}}}. Each is trained in its own
+    # Named variations, {name: {section: settings}}. Each is trained in its own
     # folder of the workdir, and one table compares them.
     runs=create(),
   ).lock()

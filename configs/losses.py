@@ -1,23 +1,27 @@
-"""Settings of the losses that an experiment can be run with: `FILE.py:NAME`.
+"""Presets of losses: the part after the colon of `--config=FILE:PRESET`.
 
-A preset is the name of a loss of `dicejax.losses` with its keyword arguments
-and, where it says so, other keys of the part `loss` of a config (default.py
-has them all). `NAME+cross_entropy` adds a cross entropy to it, and
-`NAME+0.1*cross_entropy` one of this weight, in place of the preset's own.
+A preset names a loss of `dicejax.losses` with its keyword arguments (`options`)
+and, where they are not the defaults of `get_loss`, other settings of the
+section `loss`, which default.py explains. `PRESET+cross_entropy` adds a cross
+entropy to it, and `PRESET+0.1*cross_entropy` one of this weight, which takes
+the place of the preset's own.
 
-Presets that begin with `paper_` are what Li et al., 2020, and their code
-compute; up to version 0.1 `dice` and `self_adjusting_dice` were theirs.
+Presets that begin with `paper_` compute what Li et al., 2020, and their code
+compute. In version 0.1 `dice` and `self_adjusting_dice` did.
 """
 
 import re
 
 from ml_collections import config_dict
 
-# The preset of every experiment that names no other.
+from configs import none_of
+
+# The preset of an experiment that has no settings of its own for a loss.
 RECOMMENDED = 'running_dice'
 
-# For heads with class ids, a softmax. `average='micro'` pools all classes but
-# the background, as micro F1 does; 'macro' is the mean of their losses.
+# Losses for softmax heads with class-id labels. `average='micro'` pools all
+# classes except the background, as micro F1 does; 'macro' takes the mean of
+# their losses.
 SOFTMAX = {
   'running_dice': dict(
     name='dice',
@@ -38,7 +42,7 @@ SOFTMAX = {
     cross_entropy=1.0,
     full_weight_at=0.2,
   ),
-  # Without a cross entropy, which starts the training of an encoder.
+  # Without the cross entropy that gets the training of an encoder going.
   'running_dice_alone': dict(
     name='dice',
     options=dict(smooth=1.0, axis=None, average='micro'),
@@ -102,7 +106,7 @@ SOFTMAX = {
   'lovasz_softmax': dict(
     name='lovasz_softmax', options=dict(axis=None), cross_entropy=1.0
   ),
-  # A cross entropy is in these two.
+  # These two contain a cross entropy.
   'unified_focal': dict(
     name='unified_focal', options=dict(weight=0.5, delta=0.6, gamma=0.5)
   ),
@@ -115,7 +119,7 @@ SOFTMAX = {
   ),
   'focal': dict(name='focal', options=dict(gamma=2.0)),
   'poly': dict(name='poly', options=dict(epsilon=1.0)),
-  # These know how often the training split has each class.
+  # These depend on the class counts of the training split.
   'logit_adjusted': dict(name='logit_adjusted', options=dict(tau=1.0)),
   'balanced_softmax': dict(name='balanced_softmax', options={}),
   'ldam': dict(name='ldam', options=dict(max_margin=0.5, scale=30.0)),
@@ -130,13 +134,13 @@ SOFTMAX = {
       alpha=0.01, smooth=1.0, square=True, decay_gradient='full', axis=()
     ),
   ),
-  # The paper's equation of TL, of which there is no code.
+  # TL as the paper's equation has it; its code does not contain TL.
   'paper_tversky': dict(
     name='tversky', options=dict(alpha=0.5, beta=0.5, smooth=1.0, axis=())
   ),
 }
 
-# For heads with independent sigmoids, in which one side is rare.
+# Losses for heads with independent sigmoids, where positives are rare.
 SIGMOID = {
   'running_dice': dict(
     name='dice',
@@ -151,8 +155,8 @@ SIGMOID = {
     cross_entropy=1.0,
     full_weight_at=0.2,
   ),
-  # Without a cross entropy: for a head on a frozen encoder, and a threshold of
-  # one half that nobody tunes.
+  # Without a cross entropy: for a head on a frozen encoder, and for a threshold
+  # that stays at one half.
   'running_dice_alone': dict(
     name='dice', options=dict(smooth=1.0, axis=None), running=0.95
   ),
@@ -213,12 +217,16 @@ SIGMOID = {
 def get_loss(
   name: str, *, sigmoid: bool = False, background: str = ''
 ) -> config_dict.ConfigDict:
-  """The part `loss` of a config.
+  """Makes the section `loss` of a config.
 
   Args:
     name: a preset; `+cross_entropy` or `+0.1*cross_entropy` may follow.
-    sigmoid: of independent sigmoids in place of a softmax.
-    background: the label whose F1 does not matter: losses of sets leave it out.
+    sigmoid: whether the head has independent sigmoids instead of a softmax.
+    background: the label whose F1 does not matter; losses over sets give it a
+      weight of 0.
+
+  Raises:
+    ValueError: there is no such preset for this kind of head.
   """
   presets = SIGMOID if sigmoid else SOFTMAX
   preset, weight = _parse(name, presets)
@@ -240,7 +248,7 @@ def get_loss(
   if 'axis' in options:
     if background and options.axis != ():
       loss.class_weights = {background: 0.0}
-    # A flag may set it to None, a number or a tuple, so it has no fixed type.
+    # A flag may set the axis to None, a number or a tuple: any type is allowed.
     axis = options.axis
     del options.axis
     options.axis = config_dict.FieldReference(axis, field_type=object)
@@ -248,25 +256,30 @@ def get_loss(
 
 
 def get_binary_loss(name: str) -> config_dict.ConfigDict:
-  """The part `loss` of a config for two labels, one of which is positive.
+  """Makes the section `loss` of a config for two labels, one of them positive.
 
-  As in the paper's code: what is a loss of sets, or of sigmoids alone, has one
+  As in the paper's code, a loss over sets, or one for sigmoids only, has one
   logit and a sigmoid; any other loss has two logits and a softmax.
+
+  Args:
+    name: a preset; `+cross_entropy` or `+0.1*cross_entropy` may follow.
+
+  Raises:
+    ValueError: there is no such preset.
   """
   preset, _ = _parse(name, SOFTMAX | SIGMOID)
   if preset in SIGMOID:
-    of_sets = 'axis' in SIGMOID[preset]['options']
-    return get_loss(name, sigmoid=of_sets or preset not in SOFTMAX)
+    over_sets = 'axis' in SIGMOID[preset]['options']
+    return get_loss(name, sigmoid=over_sets or preset not in SOFTMAX)
   return get_loss(name)
 
 
 def _parse(name, presets) -> tuple[str, float | None]:
-  """The preset, and the weight of a cross entropy if one is added."""
+  """Splits a name into its preset and the weight of a cross entropy, if any."""
   preset, plus, added = name.partition('+')
   weight = re.fullmatch(r'(?:(\d+\.?\d*|\.\d+)\*)?cross_entropy', added)
   if preset not in presets or bool(plus) != bool(weight):
-    raise ValueError(
-      f'The loss {name!r} is none of {", ".join(presets)}, nor one of them '
-      'with +cross_entropy or +0.1*cross_entropy.'
-    )
+    endings = 'with +cross_entropy or +0.1*cross_entropy'
+    names = [*presets, f'nor one of them {endings}']
+    raise ValueError(f'The loss {none_of(name, names)}')
   return preset, float(weight[1] or 1) if weight else None

@@ -6,16 +6,17 @@
     --losses=cross_entropy,focal --learning_rates=3e-3,1e-2 \
     --seeds=0,1,2,3,4 --new_splits --keep_checkpoints=false
 
-Behind the colon, a set of `SETS`. Conditions may follow, each after a slash:
+The part after the colon selects one of `SETS`. Conditions may follow, each
+after a slash:
 
-- `finetuned`: all of the encoder learns, and not the head alone;
-- `dev=50`: so many examples of dev, which choose checkpoint, learning rate and
-  decision;
-- `train=10%`: a share of the training examples.
+- `finetuned`: trains the whole encoder, not only the head;
+- `dev=50`: leaves 50 examples of dev to choose checkpoint, learning rate and
+  decision with;
+- `train=10%`: leaves a tenth of the training examples.
 
-With `--new_splits` each seed draws anew what of the training file is dev, where
-there is no official dev split, and which examples a condition leaves. The test
-examples are always the same.
+With `--new_splits` each seed draws anew which part of the training file is dev,
+where there is no official dev split, and which examples a condition leaves. The
+test examples are always the same.
 """
 
 import re
@@ -24,28 +25,37 @@ from ml_collections import config_dict
 
 from configs import default
 from configs import losses
+from configs import none_of
 
 
 def _tagging(name, size, **conll):
-  files = {split: f'{name}/{split}.conll' for split in ('train', 'dev', 'test')}
+  files = dict(
+    train=f'{name}/train.conll',
+    dev=f'{name}/dev.conll',
+    test=f'{name}/test.conll',
+  )
   return size, dict(data=dict(files=files, conll=conll))
 
 
 def _texts(name, size, *, positive='1', dev=0.0, **tsv):
-  files = {split: f'{name}/{split}.tsv' for split in ('train', 'dev', 'test')}
+  files = dict(
+    train=f'{name}/train.tsv',
+    dev='' if dev else f'{name}/dev.tsv',
+    test=f'{name}/test.tsv',
+  )
   return size, dict(
     task='classification',
     classification=dict(positive=positive),
     data=dict(
       format='tsv',
-      files=files | (dict(dev='') if dev else {}),
-      held_out=dict(dev=dev),  # A share of the training file.
+      files=files,
+      held_out=dict(dev=dev),  # Fraction of the training file.
       tsv=dict(text='text') | tsv,
     ),
   )
 
 
-# Training examples, and what differs from configs/default.py.
+# The number of training examples, and the settings that differ from default.py.
 SETS = {
   'wnut17': _tagging('wnut17', 3394),
   'conll2003': _tagging('conll2003', 14041, tag=3, scheme='conll'),
@@ -56,21 +66,23 @@ SETS = {
   'qqp5': _texts('qqp5', 5000, pair='pair', dev=1 / 6),  # 5 % positive.
   'sms3': _texts('sms3', 2000, dev=1 / 3),  # 3 % positive.
   'sst2': _texts('sst2', 6920, positive=''),  # Accuracy.
-  'sst5_0': _texts('sst5_0', 8544),  # Very negative, and the rest.
-  'sst5_4': _texts('sst5_4', 8544),  # Very positive, and the rest.
-  # Posts of WNUT-17 that name such an entity, and the others.
+  'sst5_0': _texts('sst5_0', 8544),  # Very negative against the rest.
+  'sst5_4': _texts('sst5_4', 8544),  # Very positive against the rest.
+  # Posts of WNUT-17 that name such an entity against the others.
   'wnut17_group': _texts('wnut17_group', 2600, dev=0.235),
   'wnut17_creative': _texts('wnut17_creative', 2600, dev=0.235),
-  'tnews_115': _texts('tnews_115', 5000, dev=1 / 6),  # A topic, and the rest.
+  'tnews_115': _texts(
+    'tnews_115', 5000, dev=1 / 6
+  ),  # A topic against the rest.
   'openi_effusion': _texts('openi_effusion', 1000, dev=1 / 3),
 }
-# With a head alone, larger batches and higher learning rates.
+# A head on a frozen encoder trains in larger batches.
 _FROZEN = dict(
   batch_size=256,
   epochs=20,
   model=dict(frozen=True, pooling='mean', dropout=0.0),
 )
-_FROZEN_TAGGER = _FROZEN | dict(batch_size=64)  # Sentences.
+_FROZEN_TAGGER = _FROZEN | dict(batch_size=64)  # In sentences.
 _FINETUNED = dict(
   batch_size=32,
   epochs=3,
@@ -79,18 +91,18 @@ _FINETUNED = dict(
 
 
 def get_config(experiment: str = 'wnut17') -> config_dict.ConfigDict:
-  """A set of the study, under its conditions.
+  """Makes the experiment of a set under conditions.
 
   Args:
     experiment: such as `wnut17` or `sms3/finetuned/dev=50`; `:LOSS` may follow.
 
   Raises:
-    ValueError: no such set or condition.
+    ValueError: there is no such set, condition or loss.
   """
   experiment, _, loss = experiment.partition(':')
   name, *conditions = experiment.split('/')
   if name not in SETS:
-    raise ValueError(f'{name!r} is none of {", ".join(SETS)}.')
+    raise ValueError(f'The set {none_of(name, SETS)}')
   size, changes = SETS[name]
   c = default.get_config()
   c.update(max_length=128, log_every=1000, checkpoint_every=1000)
@@ -119,5 +131,6 @@ def _set(c, condition, size):
     c.data.take.train = round(size * int(value.removesuffix('%')) / 100)
   else:
     raise ValueError(
-      f'{condition!r} is none of finetuned, dev=NUMBER and train=PERCENT%.'
+      f'The condition {condition!r} is none of finetuned, dev=NUMBER and '
+      'train=PERCENT%.'
     )

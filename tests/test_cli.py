@@ -1,7 +1,10 @@
 """The command line: changes of settings, and errors in one sentence."""
 
+import ast
+import inspect
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -9,6 +12,7 @@ import pytest
 
 from configs import default
 from train import config_flag
+from train import settings_table
 
 ROOT = pathlib.Path(default.__file__).parents[1]
 WNUT = 'configs/ner/wnut17.py'
@@ -43,8 +47,12 @@ def run(module, *arguments):
     ),
     ('train --zzz', 'no flag --zzz; --help shows all flags.'),
     ('train ner', 'not understood: ner'),
-    (f'train --config={WNUT}:focl', "'focl' is none of"),
-    ('train --config=configs/study.py:wnut', "'wnut' is none of"),
+    (f'train --config={WNUT}:focl', '; did you mean focal?'),
+    (
+      'train --config=configs/study.py:wnut',
+      "error: The set 'wnut' is none of wnut17, ",
+    ),
+    ('train --config=configs/small.py:ner/wnut', 'did you mean ner/wnut17?'),
     (
       'train --config=configs/ner/wnut.py',
       '--config: there is no file configs/ner/wnut.py; did you mean '
@@ -174,3 +182,88 @@ def test_wrong_labels_are_errors_of_the_run(tmp_path):
   )
   assert done.returncode == 1
   assert "loss.class_weights: no label ['B-LOC']" in done.stderr
+
+
+def test_comments_are_read():
+  source = """
+x = create(
+  # Above,
+  # in two lines.
+  a=1,
+  b=2,  # Behind.
+  c=create(d=3, e=4),  # All of it.
+  # A list:
+  # - g: first,
+  #   in two lines;
+  # - h: second.
+  f=create(
+    # Of h.
+    h='# no comment',
+  ),
+)
+"""
+  assert settings_table.read_comments(source) == {
+    'a': 'Above, in two lines.',
+    'b': 'Behind.',
+    'c': 'All of it.',
+    'f': 'A list:',
+    'f.g': 'First, in two lines;',
+    'f.h': 'Of h.',
+  }
+
+
+def test_every_setting_has_a_comment():
+  """Its own or that of its section."""
+  comments = settings_table.read_comments(inspect.getsource(default))
+  flat = flatten(default.get_config().to_dict())
+  assert len(flat) > 80
+  for key in flat:
+    section = key.rpartition('.')[0]
+    assert comments.get(key) or comments[section], key
+    assert not comments.get(key, '').endswith((',', ';')), key
+
+
+def flatten(settings, prefix=''):
+  flat = {}
+  for name, value in settings.items():
+    key = f'{prefix}{name}'
+    by_label = name in ('class_weights', 'resample') or value == {}
+    if isinstance(value, dict) and not by_label:
+      flat |= flatten(value, f'{key}.')
+    else:
+      flat[key] = value
+  return flat
+
+
+@pytest.mark.parametrize('command', ['train', 'train.sweep'])
+def test_print_settings(command, tmp_path):
+  done = run(
+    command,
+    f'--config={WNUT}:focal',
+    '--config.optimizer.learning_rate=3e-5',
+    '--config.loss.class_weights.O=0.5',
+    '--settings',
+    f'--workdir={tmp_path}/run',
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  assert not (tmp_path / 'run').exists()
+  printed, starred = {}, set()
+  for line in done.stdout.splitlines()[2:]:
+    if match := re.match(r'([* ]) ([\w.]+) = (.*?)(?:   .*)?$', line):
+      star, key, value = match.groups()
+      printed[key] = ast.literal_eval(re.sub(r'  +\S.*', '', value))
+      starred |= {key} if star == '*' else set()
+  config = config_flag.load(
+    f'{WNUT}:focal',
+    [
+      '--config.optimizer.learning_rate=3e-5',
+      '--config.loss.class_weights.O=0.5',
+    ],
+  )
+  flat = flatten(config.to_dict())
+  assert printed == flat
+  defaults = flatten(default.get_config().to_dict())
+  assert starred == {
+    key for key in flat if key not in defaults or flat[key] != defaults[key]
+  }
+  assert 'Fraction of all steps' in done.stdout

@@ -89,6 +89,9 @@ def _parse(argv, config):
       raise UsageError(f'not understood: {" ".join(arguments[1:])}')
     if config:
       config.read()
+      if config.prints_settings:
+        _print_settings(config)
+        sys.exit(0)
     return arguments
   except UsageError as error:
     _fail(error, 2)
@@ -114,6 +117,13 @@ def _parse_flags(argv, config):
     if missing := re.match(r'flag (--\w+)=None', str(error)):
       raise UsageError(f'{missing[1]} is required; see --help.') from error
     raise UsageError(str(error)) from error
+
+
+def _print_settings(config):
+  from train import settings_table  # Not before --help is answered.
+
+  print(f'Settings of {config.file}; * differs from configs/default.py.\n')
+  print(settings_table.format_settings(config.value))
 
 
 def _fail(error, code):

@@ -1,12 +1,12 @@
-"""Tversky losses with the price alpha of false positives from 0.1 to 0.9.
+"""Tversky losses with the weight alpha of false positives from 0.1 to 0.9.
 
   python -m train.sweep --config=configs/ablations/tversky_alpha.py:wnut17 \
     --config.data.dir=DIR
 
-Trains nine times on wnut17, ontonotes4 (the paper's, as a query reader) or
-quoref. A false negative costs 1 - alpha, and 0.5 is Dice. On each of them a set
-is a batch, and a cross entropy of weight 1 is added, which the paper does not
-have: alone, some classes never start to learn.
+Trains nine times on wnut17, ontonotes4 (the paper's, with queries) or quoref.
+The weight of false negatives is 1 - alpha, and alpha = 0.5 is Dice. A set is a
+batch. Unlike in the paper, a cross entropy of weight 1 is added, because some
+classes never start to learn without it.
 
 Li et al., 2020, table 10 (F1 of OntoNotes 4 Chinese and QuoRef):
 
@@ -15,6 +15,7 @@ Li et al., 2020, table 10 (F1 of OntoNotes 4 Chinese and QuoRef):
   QuoRef       63.23  63.45  65.88  68.44  67.52  66.35  65.09  64.13  64.84
 """
 
+from configs import none_of
 from configs.mrc import quoref
 from configs.ner import ontonotes4_mrc
 from configs.ner import wnut17
@@ -24,19 +25,23 @@ _DATA = {'wnut17': wnut17, 'ontonotes4': ontonotes4_mrc, 'quoref': quoref}
 
 def get_config(data: str = 'wnut17'):
   if data not in _DATA:
-    raise ValueError(f'The data {data!r} is none of {", ".join(_DATA)}.')
+    raise ValueError(f'The data {none_of(data, _DATA)}')
   c = _DATA[data].get_config('tversky+cross_entropy')
-  # Each run has its own, of the same kind.
   tversky = c.loss.to_dict()
-  c.loss = None
+  c.loss = None  # Each run has its own.
   c.runs = {
-    f'alpha_{percent}_percent': {
-      'loss': tversky | {'options': _options(tversky, percent / 100)}
-    }
-    for percent in range(10, 100, 10)
+    'alpha_10_percent': _run(tversky, alpha=0.1, beta=0.9),
+    'alpha_20_percent': _run(tversky, alpha=0.2, beta=0.8),
+    'alpha_30_percent': _run(tversky, alpha=0.3, beta=0.7),
+    'alpha_40_percent': _run(tversky, alpha=0.4, beta=0.6),
+    'alpha_50_percent': _run(tversky, alpha=0.5, beta=0.5),
+    'alpha_60_percent': _run(tversky, alpha=0.6, beta=0.4),
+    'alpha_70_percent': _run(tversky, alpha=0.7, beta=0.3),
+    'alpha_80_percent': _run(tversky, alpha=0.8, beta=0.2),
+    'alpha_90_percent': _run(tversky, alpha=0.9, beta=0.1),
   }
   return c
 
 
-def _options(tversky, alpha):
-  return tversky['options'] | dict(alpha=alpha, beta=round(1 - alpha, 2))
+def _run(tversky, **weights):
+  return {'loss': tversky | {'options': tversky['options'] | weights}}
