@@ -84,13 +84,13 @@ def test_what_is_cut_is_counted(tokenizer):
     '[CLS] a b c [SEP]',
     '[CLS] a [SEP] b [SEP]',
   ]
-  cut, unknown = short.describe(examples, features)
+  cut, unknown = short.notes(examples, features)
   assert cut.startswith('2 of 4 texts are longer than max_length=5')
   assert unknown.startswith('1 of 4 texts have a label')
   assert "('god')" in unknown
   # A text to predict has no label at all.
   plain = [Text('a', None, '', 1)]
-  assert short.describe(plain, short.features(plain)) == []
+  assert short.notes(plain, short.features(plain)) == []
 
 
 def test_truncation_is_that_of_this_task(tokenizer):
@@ -154,12 +154,12 @@ def test_which_losses_have_one_logit(name):
 
 def test_probabilities():
   logits = np.array([[0.0, 1.0, 3.0], [30.0, 0.0, -30.0]], np.float32)
-  found = topics().answer(jnp.array(logits), {})
+  found = topics().postprocess(jnp.array(logits), {})
   exp = np.exp(logits.astype(np.float64))
   expected = exp / exp.sum(axis=1, keepdims=True)
   np.testing.assert_allclose(found, expected, rtol=1e-6)
   logit = np.array([-20.0, 0.0, 20.0], np.float32)[:, None]
-  found = spam(sigmoid=True).answer(jnp.array(logit), {})
+  found = spam(sigmoid=True).postprocess(jnp.array(logit), {})
   rare = 1 / (1 + np.exp(20.0))  # 1 - p would be 0 in float32.
   expected = [[1, rare], [0.5, 0.5], [rare, 1]]
   np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -231,7 +231,7 @@ def test_learns(tokenizer):
   step = jax.jit(make_train_step(model, objective, optimizer, seed=0))
   for _ in range(40):
     state, _ = step(state, batch)
-  predict = jax.jit(make_predict_step(model, task.answer))
+  predict = jax.jit(make_predict_step(model, task.postprocess))
   answers = predict(state.params, batch)
   predictions = task.decode(examples, features, np.asarray(answers))
   assert task.score(examples, predictions, {})['threshold 0.5'] == {
@@ -259,7 +259,9 @@ def test_scores_of_a_positive_label_are_those_of_scikit_learn(rows):
   predictions = [[1 - p, p] for p in scores]
   tuned = task.tune(texts(*gold), predictions)
   found = task.score(texts(*gold), predictions, tuned)
-  assert [*found] == ['threshold 0.5', 'tuned', 'plug-in'] == [*task.compared]
+  assert (
+    [*found] == ['threshold 0.5', 'tuned', 'plug-in'] == [*task.decision_rows]
+  )
   for name, row in found.items():
     threshold = row.pop('threshold')
     assert (name == 'threshold 0.5' or 'spam' not in gold) <= (threshold == 0.5)
@@ -335,7 +337,7 @@ def test_plug_in_is_that_of_calibrated_probabilities():
   labels, task = [], spam(sigmoid=True)
   for stretch in (1.0, 4.0):
     logits = jnp.array(stretch * true, jnp.float32)[:, None]
-    answers = np.asarray(task.answer(logits, {}))
+    answers = np.asarray(task.postprocess(logits, {}))
     found = task.decode(texts(*gold), [{}] * 4000, answers)
     tuned = task.tune(texts(*gold), found)
     model = LogisticRegression(C=np.inf).fit(stretch * true[:, None], positive)
@@ -358,7 +360,7 @@ def test_without_positive_texts_nothing_is_tuned(tokenizer):
   task, ham = spam(tokenizer), texts('ham', 'ham')
   tuned = task.tune(ham, [[0.5, 0.5], [0.75, 0.25]])
   assert tuned == {'threshold': 0.5, 'plug_in': 0.5}
-  (said,) = task.describe(ham, task.features(ham))
+  (said,) = task.notes(ham, task.features(ham))
   assert said.startswith("no text is labelled 'spam'")
   # What earlier runs tuned is used; a task without a positive label has none.
   assert [*task.decisions({'threshold': 0.25})] == ['argmax', 'tuned']
@@ -383,7 +385,7 @@ def test_headline_is_1_of_gold_labels_and_less_with_a_mistake(labels, task):
   tuned = task.tune(examples, right)
   assert task.score(examples, right, tuned)[row][column] == 1
   assert task.score(examples, wrong, tuned)[row][column] < 1
-  assert column in task.places[row]
+  assert column in task.selectable[row]
 
 
 def test_just_half_is_positive():

@@ -67,7 +67,7 @@ def test_gold_is_found_but_for_what_is_cut(
   micro = task.score(examples, found, {})['micro']
   missed = round((1 - micro['recall']) * micro['support'])
   assert micro['precision'] == 1
-  said = [line for line in task.describe(examples, features) if 'spans' in line]
+  said = [line for line in task.notes(examples, features) if 'spans' in line]
   assert said == (
     [
       f'{missed} of {micro["support"]} spans begin or end at such words: they '

@@ -75,7 +75,7 @@ def tokenizer():
 
 def _decode_gold(task, questions, features, max_length):
   """Predictions from logits that are high where the labels are."""
-  answers, answer = [None] * len(features), jax.jit(task.answer)
+  answers, answer = [None] * len(features), jax.jit(task.postprocess)
   for indices, batch in batches_in_order(
     features, task.fill, batch_size=64, max_length=max_length
   ):

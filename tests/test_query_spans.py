@@ -24,6 +24,7 @@ from train.objective import make_loss
 from train.tasks.query_decoding import Found
 from train.tasks.query_decoding import find_spans
 from train.tasks.query_decoding import pair_nearest
+from train.tasks.query_decoding import read_answer
 from train.tasks.query_decoding import span_score
 from train.tasks.query_spans import QuerySpans
 from train.tasks.query_spans import get_labels
@@ -138,6 +139,17 @@ def test_gold_labels_decode_to_the_gold_spans(make_task, settings):
   assert found[2] == []
 
 
+def test_a_span_may_end_at_a_word_without_a_sub_word():
+  # The start at word 2 ends the span before it at word 1, which has none.
+  words = np.array([-1, 0, 2, -1])
+  start = end = np.array([0.0, 0.75, 0.5, 0.0])
+  found = read_answer(
+    'PER', words, {'start': start, 'end': end * [1, 0.1, 1, 1]}
+  )
+  assert find_spans(found, 0.4) == [(0, 2), (2, 3)]
+  assert [span_score(found, *span) for span in [(0, 2), (2, 3)]] == [0, 0.25]
+
+
 def test_nested_spans_need_both_settings(make_task):
   task = make_task(match=True, nested=True)
   features = task.features([NESTED])
@@ -159,7 +171,7 @@ def test_what_is_cut_off_is_missed_and_counted(make_task):
   # `New` starts a place, but one whose end is unknown: it does not count.
   np.testing.assert_array_equal(place['starts'][4:], [0, 0, -1, 0, -1, -1])
   np.testing.assert_array_equal(place['ends'][4:], [0, 0, -1, 0, 0, -1])
-  assert task.describe([SENTENCE], features) == [
+  assert task.notes([SENTENCE], features) == [
     '2 inputs: each of 1 sentences with 2 queries.',
     '4 of 12 words (of all inputs) have no sub-word, or none within '
     'max_length=10: nothing is found there.',
@@ -177,14 +189,14 @@ def test_a_start_counts_if_another_span_from_it_is_whole(make_task):
   (feature,) = features = task.features([example])
   assert feature['starts'][8] == 1 and feature['ends'][8] == 1
   np.testing.assert_array_equal(feature['pair_start'][:2], [8, -1])
-  assert '1 of 2 spans' in task.describe([example], features)[-1]
+  assert '1 of 2 spans' in task.notes([example], features)[-1]
 
 
 def test_a_type_that_was_never_seen_is_missed(make_task):
   example = SENTENCE._replace(tags=['B-GOD', *SENTENCE.tags[1:]])
   task = make_task()
   features = task.features([example])
-  assert '1 spans are of types that' in task.describe([example], features)[-1]
+  assert '1 spans are of types that' in task.notes([example], features)[-1]
   found = task.decode([example], features, gold_answers(features))
   assert task.score([example], found, {})['GOD']['support'] == 1
 
@@ -542,7 +554,7 @@ def test_answers_become_spans(make_task):
   match[0, 5, 9] = -9.0
   match[0, 8, 5] = 9.0
   logits = jax.tree.map(jnp.float32, QuerySpanLogits(start, end, match))
-  answer = jax.tree.map(np.asarray, jax.jit(task.answer)(logits, batch))
+  answer = jax.tree.map(np.asarray, jax.jit(task.postprocess)(logits, batch))
   assert answer['pair'].shape == answer['match'].shape == (2, 16)
   answers = [{k: v[row] for k, v in answer.items()} for row in range(2)]
   found = task.decode([NESTED, QUERY], features, answers)
@@ -565,7 +577,7 @@ def test_the_model_fits_the_task(make_task):
   @jax.jit
   def outputs():
     logits, _ = model.init_with_output(jax.random.key(0), *inputs)
-    return objective.value(logits, batch), task.answer(logits, batch)
+    return objective.value(logits, batch), task.postprocess(logits, batch)
 
   objective = task.objective(losses.get_loss('dice_alone', sigmoid=True))
   loss, answer = outputs()

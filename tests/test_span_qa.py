@@ -81,7 +81,7 @@ def decode(spanqa, questions, features, logits):
   padded = np.full((*batch['tokens'].shape, 2), 50.0, np.float32)
   for i, row in enumerate(logits):
     padded[i, : len(row)] = row
-  answers = jax.device_get(spanqa.answer(padded, batch))
+  answers = jax.device_get(spanqa.postprocess(padded, batch))
   rows = [
     jax.tree.map(operator.itemgetter(i), answers) for i in range(len(features))
   ]
@@ -112,7 +112,7 @@ def test_window_of_a_short_context(tokenizer):
   assert words(feature, 'allowed') == '[CLS] cleo ##ne , in rome .'
   # The first alternative.
   assert words(feature, 'starts') == words(feature, 'ends') == 'rome'
-  assert spanqa.describe([question], [feature]) == [
+  assert spanqa.notes([question], [feature]) == [
     '1 questions are asked of 1 windows.'
   ]
 
@@ -176,7 +176,7 @@ def test_long_question_is_cut_and_counted(tokenizer):
   questions = [ask('Bob', question='Who met Ann'), cut]
   features = spanqa.features(questions)
   assert words(features[1]).startswith('[CLS] who , cleo [SEP] ann met')
-  assert spanqa.describe(questions, features) == [
+  assert spanqa.notes(questions, features) == [
     '2 questions are asked of 2 windows.',
     '1 questions are longer than span_qa.max_question=3 sub-words: the rest is '
     'cut off.',
@@ -197,7 +197,7 @@ def test_what_is_not_found_is_counted(tokenizer):
     ask(),
   ]
   features = spanqa.features(questions)
-  assert spanqa.describe(questions, features)[1:] == [
+  assert spanqa.notes(questions, features)[1:] == [
     '1 answers lie whole in no window of max_length=10: they are not found.',
     '1 answers are longer than span_qa.max_answer=2 sub-words: they are not '
     'found whole.',
@@ -254,6 +254,16 @@ def test_parts_of_answers_need_several(tokenizer):
   with pytest.raises(
     ValueError, match="data.squad.answers='spans' go together"
   ):
+    SpanQa(config, tokenizer, ())
+
+
+def test_only_sigmoids_have_a_prior(tokenizer):
+  assert task(tokenizer, 'sigmoid').has_prior
+  assert not task(tokenizer, 'softmax').has_prior
+  config = default.get_config()
+  config.task = 'span_qa'
+  config.model.prior_bias = True
+  with pytest.raises(ValueError, match='model.prior_bias: span_qa needs'):
     SpanQa(config, tokenizer, ())
 
 

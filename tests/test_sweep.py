@@ -357,6 +357,8 @@ def test_counts_of_texts_are_those_of_the_scores(tmp_path, positive):
       by_hand = gold == labels, gold != labels, gold != labels
     counts = results.unpack(packed)
     np.testing.assert_array_equal(counts, np.transpose(by_hand))
-  outcome['scores']['test'][task.compared[0]].update(f1=0.123, accuracy=0.123)
+  outcome['scores']['test'][task.decision_rows[0]].update(
+    f1=0.123, accuracy=0.123
+  )
   with pytest.raises(AssertionError, match='not 0.123'):
     results.example_counts(run, outcome)

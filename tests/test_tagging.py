@@ -47,7 +47,9 @@ def score(sentences, tags, labels=LABELS):
 def decode(task, sentence, feature, labels):
   """Tags by a model whose logits say these labels; -1 is anything."""
   logits = 9.0 * jax.nn.one_hot(jnp.array(labels)[None], len(task.labels))
-  answers = jax.tree.map(lambda x: np.asarray(x)[0], task.answer(logits, {}))
+  answers = jax.tree.map(
+    lambda x: np.asarray(x)[0], task.postprocess(logits, {})
+  )
   (prediction,) = task.decode([sentence], [feature], [answers])
   return task.tags(prediction, {})
 
@@ -129,12 +131,12 @@ def test_parts_of_speech(tokenizer):
   gaps = [-np.inf] * 3 + [np.inf]
   found = [Prediction(['NN', 'VB', 'VB', '_'], [1.0] * 4, gaps)]
   scores = short.score([tagged], found, short.tune([tagged], found))
-  assert [*scores] == ['NN', 'VB', 'micro', 'macro'] == [*short.places]
+  assert [*scores] == ['NN', 'VB', 'micro', 'macro'] == [*short.selectable]
   # Of 3 predictions 2 are right, of 4 words 2 are found.
   assert scores['micro'] == {
     'precision': 2 / 3, 'recall': 0.5, 'f1': 4 / 7, 'support': 4
   }  # fmt: skip
-  assert 'are tagged _' in short.describe([tagged], [feature])[0]
+  assert 'are tagged _' in short.notes([tagged], [feature])[0]
 
 
 def test_what_is_cut_off_is_missed(tokenizer):
@@ -149,10 +151,10 @@ def test_what_is_cut_off_is_missed(tokenizer):
   }  # fmt: skip
   assert scores['micro']['recall'] == 0.5
   assert scores['micro']['f1'] == 2 / 3
-  (said,) = short.describe([SENTENCE], [example])
+  (said,) = short.notes([SENTENCE], [example])
   assert said.startswith('3 of 6 words')
   whole = task(tokenizer)
-  assert whole.describe([SENTENCE], whole.features([SENTENCE])) == []
+  assert whole.notes([SENTENCE], whole.features([SENTENCE])) == []
 
 
 def test_sentences_without_labels(tokenizer):
@@ -162,7 +164,7 @@ def test_sentences_without_labels(tokenizer):
   found = task(tokenizer).features([plain, unknown, empty])
   np.testing.assert_array_equal(found[0]['labels'], [-1, -1, -1, -1])
   np.testing.assert_array_equal(found[1]['labels'], [-1, -1, 0, -1])
-  (said,) = task(tokenizer).describe([unknown], found[1:2])
+  (said,) = task(tokenizer).notes([unknown], found[1:2])
   assert said.startswith('1 of 2 words have a tag that is not in')
   assert len(found[2]['tokens']) == 2
 
@@ -206,7 +208,7 @@ def test_the_offset_is_at_least_as_good_as_the_argmax(tokenizer):
   features = tagging.features(sentences)
   logits = list(noisy(random, sentences))
   answers = [
-    jax.tree.map(lambda x: np.pad(x[0], (1, 1)), tagging.answer(row, {}))
+    jax.tree.map(lambda x: np.pad(x[0], (1, 1)), tagging.postprocess(row, {}))
     for row in logits
   ]
   found = tagging.decode(sentences, features, answers)
@@ -229,7 +231,7 @@ def test_the_offset_is_at_least_as_good_as_the_argmax(tokenizer):
     f1_score(gold, tags(k)) <= scores['micro, tuned']['f1']
     for k in np.linspace(-4, 4, 81)
   )
-  assert tagging.places.keys() == scores.keys()
+  assert tagging.selectable.keys() == scores.keys()
   # The probability that the words have these tags, the O of others aside.
   for row, prediction, k in zip(logits, found, range(60), strict=True):
     p = np.asarray(jax.nn.softmax(row[0]), np.float64)
@@ -246,11 +248,11 @@ def test_without_entities_nothing_is_tuned(tokenizer):
   found = [Prediction(['B-PER', 'B-LOC'], [0.25, 0.5], [-1.0, 1.0])]
   assert tagging.tune([plain], found) == {'offset': 0}
   assert tagging.tags(found[0], {'offset': 0}) == ['B-PER', 'O']
-  (said,) = tagging.describe([plain], tagging.features([plain]))
+  (said,) = tagging.notes([plain], tagging.features([plain]))
   assert said.startswith('no word is in an entity')
   # Neither a sentence to predict nor a run of before there was an offset.
   unknown = [Sentence(['ann', 'saw'], [], 1)]
-  assert not tagging.describe(unknown, tagging.features(unknown))
+  assert not tagging.notes(unknown, tagging.features(unknown))
   assert tagging.decisions({}) == {'argmax': {'offset': 0.0}}
   assert 'micro, tuned' not in tagging.score([plain], found, {})
 

@@ -120,7 +120,7 @@ def test_from_files_to_predictions(task, tmp_path):
 def check_selection(config, task, scores):
   """Every score that may choose a checkpoint is there, and no other."""
   config = config.copy_and_resolve_references()
-  for row, columns in task.places.items():
+  for row, columns in task.selectable.items():
     for column in columns:
       assert 0 <= scores[row][column] <= 1
       config.select_by = f'{row}/{column}'

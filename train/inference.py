@@ -56,7 +56,7 @@ def make_features(task: Task, examples: Sequence, source: str) -> Features:
   except ValueError as error:
     raise ValueError(f'{source}: {error}') from None
   notes = [f'{n} × {note}' for note, n in count_notes(examples).items()]
-  for sentence in notes + task.describe(examples, features):
+  for sentence in notes + task.notes(examples, features):
     print(f'{source}: {sentence}', file=sys.stderr)
   return features
 
@@ -65,7 +65,7 @@ def make_predictor(
   task: Task, model, config, mesh: jax.sharding.Mesh
 ) -> Predictor:
   """`(params, examples, features) -> predictions`, one for each example."""
-  step = make_predict_step(model, task.answer)
+  step = make_predict_step(model, task.postprocess)
   answer_all = make_mapper(step, task.fill, config, mesh)
 
   def predict(params, examples, features):

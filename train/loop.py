@@ -128,13 +128,12 @@ def _prepare(config, workdir) -> Run:
   )
 
   # Standardised states have mean 0, so that a head on a frozen encoder has its
-  # bias alone for the prior, which takes Adam hundreds of steps. Positions, the
-  # classes of a span QA softmax, have no prior.
-  span_softmax = config.task == 'span_qa' and not sigmoid
+  # bias alone for the prior, which takes Adam hundreds of steps.
+  prior = config.model.prior_bias or config.model.frozen and task.has_prior
 
   def fresh():
     params = init_params(model, batches[0], config.seed)
-    if config.model.prior_bias or config.model.frozen and not span_softmax:
+    if prior:
       _add_bias(params, _log_odds(class_counts, sigmoid))
     return params
 
@@ -279,7 +278,7 @@ def _train(run: Run) -> dict:
     'best_step': best,
     'seconds': seconds,
     'headline': list(run.headline),
-    'beside': [row for row in run.task.compared if row != run.headline[0]],
+    'beside': [row for row in run.task.decision_rows if row != run.headline[0]],
     'scores': scores,
   }
   if parallel.is_first():
@@ -414,12 +413,6 @@ def check_config(config: config_dict.ConfigDict) -> None:
     )
   if config.model.frozen and jax.process_count() > 1:
     raise ValueError('model.frozen: the head alone is trained in one process.')
-  softmax = config.loss.activation == 'softmax'
-  if config.model.prior_bias and config.task == 'span_qa' and softmax:
-    raise ValueError(
-      "model.prior_bias: span_qa needs loss.activation='sigmoid', as the "
-      'positions of a softmax are no classes.'
-    )
   if not 0 <= config.model.dropout < 1:
     raise ValueError(
       f'model.dropout is at least 0 and below 1, not {config.model.dropout}.'

@@ -249,7 +249,7 @@ def example_counts(run: loop.Run, outcome: Mapping) -> dict[str, Any]:
 
 def _read_predictions(run, split) -> dict[str, np.ndarray]:
   """Row of the scores → counts `[examples, 3]`, from what the run wrote."""
-  path, rows = run.workdir / files.PREDICTIONS / split, run.task.compared
+  path, rows = run.workdir / files.PREDICTIONS / split, run.task.decision_rows
   if run.config.task == 'classification':
     # Written labels have single spaces.
     positive = ' '.join(run.config.classification.positive.split())
@@ -257,7 +257,7 @@ def _read_predictions(run, split) -> dict[str, np.ndarray]:
     gold = labels.pop('gold')
     counts = [_count_labels(gold, found, positive) for found in labels.values()]
     return dict(zip(rows, counts, strict=True))
-  if run.config.task == 'tagging' and run.task.spans:
+  if run.config.task == 'tagging' and len(rows) > 1:
     suffixes = '.conll', '.tuned.conll'
     paths = [path.with_name(path.name + suffix) for suffix in suffixes]
     return dict(zip(rows, map(_count_entities, paths), strict=True))

@@ -63,8 +63,10 @@ def select_headline(config, task: Task) -> tuple[str, str]:
   if not config.select_by:
     return task.headline
   row, slash, column = config.select_by.rpartition('/')
-  if not slash or column not in task.places.get(row, ()):
-    known = (f'{r}/{"|".join(columns)}' for r, columns in task.places.items())
+  if not slash or column not in task.selectable.get(row, ()):
+    known = (
+      f'{r}/{"|".join(columns)}' for r, columns in task.selectable.items()
+    )
     raise ValueError(
       f'select_by: {config.select_by!r} is no score of this task: expected '
       f'ROW/COLUMN out of {", ".join(known)}.'

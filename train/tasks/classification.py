@@ -68,13 +68,13 @@ class Classification:
     of_all = ('accuracy', 'macro_f1')
     if self._positive:
       self.headline = _ROWS['tuned'], 'f1'
-      self.compared = tuple(_ROWS.values())
-      self.places = dict.fromkeys(self.compared, (*PRF, *of_all))
+      self.decision_rows = tuple(_ROWS.values())
+      self.selectable = dict.fromkeys(self.decision_rows, (*PRF, *of_all))
     else:
       self.headline = _ALL, 'accuracy'
-      self.compared = (_ALL,)
-      self.places = dict.fromkeys((*self.labels, 'macro'), PRF)
-      self.places[_ALL] = of_all
+      self.decision_rows = (_ALL,)
+      self.selectable = dict.fromkeys((*self.labels, 'macro'), PRF)
+      self.selectable[_ALL] = of_all
     if self._sigmoid and not self._positive:
       raise ValueError(
         "loss.activation: 'sigmoid' is one logit, of one of two labels: "
@@ -101,6 +101,8 @@ class Classification:
 
     return learn_labels(loss, labels_of)
 
+  has_prior = True
+
   @property
   def background(self) -> bool:
     return bool(self._positive)
@@ -109,7 +111,7 @@ class Classification:
     label = np.atleast_1d(feature['label'])
     return label[label >= 0]
 
-  def answer(self, logits: jax.Array, batch: dict) -> jax.Array:
+  def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
     """Probabilities of the labels, float32 `[batch, labels]`."""
     if self._sigmoid:
       # Not 1 - p, which has no digits left where p is almost 1.
@@ -148,7 +150,7 @@ class Classification:
       for example, encoding in zip(examples, encodings, strict=True)
     ]
 
-  def describe(self, examples: Sequence[Text], features: Features) -> list[str]:
+  def notes(self, examples: Sequence[Text], features: Features) -> list[str]:
     """Says what was cut, and which labels cannot be predicted or tuned."""
     said = []
     if cut := sum(int(feature['cut']) for feature in features):

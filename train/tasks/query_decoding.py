@@ -91,7 +91,7 @@ def read_answer(
   Args:
     type_: what the query asks for.
     words: `[sub-words]`, the word that a first sub-word begins, else -1.
-    answer: of `QuerySpans.answer`, for one row.
+    answer: of `QuerySpans.postprocess`, for one row.
   """
 
   def likely(probabilities, lowest=THRESHOLDS[0]):
@@ -116,6 +116,9 @@ def span_score(found: Found, start: int, end: int) -> float:
 
   It is the product of the probabilities that its first word is the start and
   its last word the end of an entity and, with the match head, of one.
+
+  `pair_nearest` may cut a span short at a word without a sub-word, which has no
+  probability: the score is 0.
   """
-  score = found.start[start] * found.end[end - 1]
+  score = found.start[start] * found.end.get(end - 1, 0.0)
   return score if found.match is None else score * found.match[start, end - 1]

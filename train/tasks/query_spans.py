@@ -68,7 +68,7 @@ class QuerySpans:
   """
 
   headline = 'micro', 'f1'
-  compared = 'micro', _HALF
+  decision_rows = 'micro', _HALF
 
   def __init__(
     self, config, tokenizer: tokenizers.Tokenizer, labels: Mapping[str, str]
@@ -78,7 +78,9 @@ class QuerySpans:
       raise ValueError('query_spans.nested needs query_spans.match.')
     self._queries = dict(labels)
     self.labels = tuple(labels)
-    self.places = dict.fromkeys((*self.labels, 'micro', 'macro', _HALF), PRF)
+    self.selectable = dict.fromkeys(
+      (*self.labels, 'micro', 'macro', _HALF), PRF
+    )
     self.fill = {
       'tokens': padding_id(tokenizer),
       'segments': 0,
@@ -96,6 +98,7 @@ class QuerySpans:
     return QuerySpanTagger(encoder, self._settings.match, dtype)
 
   background = True
+  has_prior = True
 
   def targets(self, feature) -> np.ndarray:
     """Whether a span starts at the words, 1 or 0."""
@@ -150,7 +153,7 @@ class QuerySpans:
 
     return Objective(init, update, loss.description)
 
-  def answer(self, logits, batch) -> dict[str, jax.Array]:
+  def postprocess(self, logits, batch) -> dict[str, jax.Array]:
     """Probabilities; of pairs, the most likely `length` that may be spans.
 
     Returns:
@@ -274,7 +277,7 @@ class QuerySpans:
       labels |= {'pair_start': both[0], 'pair_end': both[1]}
     return labels
 
-  def describe(self, examples, features) -> list[str]:
+  def notes(self, examples, features) -> list[str]:
     rows = [(e, spans) for e in examples for *_, spans in self._rows(e)]
     words = sum(len(example.tokens) for example, _ in rows)
     unseen = words - sum(int((f['words'] >= 0).sum()) for f in features)
@@ -351,23 +354,10 @@ class QuerySpans:
   def _score(self, examples, predictions, threshold):
     gold = _number_through(examples, map(_gold, examples))
     found = _number_through(
-      examples, (self.spans(p, {'threshold': threshold}) for p in predictions)
+      examples, (self._spans(p, threshold) for p in predictions)
     )
     types = sorted({span.type for span in gold | found}.union(self.labels))
     return metrics.class_scores(metrics.span_counts(gold, found, types), types)
-
-  def spans(
-    self, prediction: Sequence[Found], tuned: Mapping[str, float]
-  ) -> list[metrics.Span]:
-    """The entities of an example, in words."""
-    threshold = tuned.get('threshold', 0.5)
-    return [
-      metrics.Span(found.type, start, end)
-      for found in prediction
-      for start, end in find_spans(
-        found, threshold, nested=self._settings.nested
-      )
-    ]
 
   def entities(
     self, prediction: Sequence[Found], parameters: Mapping[str, float]
@@ -380,6 +370,10 @@ class QuerySpans:
       for start, end in find_spans(found, threshold, nested=nested)
     ]
 
+  def _spans(self, prediction, threshold) -> list[metrics.Span]:
+    found = self.entities(prediction, {'threshold': threshold})
+    return [span for span, _ in found]
+
   def write(self, path, examples, predictions, tuned) -> None:
     """Writes a JSON object a line: words, true and predicted spans."""
     with path.with_suffix('.jsonl').open('w', encoding='utf-8') as file:
@@ -387,7 +381,7 @@ class QuerySpans:
         row = {
           'tokens': example.tokens,
           'gold': _gold(example),
-          'predicted': self.spans(prediction, tuned),
+          'predicted': self._spans(prediction, tuned.get('threshold', 0.5)),
         }
         if isinstance(example, Query):
           row = {'id': example.id, **row}

@@ -89,14 +89,18 @@ class SpanQa:
     self._sigmoid = config.loss.activation == 'sigmoid'
     self._check(config)
     tuned = self._settings.unanswerable or self._settings.several
-    self.compared = ('all', f'all{_TUNED}') if tuned else ('all',)
-    self.headline = self.compared[-1], 'f1'
-    self.places = dict.fromkeys(self.compared, ('exact', 'f1'))
+    self.decision_rows = ('all', f'all{_TUNED}') if tuned else ('all',)
+    self.headline = self.decision_rows[-1], 'f1'
+    self.selectable = dict.fromkeys(self.decision_rows, ('exact', 'f1'))
 
   def model(self, encoder: BertConfig, dtype: str) -> SpanExtractor:
     return SpanExtractor(encoder, dtype)
 
   background = True
+
+  @property
+  def has_prior(self) -> bool:
+    return self._sigmoid  # Positions, the classes of a softmax, have none.
 
   def targets(self, feature) -> np.ndarray:
     """Starts in the context, 1 or 0: [CLS] is no answer."""
@@ -151,7 +155,7 @@ class SpanQa:
           'positions of a softmax are no classes.'
         )
 
-  def answer(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
+  def postprocess(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
     """The best starts and ends of each window, and the score of [CLS].
 
     Args:
@@ -185,7 +189,7 @@ class SpanQa:
       unanswerable=settings.unanswerable,
     )
 
-  def describe(
+  def notes(
     self, examples: Sequence[Question], features: Features
   ) -> list[str]:
     """Says how many windows there are, and what of the questions they lack."""
@@ -320,6 +324,11 @@ class SpanQa:
         f'max_length={self._max_length} leaves no room for a context beside '
         f'span_qa.max_question={settings.max_question} and {special} special '
         'sub-words.'
+      )
+    if config.model.prior_bias and not self.has_prior:
+      raise ValueError(
+        "model.prior_bias: span_qa needs loss.activation='sigmoid', as the "
+        'positions of a softmax are no classes.'
       )
     if settings.several and settings.unanswerable:
       raise ValueError('span_qa: several or unanswerable, not both.')

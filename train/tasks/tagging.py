@@ -56,9 +56,6 @@ class Tagging:
 
   Words beyond `config.max_length` sub-words have no prediction: what they hold
   is missed.
-
-  Attributes:
-    spans: whether labels spell entities.
   """
 
   def __init__(
@@ -75,12 +72,16 @@ class Tagging:
     self._tokenizer = tokenizer
     self._max_length = config.max_length
     self._label_all = config.tagging.label_all
-    self.spans = are_spans(self.labels)
-    self._no_tag = 'O' if self.spans else _NO_TAG
-    self.compared = ('micro', f'micro{_TUNED}') if self.spans else ('micro',)
-    self.headline = self.compared[-1], 'f1'
-    tuned = (f'micro{_TUNED}', f'macro{_TUNED}') if self.spans else ()
-    self.places = dict.fromkeys((*self._types(), 'micro', 'macro', *tuned), PRF)
+    self._has_entities = are_spans(self.labels)
+    self._no_tag = 'O' if self._has_entities else _NO_TAG
+    self.decision_rows = (
+      ('micro', f'micro{_TUNED}') if self._has_entities else ('micro',)
+    )
+    self.headline = self.decision_rows[-1], 'f1'
+    tuned = (f'micro{_TUNED}', f'macro{_TUNED}') if self._has_entities else ()
+    self.selectable = dict.fromkeys(
+      (*self._types(), 'micro', 'macro', *tuned), PRF
+    )
 
   def model(self, encoder: BertConfig, dtype: str) -> TokenTagger:
     return TokenTagger(encoder, len(self.labels), dtype)
@@ -95,27 +96,31 @@ class Tagging:
     )
     return learn_labels(loss, lambda batch: batch['labels'])
 
+  has_prior = True
+
   @property
   def background(self) -> bool:
-    return self.spans  # In parts of speech, O may be a tag like any other.
+    return (
+      self._has_entities
+    )  # In parts of speech, O may be a tag like any other.
 
   def targets(self, feature) -> np.ndarray:
     return feature['labels'][feature['labels'] >= 0]
 
-  def answer(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
+  def postprocess(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
     """The most likely labels but for `O`, and what to decide on them by.
 
     Returns:
       `[batch, length]` each: `label`, int; its `probability`; `gap`, the logit
       of `O` minus that of the label, -inf where tags are no spans.
     """
-    first = int(self.spans)  # `O` is the first label.
+    first = int(self._has_entities)  # `O` is the first label.
     label = jnp.argmax(logits[..., first:], axis=-1) + first
 
     def of_label(values):
       return jnp.take_along_axis(values, label[..., None], axis=-1)[..., 0]
 
-    background = logits[..., 0] if self.spans else -jnp.inf
+    background = logits[..., 0] if self._has_entities else -jnp.inf
     return {
       'label': label,
       'probability': of_label(jax.nn.softmax(logits)),
@@ -157,14 +162,14 @@ class Tagging:
     for word in word_ids:
       tag = tags[word] if tags and word is not None else None
       if word == before:
-        begins = self.spans and tag in ids and tag.startswith('B-')
+        begins = self._has_entities and tag in ids and tag.startswith('B-')
         again = f'I-{tag[2:]}' if begins else tag  # It begins but once.
         tag = again if self._label_all else None
       labels.append(ids.get(tag, -1))
       before = word
     return labels
 
-  def describe(self, examples, features) -> list[str]:
+  def notes(self, examples, features) -> list[str]:
     words = sum(len(sentence.tokens) for sentence in examples)
     seen = sum((f['words'] >= 0).sum() for f in features)
     unknown = sum(tag not in self.labels for s in examples for tag in s.tags)
@@ -180,7 +185,7 @@ class Tagging:
         'split: it is never predicted, and counts as missed.'
       )
     tags = {tag for sentence in examples for tag in sentence.tags}
-    if self.spans and tags == {'O'}:
+    if self._has_entities and tags == {'O'}:
       said.append(
         'no word is in an entity: their F1 is 0, and no offset can be tuned '
         'here: it is 0.'
@@ -213,7 +218,7 @@ class Tagging:
 
   def tune(self, examples, predictions) -> dict[str, float]:
     """The offset with the highest micro F1 of entities; 0 if there are none."""
-    if not self.spans:
+    if not self._has_entities:
       return {}
     gold = [sentence.tags for sentence in examples]
     if not any(map(metrics.entity_spans, gold)):
@@ -230,7 +235,7 @@ class Tagging:
     self, tuned: Mapping[str, float]
   ) -> dict[str, Mapping[str, float]]:
     """Rules and the offset of `O`, which only entities have."""
-    if not self.spans:
+    if not self._has_entities:
       return {'argmax': {}}
     rules = {'argmax': {'offset': 0.0}}
     if 'offset' in tuned:
@@ -281,12 +286,12 @@ class Tagging:
 
   def _types(self) -> list[str]:
     """Types of the entities that may be predicted, or the labels."""
-    if not self.spans:
+    if not self._has_entities:
       return list(self.labels)
     return list(dict.fromkeys(tag[2:] for tag in self.labels if tag != 'O'))
 
   def _score(self, examples, tags):
-    spell = metrics.entity_spans if self.spans else _words_as_spans
+    spell = metrics.entity_spans if self._has_entities else _words_as_spans
     gold = [spell(sentence.tags) for sentence in examples]
     found = [spell(row) for row in tags]
     types = sorted(

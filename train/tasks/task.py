@@ -27,17 +27,20 @@ class Task(Protocol):
     labels: names of the classes; empty for a task without.
     headline: row and column of the scores: the best checkpoint has the most,
       unless `select_by` names another score.
-    places: by row, the columns that may choose a checkpoint. Scores with all
-      that `tune` returns have these rows.
-    compared: rows of the same score, each by another rule of decision.
+    selectable: row of the scores → columns that `select_by` may name. Scores
+      with all that `tune` returns have these rows.
+    decision_rows: rows with the same score, one per rule of decision.
+    has_prior: whether the logits are those of the classes of `targets`, so that
+      their frequencies are a prior for the bias of the head.
     background: whether class 0 is the negative one, which F1 leaves out.
     fill: which of the features a batch has, and what they are padded with.
   """
 
   labels: tuple[str, ...]
   headline: tuple[str, str]
-  places: Mapping[str, Sequence[str]]
-  compared: Sequence[str]
+  selectable: Mapping[str, Sequence[str]]
+  decision_rows: Sequence[str]
+  has_prior: bool
   background: bool
   fill: Mapping[str, int]
 
@@ -62,8 +65,11 @@ class Task(Protocol):
   def targets(self, feature: Mapping[str, np.ndarray]) -> np.ndarray:
     """Classes that are learnt from one of the features, `[n]`, from 0."""
 
-  def answer(self, outputs: Any, batch: dict) -> Any:
-    """What decoding needs of the outputs, arrays `[batch, ...]`."""
+  def postprocess(self, outputs: Any, batch: dict) -> Any:
+    """Returns the part of the outputs that `decode` needs.
+
+    It is computed on the device; arrays are `[batch, ...]`.
+    """
 
   def features(self, examples: Sequence) -> Features:
     """Inputs of the model, in order; an example may have several.
@@ -73,8 +79,8 @@ class Task(Protocol):
       is not in `fill` is for decoding.
     """
 
-  def describe(self, examples: Sequence, features: Features) -> list[str]:
-    """Sentences that say what of the examples the features lack."""
+  def notes(self, examples: Sequence, features: Features) -> list[str]:
+    """Sentences about what was lost from examples to features."""
 
   def decode(
     self, examples: Sequence, features: Features, answers: Sequence
