@@ -7,6 +7,8 @@ import random
 import subprocess
 import sys
 
+import tokenizers
+
 from configs import default
 from configs import losses as presets
 from train.tasks.classification import Classification
@@ -17,6 +19,8 @@ PEOPLE = 'Ann Bob Cyd Dan Eve Flo Gus Hal'.split()
 PLACES = 'Rome Oslo Bern Kyiv Lima Baku Doha Male'.split()
 SPAM = ('ham', 'spam')
 TOPICS = ('art', 'law', 'sea')
+# A tokenizer for tasks that encode nothing.
+NO_TOKENIZER = tokenizers.Tokenizer(tokenizers.models.WordPiece())
 
 
 def write_corpus(directory):
@@ -61,23 +65,15 @@ def make_text_config(positive='', loss='cross_entropy', sigmoid=False):
   return config
 
 
-class Unused:
-  """A tokenizer for what needs none."""
-
-  def token_to_id(self, token):
-    del token
-    return 0
-
-
 def topics(tokenizer=None, max_length=16):
   config = make_text_config()
   config.max_length = max_length
-  return Classification(config, tokenizer or Unused(), TOPICS)
+  return Classification(config, tokenizer or NO_TOKENIZER, TOPICS)
 
 
 def spam(tokenizer=None, loss='cross_entropy', sigmoid=False):
   config = make_text_config('spam', loss, sigmoid)
-  return Classification(config, tokenizer or Unused(), SPAM)
+  return Classification(config, tokenizer or NO_TOKENIZER, SPAM)
 
 
 def load_config(path):

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import NO_TOKENIZER
 from helpers import SPAM
 from helpers import TOPICS
-from helpers import Unused
 from helpers import make_text_config
 from helpers import spam
 from helpers import topics
@@ -128,7 +128,7 @@ def test_label_sets_that_do_not_fit(positive, labels, says):
 def test_one_logit_needs_a_positive_label():
   config = make_text_config(sigmoid=True)
   with pytest.raises(ValueError, match="positive, out of 'art', 'law', 'sea'"):
-    Classification(config, Unused(), TOPICS)
+    Classification(config, NO_TOKENIZER, TOPICS)
 
 
 @pytest.mark.parametrize('name', [*presets.SOFTMAX, *presets.SIGMOID])
@@ -140,7 +140,7 @@ def test_which_losses_have_one_logit(name):
   assert loss.activation == ('sigmoid' if one else 'softmax')
   config = make_text_config('spam')
   config.loss = loss
-  task = Classification(config, Unused(), SPAM)
+  task = Classification(config, NO_TOKENIZER, SPAM)
   assert task.model(ENCODER, 'float32').num_labels == (1 if one else 2)
   logits = jnp.zeros((3, 1 if one else 2))
   batch = {'label': jnp.array([1, 0, -1])}
@@ -347,7 +347,7 @@ def test_plug_in_is_that_of_calibrated_probabilities():
     # Platt's targets are not quite 0 and 1.
     assert tuned['plug_in'] == pytest.approx(special.expit(logit), rel=0.01)
     parameters = task.decisions(tuned)['plug-in']
-    labels.append(task.predict(found, parameters))
+    labels.append(task.choose(found, parameters))
     scores = task.score(texts(*gold), found, tuned)
     assert scores['plug-in']['f1'] == pytest.approx(
       f1_score(positive, np.array(labels[-1]) == 'spam'), rel=1e-12

@@ -15,8 +15,8 @@ from configs.mrc import squad1
 from configs.mrc import squad2
 from train.data import squad
 from train.data.batches import batches_in_order
-from train.tasks import windows
 from train.tasks.span_qa import SpanQa
+from train.tasks.span_qa import windows
 
 _DATA = pathlib.Path(os.environ.get('DICEJAX_DATA', ''))
 _MOVED = 'answer moved to the nearest place of its text'

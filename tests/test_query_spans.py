@@ -21,13 +21,13 @@ from train.data.conll import Sentence
 from train.data.mrc_ner import Query
 from train.data.tokenizer import load_tokenizer
 from train.objective import make_loss
-from train.tasks.query_decoding import Found
-from train.tasks.query_decoding import find_spans
-from train.tasks.query_decoding import pair_nearest
-from train.tasks.query_decoding import read_answer
-from train.tasks.query_decoding import span_score
 from train.tasks.query_spans import QuerySpans
 from train.tasks.query_spans import get_labels
+from train.tasks.query_spans.decoding import Found
+from train.tasks.query_spans.decoding import find_spans
+from train.tasks.query_spans.decoding import pair_nearest
+from train.tasks.query_spans.decoding import read_outputs
+from train.tasks.query_spans.decoding import span_score
 
 VOCABULARY = (
   '[PAD] [UNK] [CLS] [SEP] find places people ann lee ##son saw new york ##er .'
@@ -143,7 +143,7 @@ def test_a_span_may_end_at_a_word_without_a_sub_word():
   # The start at word 2 ends the span before it at word 1, which has none.
   words = np.array([-1, 0, 2, -1])
   start = end = np.array([0.0, 0.75, 0.5, 0.0])
-  found = read_answer(
+  found = read_outputs(
     'PER', words, {'start': start, 'end': end * [1, 0.1, 1, 1]}
   )
   assert find_spans(found, 0.4) == [(0, 2), (2, 3)]

@@ -18,11 +18,11 @@ from train.data.batches import pad
 from train.data.squad import Answer
 from train.data.squad import Question
 from train.data.tokenizer import load_tokenizer
-from train.tasks import candidates
-from train.tasks.candidates import Candidate
 from train.tasks.span_qa import Prediction
 from train.tasks.span_qa import SpanQa
+from train.tasks.span_qa import candidates
 from train.tasks.span_qa import get_labels
+from train.tasks.span_qa.candidates import Candidate
 
 VOCABULARY = (
   '[PAD] [UNK] [CLS] [SEP] who met ann bob cleo ##ne , . and at in rome 19 ##84'
@@ -113,7 +113,7 @@ def test_window_of_a_short_context(tokenizer):
   # The first alternative.
   assert words(feature, 'starts') == words(feature, 'ends') == 'rome'
   assert spanqa.notes([question], [feature]) == [
-    '1 questions are asked of 1 windows.'
+    '1 question, split into 1 window.'
   ]
 
 
@@ -177,7 +177,7 @@ def test_long_question_is_cut_and_counted(tokenizer):
   features = spanqa.features(questions)
   assert words(features[1]).startswith('[CLS] who , cleo [SEP] ann met')
   assert spanqa.notes(questions, features) == [
-    '2 questions are asked of 2 windows.',
+    '2 questions, split into 2 windows.',
     '1 questions are longer than span_qa.max_question=3 sub-words: the rest is '
     'cut off.',
   ]

@@ -349,7 +349,7 @@ def test_counts_of_texts_are_those_of_the_scores(tmp_path, positive):
   assert len(counted['counts']) == (3 if positive else 1)
   rules = task.decisions(tuned).values()
   for parameters, packed in zip(rules, counted['counts'].values(), strict=True):
-    labels = np.array(task.predict(found, parameters))
+    labels = np.array(task.choose(found, parameters))
     if positive:
       true, called = gold == 'spam', labels == 'spam'
       by_hand = true & called, called & ~true, true & ~called

@@ -7,7 +7,9 @@ import tokenizers
 
 from train.data import conll
 from train.data import synthetic
+from train.data.tokenizer import copy_tokenizer
 from train.data.tokenizer import load_tokenizer
+from train.data.tokenizer import mark_words
 from train.data.tokenizer import train_wordpiece
 
 VOCABULARY = '[PAD] [UNK] [CLS] [SEP] ann lee ##son saw'.split()
@@ -39,6 +41,27 @@ def test_tokenizer_files(tmp_path):
   (tmp_path / 'vocab.txt').write_text('ann')
   with pytest.raises(ValueError, match='vocab.txt: not a tokenizer'):
     load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize('kind', ['wordpiece', 'bytes'])
+def test_a_copy_is_independent(tmp_path, kind):
+  (tmp_path / 'vocab.txt').write_text('\n'.join(VOCABULARY))
+  tokenizer = load_tokenizer(tmp_path)
+  if kind == 'bytes':
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
+      add_prefix_space=False
+    )
+  whole = tokenizer.to_str()
+  copy = copy_tokenizer(tokenizer)
+  assert copy.to_str() == whole
+  assert (
+    copy.encode('ann leeson saw').ids == tokenizer.encode('ann leeson saw').ids
+  )
+  copy.enable_truncation(4)
+  mark_words(copy)
+  assert (copy_tokenizer(copy).to_str() == whole) == (kind == 'wordpiece')
+  assert tokenizer.to_str() == whole != copy.to_str()
 
 
 def test_wordpiece_is_the_same_every_time(corpus):

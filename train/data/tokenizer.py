@@ -14,14 +14,14 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
   """Reads tokenizer.json or, in old checkpoints, vocab.txt.
 
   Args:
-    directory: of the checkpoint.
+    directory: the checkpoint, as Hugging Face saves it.
 
   Returns:
     A tokenizer that neither truncates nor pads, whatever the file says.
 
   Raises:
-    FileNotFoundError: neither file is there.
-    ValueError: the file is not a tokenizer.
+    FileNotFoundError: the directory has neither file.
+    ValueError: the file does not hold a tokenizer.
   """
   whole, vocabulary = directory / 'tokenizer.json', directory / 'vocab.txt'
   path = whole if whole.is_file() else vocabulary
@@ -29,7 +29,7 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
     raise FileNotFoundError(f'{directory} has no tokenizer.json or vocab.txt.')
   try:
     tokenizer = _read(path)
-  except Exception as error:  # All that the package raises.
+  except Exception as error:  # The package raises no narrower class.
     raise ValueError(f'{path}: not a tokenizer: {error}') from None
   tokenizer.no_truncation()
   tokenizer.no_padding()
@@ -42,20 +42,20 @@ def train_wordpiece(
   """Trains a cased BERT tokenizer.
 
   Args:
-    sentences: their words.
-    vocab_size: of WordPiece, with the special tokens; at most so many.
+    sentences: the words of each.
+    vocab_size: largest size of the vocabulary, special tokens included.
 
   Returns:
-    The same tokenizer for the same sentences.
+    A tokenizer that depends on nothing but the arguments.
 
   Raises:
     ValueError: the vocabulary is too small for the characters.
   """
   texts = [' '.join(tokens) for tokens in sentences]
   tokenizer = _bert_tokenizer(tokenizers.models.WordPiece(unk_token='[UNK]'))
-  # The trainer breaks ties by id, and gives `##x` ids in the order of a hash
-  # map, so that its vocabulary changes from run to run. What is called special
-  # gets its id from us.
+  # The trainer breaks ties by id, and numbers `##x` in the order of a hash map,
+  # so that its vocabulary changes from run to run. Pieces that we declare
+  # special have fixed ids.
   characters = sorted(set(tokenizer.normalizer.normalize_str(''.join(texts))))
   alphabet = [c for c in characters if not c.isspace()]
   pieces = [*_SPECIAL_TOKENS, *alphabet, *(f'##{c}' for c in alphabet)]
@@ -75,14 +75,25 @@ def train_wordpiece(
   return tokenizer
 
 
+def copy_tokenizer(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+  """Returns an independent copy that neither truncates nor pads."""
+  copy = tokenizers.Tokenizer.from_str(tokenizer.to_str())
+  copy.no_truncation()
+  copy.no_padding()
+  return copy
+
+
 def padding_id(tokenizer: tokenizers.Tokenizer) -> int:
-  """What BERT or RoBERTa pads with; any id would do, as padding is masked."""
+  """Returns the id that BERT or RoBERTa pads with, 0 for other tokenizers.
+
+  Padding is masked, so any id would do.
+  """
   ids = map(tokenizer.token_to_id, ('[PAD]', '<pad>'))
   return next((i for i in ids if i is not None), 0)
 
 
 def mark_words(tokenizer: tokenizers.Tokenizer) -> None:
-  """Lets words that come one by one begin as after a space (byte-level BPE)."""
+  """Sets byte-level BPE to encode single words as it does after a space."""
   if isinstance(tokenizer.pre_tokenizer, tokenizers.pre_tokenizers.ByteLevel):
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
       add_prefix_space=True, use_regex=tokenizer.pre_tokenizer.use_regex
@@ -90,7 +101,7 @@ def mark_words(tokenizer: tokenizers.Tokenizer) -> None:
 
 
 def first_sub_words(word_ids: Sequence[int | None]) -> list[int]:
-  """The word that a first sub-word begins, -1 at any other."""
+  """Returns, per sub-word, the word that it begins, or -1 if it begins none."""
   return [
     -1 if word is None or word == last else word
     for last, word in zip([None, *word_ids], word_ids, strict=False)
@@ -101,7 +112,7 @@ def _read(path):
   if path.suffix == '.json':
     return tokenizers.Tokenizer.from_file(str(path))
   settings = path.with_name('tokenizer_config.json')
-  lowercase = True  # As transformers has it.
+  lowercase = True  # The default of transformers.
   if settings.is_file():
     lowercase = json.loads(settings.read_text()).get('do_lower_case', True)
   bert = tokenizers.BertWordPieceTokenizer(str(path), lowercase=lowercase)

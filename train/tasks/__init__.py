@@ -1,75 +1,68 @@
-"""Tasks: features, head, decoding and metric of a kind of experiment."""
+"""Tasks: features, head, decoding and metric of a kind of experiment.
+
+To add a task, create a package beside the others, with a class that has all
+that `Task` in task.py lists (tests/test_tasks.py checks it), and name the class
+in `_TASKS` below. The program finds out everything else from the class.
+"""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
 
-from train.data.conll import Sentence
-from train.data.mrc_ner import Query
-from train.data.squad import Question
-from train.data.texts import Text
-from train.tasks import classification
-from train.tasks import query_spans
-from train.tasks import span_qa
-from train.tasks import tagging
+from train.tasks.classification import Classification
+from train.tasks.query_spans import QuerySpans
+from train.tasks.span_qa import SpanQa
+from train.tasks.tagging import Tagging
 from train.tasks.task import Labels
 from train.tasks.task import Task
 
-_TASKS = {
-  'tagging': (tagging.Tagging, tagging.get_labels, Sentence),
-  'query_spans': (
-    query_spans.QuerySpans,
-    query_spans.get_labels,
-    (Query, Sentence),
-  ),
-  'span_qa': (span_qa.SpanQa, span_qa.get_labels, Question),
-  'classification': (
-    classification.Classification,
-    classification.get_labels,
-    Text,
-  ),
+_TASKS: dict[str, type[Task]] = {
+  'tagging': Tagging,
+  'query_spans': QuerySpans,
+  'span_qa': SpanQa,
+  'classification': Classification,
 }
 
 
 def make_task(config, tokenizer, labels: Labels) -> Task:
-  """The task that `config.task` names, with the labels of `get_labels`.
+  """Returns the task that `config.task` names, with labels of `get_labels`.
 
   Raises:
-    ValueError: no such task, or settings that do not fit it.
+    ValueError: no task has this name, or the settings do not fit it.
   """
-  return _entry(config)[0](config, tokenizer, labels)
+  return _find(config)(config, tokenizer, labels)
 
 
 def get_labels(config, examples: Sequence) -> Labels:
-  """Names of the classes of a training split, for `make_task`.
+  """Returns the classes of a training split, for `make_task`.
 
   Raises:
-    ValueError: no such task, or examples that do not fit it.
+    ValueError: no task has this name, or the examples do not fit it.
   """
-  _, find, kinds = _entry(config)
-  if not isinstance(examples[0], kinds):
+  task = _find(config)
+  if not isinstance(examples[0], task.example_types):
     raise ValueError(
       f'The task {config.task!r} does not go with '
       f'data.format={config.data.format!r}.'
     )
-  return find(config, examples)
+  return task.get_labels(config, examples)
 
 
 def select_headline(config, task: Task) -> tuple[str, str]:
-  """Row and column of the scores by which checkpoints are chosen.
+  """Returns row and column of the score that chooses checkpoints.
 
   Raises:
-    ValueError: `config.select_by` names no score.
+    ValueError: `config.select_by` names no score of the task.
   """
   if not config.select_by:
     return task.headline
   row, slash, column = config.select_by.rpartition('/')
   if not slash or column not in task.selectable.get(row, ()):
-    known = (
-      f'{r}/{"|".join(columns)}' for r, columns in task.selectable.items()
+    known = ', '.join(
+      f'{row}/{"|".join(columns)}' for row, columns in task.selectable.items()
     )
     raise ValueError(
       f'select_by: {config.select_by!r} is no score of this task: expected '
-      f'ROW/COLUMN out of {", ".join(known)}.'
+      f'ROW/COLUMN out of {known}.'
     )
   return row, column
 
@@ -77,10 +70,15 @@ def select_headline(config, task: Task) -> tuple[str, str]:
 def decide(
   task: Task, tuned: Mapping[str, float], rule: str = ''
 ) -> tuple[str, Mapping[str, float]]:
-  """The rule that decides, 'tuned' if there is one, and its parameters.
+  """Returns a rule of decision and its parameters.
+
+  Args:
+    task: has the rules.
+    tuned: parameters from dev.
+    rule: its name; by default 'tuned' if dev tuned it, else 'argmax'.
 
   Raises:
-    ValueError: a rule that the task does not have, or that was not tuned.
+    ValueError: the task does not have the rule, or dev did not tune it.
   """
   rules = task.decisions(tuned)
   rule = rule or ('tuned' if 'tuned' in rules else 'argmax')
@@ -92,7 +90,7 @@ def decide(
   return rule, rules[rule]
 
 
-def _entry(config):
+def _find(config) -> type[Task]:
   if config.task not in _TASKS:
     raise ValueError(f'task: {config.task!r} is none of {", ".join(_TASKS)}.')
   return _TASKS[config.task]

@@ -1,51 +1,76 @@
-"""What a task is to the program."""
+"""The interface of a task."""
 
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import Protocol
+from typing import runtime_checkable
 
 import numpy as np
+import tokenizers
 from flax import linen as nn
 
 from dicejax.models import BertConfig
 from train.objective import Objective
 
-# Names of classes, for some tasks with what is asked about each.
+# Names of the classes; for query spans, the query that asks for each.
 Labels = tuple[str, ...] | dict[str, str]
 Features = list[dict[str, np.ndarray]]
 Scores = dict[str, dict[str, float]]
-# Columns of scores that are shares, of which more is better.
+# Columns of scores that are fractions; the higher, the better.
 PRF = ('precision', 'recall', 'f1')
 
 
 class Task(Protocol):
-  """What the program needs of a task, made for one tokenizer and label set.
+  """Everything that the program calls of a task.
+
+  A task is made for one config, tokenizer and set of labels. It copies the
+  tokenizer, whose settings it may change.
 
   Attributes:
-    labels: names of the classes; empty for a task without.
-    headline: row and column of the scores: the best checkpoint has the most,
-      unless `select_by` names another score.
+    example_types: types of the examples that the task accepts.
+    labels: names of the classes; empty for a task without classes.
+    headline: row and column of the score that chooses the best checkpoint,
+      unless `select_by` names another.
     selectable: row of the scores → columns that `select_by` may name. Scores
       with all that `tune` returns have these rows.
     decision_rows: rows with the same score, one per rule of decision.
     has_prior: whether the logits are those of the classes of `targets`, so that
       their frequencies are a prior for the bias of the head.
     background: whether class 0 is the negative one, which F1 leaves out.
-    fill: which of the features a batch has, and what they are padded with.
+    fill: names of the features that go into a batch → value that pads them.
   """
 
+  example_types: tuple[type, ...]
   labels: tuple[str, ...]
   headline: tuple[str, str]
-  selectable: Mapping[str, Sequence[str]]
-  decision_rows: Sequence[str]
+  selectable: dict[str, tuple[str, ...]]
+  decision_rows: tuple[str, ...]
   has_prior: bool
   background: bool
-  fill: Mapping[str, int]
+  fill: dict[str, int]
+
+  def __init__(
+    self, config: Any, tokenizer: tokenizers.Tokenizer, labels: Any
+  ) -> None:
+    """Checks the settings; raises ValueError where they exclude each other."""
+
+  @staticmethod
+  def get_labels(config: Any, examples: Sequence[Any]) -> Labels:
+    """Finds the classes in the examples of a training split.
+
+    Raises:
+      ValueError: the examples do not fit the task, or nothing can be learnt
+        from them.
+    """
+    ...
+
+  # What the model learns.
 
   def model(self, encoder: BertConfig, dtype: str) -> nn.Module:
-    """An encoder and the task's head, called as `Bert` is."""
+    """Returns an encoder with the task's head, called as `Bert` is."""
+    ...
 
   def objective(
     self,
@@ -56,66 +81,130 @@ class Task(Protocol):
     """Builds the training objective from the `loss` section of a config.
 
     Args:
-      loss: the part.
-      axis_name: mapped axis over which a batch is spread, if it is; the scalar
-        is that of all of it.
-      class_counts: how often the training split has each of the `targets`.
+      loss: the section.
+      axis_name: mapped axis over which a batch is spread, if it is; the value
+        is then that of the whole batch.
+      class_counts: how often each class of `targets` occurs in the training
+        split.
     """
+    ...
 
   def targets(self, feature: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Classes that are learnt from one of the features, `[n]`, from 0."""
+    """Returns the classes that one feature teaches, `[n]`, from 0."""
+    ...
+
+  # From examples to predictions.
+
+  def features(self, examples: Sequence[Any]) -> Features:
+    """Returns the inputs of the model, in order; an example may have several.
+
+    Returns:
+      Int32 by name: 1-D arrays of the length of `tokens`, and 0-D ones. Arrays
+      whose names are not in `fill` are for decoding.
+    """
+    ...
+
+  def notes(self, examples: Sequence[Any], features: Features) -> list[str]:
+    """Returns sentences about what was lost from examples to features."""
+    ...
 
   def postprocess(self, outputs: Any, batch: dict) -> Any:
     """Returns the part of the outputs that `decode` needs.
 
     It is computed on the device; arrays are `[batch, ...]`.
     """
-
-  def features(self, examples: Sequence) -> Features:
-    """Inputs of the model, in order; an example may have several.
-
-    Returns:
-      By name, int32: 1-D arrays of the length of `tokens`, and 0-D ones. What
-      is not in `fill` is for decoding.
-    """
-
-  def notes(self, examples: Sequence, features: Features) -> list[str]:
-    """Sentences about what was lost from examples to features."""
+    ...
 
   def decode(
-    self, examples: Sequence, features: Features, answers: Sequence
+    self, examples: Sequence[Any], features: Features, outputs: Sequence[Any]
   ) -> list:
-    """A prediction for each example, from an answer for each feature."""
+    """Returns a prediction per example.
 
-  def tune(self, examples: Sequence, predictions: Sequence) -> dict[str, float]:
-    """Parameters of decisions that suit the examples best.
+    Args:
+      examples: in order.
+      features: of the examples, as `features` returned them.
+      outputs: per feature, what `postprocess` returned for its row.
+    """
+    ...
 
-    Where the examples do not tell, as none is positive, these are the
+  # From predictions to decisions and scores.
+
+  def tune(
+    self, examples: Sequence[Any], predictions: Sequence[Any]
+  ) -> dict[str, float]:
+    """Returns the parameters of decisions that suit the examples best.
+
+    Where the examples cannot tell, because none is positive, they are the
     parameters of the argmax; {} if the task has none.
     """
+    ...
 
   def decisions(
     self, tuned: Mapping[str, float]
   ) -> dict[str, Mapping[str, float]]:
-    """Rules by which predictions may be decided, and their parameters.
+    """Returns the rules by which predictions may be decided: name → parameters.
 
-    'argmax' takes what is most likely; the others, such as 'tuned', are there
-    if `tuned` has what they need.
+    'argmax' takes what is most likely. Others, such as 'tuned', are there if
+    `tuned` has what they need.
     """
+    ...
 
   def score(
     self,
-    examples: Sequence,
-    predictions: Sequence,
+    examples: Sequence[Any],
+    predictions: Sequence[Any],
     tuned: Mapping[str, float],
   ) -> Scores:
-    """Row → column → value; shares are in [0, 1]."""
+    """Returns row → column → value; fractions are in [0, 1]."""
+    ...
 
   def write(
     self,
     path: pathlib.Path,
-    examples: Sequence,
-    predictions: Sequence,
+    examples: Sequence[Any],
+    predictions: Sequence[Any],
     tuned: Mapping[str, float],
   ) -> None:
-    """Writes the predictions of a split, to `path` with a suffix."""
+    """Writes the predictions of a split to `path` with a suffix."""
+    ...
+
+  # From raw input to records of its predictions.
+
+  def read(self, path: pathlib.Path) -> tuple[list[str], list]:
+    """Reads raw input to predict.
+
+    Returns:
+      The texts as they were read, and an example without labels for each.
+
+    Raises:
+      ValueError: the file is not what the task expects; begins with the path.
+    """
+    ...
+
+  def to_record(
+    self,
+    source: str,
+    example: Any,
+    prediction: Any,
+    parameters: Mapping[str, float],
+  ) -> dict[str, Any]:
+    """Returns a prediction as values for JSON.
+
+    Args:
+      source: the text of the example, as `read` returned it.
+      example: as `read` returned it.
+      prediction: of the example.
+      parameters: of the rule that decides, one of `decisions`.
+    """
+    ...
+
+
+@runtime_checkable
+class WritesColumns(Protocol):
+  """A task whose predictions may also be written in columns."""
+
+  def to_columns(
+    self, example: Any, prediction: Any, parameters: Mapping[str, float]
+  ) -> str:
+    """Returns a line per word of the example, the word and its tag."""
+    ...

@@ -1,8 +1,9 @@
-"""Classification: one label for a text or for a pair of texts."""
+"""The task of classification: one label for a text or for a pair of texts."""
 
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,46 +15,53 @@ from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import TextClassifier
 from train.data.texts import Text
+from train.data.tokenizer import copy_tokenizer
 from train.data.tokenizer import padding_id
+from train.objective import Objective
 from train.objective import learn_labels
 from train.objective import make_loss
+from train.tasks import plain_text
+from train.tasks.classification import labels as label_names
+from train.tasks.classification.labels import ALL
+from train.tasks.classification.labels import score_labels
 from train.tasks.task import PRF
 from train.tasks.task import Features
 from train.tasks.task import Scores
 
-_ALL = 'all'
-# Rows of scores with a positive label, by the rule that decides.
+# Rule of decision → its row of the scores, with a positive label.
 _ROWS = {'argmax': 'threshold 0.5', 'tuned': 'tuned', 'plug-in': 'plug-in'}
-# The parameters of argmax, used where nothing can be tuned.
+# Parameters where nothing can be tuned: they decide as the argmax does.
 _UNTUNED = {'threshold': 0.5, 'plug_in': 0.5}
-# Rows of scores: a label called so would be lost among them.
-_RESERVED = {'micro', 'macro', _ALL}
 
 
 class Classification:
   """The task for one tokenizer and one set of labels.
 
   With `config.classification.positive`, there are two labels, the positive one
-  last, and its F1 counts; else the accuracy does. A text is positive if its
-  probability is at least a threshold, which is
+  last, and the headline is its F1; otherwise it is the accuracy. A text is
+  positive if its probability is at least a threshold, which is
 
-  - 0.5 (also at exactly 0.5), where the positive label is the likelier;
-  - tuned: the one with the highest F1 on dev;
-  - plug-in: the one with the highest expected F1, by the probabilities of dev
-    once they are calibrated. Dev's labels only serve to fit a slope and a bias,
-    for which few are enough.
+  - 0.5, where the positive label is at least as likely as the other;
+  - tuned: the threshold with the highest F1 on dev;
+  - plug-in: the threshold with the highest expected F1, by the probabilities of
+    dev after calibration. The labels of dev only serve to fit a slope and a
+    bias, for which few are enough.
 
-  Every threshold is one of the model's own probabilities. Without a positive
-  label, the likeliest label is predicted, the first among equals, and nothing
-  is tuned.
+  Every threshold applies to the probabilities of the model itself. Without a
+  positive label, the likeliest label is predicted, the first among equals, and
+  nothing is tuned.
 
-  With `config.loss.activation` 'softmax' there is a logit for each label; with
-  'sigmoid' there is one, of the positive label: the form of Dice that is one
-  set a batch.
+  With `config.loss.activation` 'softmax' there is a logit per label; with
+  'sigmoid' there is one, for the positive label: the form of Dice with one set
+  per batch.
 
   Raises:
     ValueError: 'sigmoid' without a positive label.
   """
+
+  example_types = (Text,)
+  has_prior = True
+  get_labels = staticmethod(label_names.get_labels)
 
   def __init__(
     self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
@@ -64,20 +72,24 @@ class Classification:
     self._sigmoid = config.loss.activation == 'sigmoid'
     self._max_length = config.max_length
     self._pooling = config.model.get('pooling', 'cls')
-    self._tokenizer = tokenizer
-    of_all = ('accuracy', 'macro_f1')
+    self._data = config.data
+    self._tokenizer = copy_tokenizer(tokenizer)
+    self._tokenizer.enable_truncation(
+      config.max_length, strategy='longest_first'
+    )
+    self.background = bool(self._positive)
+    overall = ('accuracy', 'macro_f1')
+    self.decision_rows: tuple[str, ...] = (ALL,)
+    self.headline = ALL, 'accuracy'
+    self.selectable = dict.fromkeys((*self.labels, 'macro'), PRF)
+    self.selectable[ALL] = overall
     if self._positive:
-      self.headline = _ROWS['tuned'], 'f1'
       self.decision_rows = tuple(_ROWS.values())
-      self.selectable = dict.fromkeys(self.decision_rows, (*PRF, *of_all))
-    else:
-      self.headline = _ALL, 'accuracy'
-      self.decision_rows = (_ALL,)
-      self.selectable = dict.fromkeys((*self.labels, 'macro'), PRF)
-      self.selectable[_ALL] = of_all
+      self.headline = _ROWS['tuned'], 'f1'
+      self.selectable = dict.fromkeys(self.decision_rows, (*PRF, *overall))
     if self._sigmoid and not self._positive:
       raise ValueError(
-        "loss.activation: 'sigmoid' is one logit, of one of two labels: "
+        "loss.activation: 'sigmoid' is one logit, for one of two labels: "
         'expected it as classification.positive, out of '
         f'{", ".join(map(repr, self.labels))}.'
       )
@@ -86,7 +98,7 @@ class Classification:
     outputs = 1 if self._sigmoid else len(self.labels)
     return TextClassifier(encoder, outputs, dtype, self._pooling)
 
-  def objective(self, loss, axis_name=None, class_counts=None):
+  def objective(self, loss, axis_name=None, class_counts=None) -> Objective:
     loss = make_loss(
       loss,
       self.labels,
@@ -96,46 +108,29 @@ class Classification:
     )
 
     def labels_of(batch):
-      # [batch, 1], shaped like the logits of a sigmoid.
+      # `[batch, 1]` for a sigmoid, the shape of its logits.
       return batch['label'][:, None] if self._sigmoid else batch['label']
 
     return learn_labels(loss, labels_of)
-
-  has_prior = True
-
-  @property
-  def background(self) -> bool:
-    return bool(self._positive)
 
   def targets(self, feature) -> np.ndarray:
     label = np.atleast_1d(feature['label'])
     return label[label >= 0]
 
-  def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
-    """Probabilities of the labels, float32 `[batch, labels]`."""
-    if self._sigmoid:
-      # Not 1 - p, which has no digits left where p is almost 1.
-      return jax.nn.sigmoid(jnp.concatenate([-logits, logits], axis=-1))
-    return jax.nn.softmax(logits)
-
   def features(self, examples: Sequence[Text]) -> Features:
-    """Features of texts: `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`.
+    """Makes the features of texts.
 
-    Of a pair that is too long, the longer text is cut.
+    The input is `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`. If it is
+    too long, the longer of the two texts is cut.
 
     Args:
-      examples: with labels that may not be among the labels: then there is
-        nothing to learn from.
+      examples: a label that is not among the labels teaches nothing.
 
     Returns:
-      For each text, int32 `[sub-words]`: `tokens`; `segments`, 1 in the second
-      text, if the tokenizer's model knows segments; and of no axis: `label`, or
-      -1; `cut`, 1 where something was.
+      Per text, int32 `[sub-words]`: `tokens`; `segments`, 1 in the second text
+      if the tokenizer's model has segments; and 0-D: `label`, or -1; `cut`, 1
+      if a text was cut.
     """
-    # Each time: another task may share the tokenizer.
-    self._tokenizer.enable_truncation(
-      self._max_length, strategy='longest_first'
-    )
     encodings = self._tokenizer.encode_batch(
       [e.text if e.pair is None else (e.text, e.pair) for e in examples]
     )
@@ -152,38 +147,45 @@ class Classification:
 
   def notes(self, examples: Sequence[Text], features: Features) -> list[str]:
     """Says what was cut, and which labels cannot be predicted or tuned."""
-    said = []
+    notes = []
     if cut := sum(int(feature['cut']) for feature in features):
-      said.append(
+      notes.append(
         f'{cut} of {len(examples)} texts are longer than '
         f'max_length={self._max_length}: the rest is cut off.'
       )
-    # '' where there is no label to compare with.
+    # '' stands for a missing label.
     known = {*self.labels, ''}
     unknown = [e.label for e in examples if e.label not in known]
     if unknown:
       names = ', '.join(map(repr, sorted(set(unknown))[:5]))
-      said.append(
+      notes.append(
         f'{len(unknown)} of {len(examples)} texts have a label that is not in '
         f'the training split ({names}): it is never predicted, and counts as '
         'missed.'
       )
     labels = {example.label for example in examples}
     if self._positive and labels - {''} and self._positive not in labels:
-      said.append(
+      notes.append(
         f'no text is labelled {self._positive!r}: its F1 is 0, and no '
         'threshold can be tuned here: it is 0.5.'
       )
-    return said
+    return notes
 
-  def decode(self, examples, features, answers) -> list[list[float]]:
-    """Probabilities of the labels, for each text."""
-    return [answer.tolist() for answer in answers]
+  def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
+    """Returns the probabilities of the labels, float32 `[batch, labels]`."""
+    if self._sigmoid:
+      # 1 - p would have no digits left where p is almost 1.
+      return jax.nn.sigmoid(jnp.concatenate([-logits, logits], axis=-1))
+    return jax.nn.softmax(logits)
+
+  def decode(self, examples, features, outputs) -> list[list[float]]:
+    """Returns the probabilities of the labels, per text."""
+    return [output.tolist() for output in outputs]
 
   def tune(
     self, examples: Sequence[Text], predictions: Sequence[Sequence[float]]
   ) -> dict[str, float]:
-    """Thresholds of the positive label.
+    """Finds thresholds of the positive label.
 
     Returns:
       `threshold` and `plug_in`, both 0.5 if no text is positive; {} without a
@@ -200,17 +202,17 @@ class Classification:
     slope, bias = metrics.fit_platt(logits, positive)
     calibrated = special.expit(slope * logits + bias)
     best, _ = metrics.plug_in_threshold(calibrated)
-    # The threshold is compared with the probabilities of the model itself.
+    # Back to the scale of the model's probabilities, which it is applied to.
     plug_in = special.expit((special.logit(best) - bias) / slope)
     return {'threshold': threshold, 'plug_in': float(plug_in)}
 
   def decisions(
     self, tuned: Mapping[str, float]
   ) -> dict[str, Mapping[str, float]]:
-    """Rules, and the threshold of the positive label, if there is one."""
+    """Returns the rules, and the threshold of the positive label, if any."""
     if not self._positive:
       return {'argmax': {}}
-    rules = {'argmax': {'threshold': 0.5}}
+    rules: dict[str, Mapping[str, float]] = {'argmax': {'threshold': 0.5}}
     if 'threshold' in tuned:
       rules['tuned'] = {'threshold': tuned['threshold']}
     if 'plug_in' in tuned:
@@ -223,17 +225,17 @@ class Classification:
     predictions: Sequence[Sequence[float]],
     tuned: Mapping[str, float],
   ) -> Scores:
-    """Scores as scikit-learn computes them.
+    """Scores the labels of texts as scikit-learn does.
 
     Returns:
-      With a positive label, its precision, recall and F1, the accuracy and the
-      mean F1 of the labels: a row for each rule, at 0.5, tuned and plug-in.
-      Else a row for each label, also for those that are not in the training
-      split, `macro` and `all`.
+      With a positive label, a row per rule (0.5, tuned, plug-in) with the
+      label's precision, recall and F1, the accuracy and the mean F1 of the
+      labels. Otherwise a row per label, also for labels that the training split
+      lacks, `macro` and `all`.
     """
     gold = [example.label for example in examples]
     if not self._positive:
-      return _scores(gold, self.predict(predictions, {}), self.labels)
+      return score_labels(gold, self.choose(predictions, {}), self.labels)
     return {
       _ROWS[rule]: self._positive_row(gold, predictions, parameters)
       for rule, parameters in self.decisions(tuned).items()
@@ -246,16 +248,16 @@ class Classification:
     predictions: Sequence[Sequence[float]],
     tuned: Mapping[str, float],
   ) -> None:
-    """Writes a row for each text, the text last, as tab-separated columns.
+    """Writes a row per text in tab-separated columns, the text last.
 
     Columns are the gold label; the label that each rule predicts, `predicted`
-    by argmax; the probability of each label. A tab or a line break in a text is
-    a space.
+    for the argmax; the probability of each label. Tabs and line breaks in a
+    text are written as spaces.
     """
     columns = {'gold': [example.label for example in examples]}
     for rule, parameters in self.decisions(tuned).items():
       name = 'predicted' if rule == 'argmax' else rule
-      columns[name] = self.predict(predictions, parameters)
+      columns[name] = self.choose(predictions, parameters)
     for i, label in enumerate(self.labels):
       columns[f'p({label})'] = [f'{p[i]:.6f}' for p in predictions]
     columns['text'] = [example.text for example in examples]
@@ -268,78 +270,55 @@ class Classification:
     )
 
   def _positive_row(self, gold, predictions, parameters):
-    rows = _scores(gold, self.predict(predictions, parameters), self.labels)
+    rows = score_labels(gold, self.choose(predictions, parameters), self.labels)
     return {
-      'accuracy': rows[_ALL]['accuracy'],
-      'macro_f1': rows[_ALL]['macro_f1'],
+      'accuracy': rows[ALL]['accuracy'],
+      'macro_f1': rows[ALL]['macro_f1'],
       **rows[self._positive],
       **parameters,
     }
 
-  def predict(
+  def choose(
     self,
     predictions: Sequence[Sequence[float]],
     parameters: Mapping[str, float],
   ) -> list[str]:
-    """The labels that probabilities stand for, by a rule of `decisions`."""
+    """Chooses a label per text, by a rule of `decisions`."""
     if self._positive:
       threshold = parameters['threshold']
       return [self.labels[int(p[-1] >= threshold)] for p in predictions]
     return [self.labels[int(np.argmax(p))] for p in predictions]
 
+  def read(self, path: pathlib.Path) -> tuple[list[str], list[Text]]:
+    """Reads a text per line or, as in training, two with a tab between."""
+    lines = plain_text.read_lines(path)
+    options = self._data[self._data.format]
+    pairs = 'pair' in options and bool(options.pair)
+    examples = []
+    for number, line in enumerate(lines, start=1):
+      text, tab, pair = line.partition('\t')
+      # The data sets of TFDS do not say whether they hold pairs.
+      if line and self._data.format != 'tfds' and bool(tab) != pairs:
+        expected = (
+          'two texts with a tab between' if pairs else 'one without tabs'
+        )
+        raise ValueError(
+          f'{path}:{number}: expected {expected}, as in training.'
+        )
+      examples.append(Text(text, pair if tab else None, '', number))
+    return lines, examples
 
-def get_labels(config, examples: Sequence[Text]) -> tuple[str, ...]:
-  """The labels of the training split, sorted; a positive one comes last.
-
-  Raises:
-    ValueError: fewer than two labels; more than two, or others, with a
-      positive one; a label that is called like a row of the scores.
-  """
-  labels = sorted({example.label for example in examples})
-  positive = config.classification.positive
-  names = ', '.join(map(repr, labels))
-  if len(labels) < 2:
-    raise ValueError(
-      f'The training split has only the label {names}: expected two or more.'
-    )
-  if reserved := _RESERVED.intersection(labels):
-    raise ValueError(
-      f'The label {min(reserved)!r} is called like a row of the scores: '
-      'expected another name.'
-    )
-  if not positive:
-    return tuple(labels)
-  if positive not in labels or len(labels) > 2:
-    raise ValueError(
-      f'classification.positive: expected one of two labels, not {positive!r} '
-      f'of {names}.'
-    )
-  return tuple(sorted(labels, key=positive.__eq__))
-
-
-def _scores(gold, predicted, labels) -> Scores:
-  """Rows of labels, `macro`, and `all` with the accuracy."""
-  # In the order of scikit-learn, for means to the last digit.
-  names = sorted({*gold, *labels})
-  ids = {name: i for i, name in enumerate(names)}
-  counts = metrics.label_counts(
-    np.array([ids[label] for label in gold]),
-    np.array([ids[label] for label in predicted]),
-    len(names),
-  )
-  rows = metrics.class_scores(counts, names)
-  # Each text has one label: F1 over all is the accuracy.
-  micro = rows.pop('micro')
-  rows[_ALL] = {
-    'accuracy': micro['f1'],
-    'macro_f1': rows['macro']['f1'],
-    'support': micro['support'],
-  }
-  return rows
+  def to_record(
+    self, source, example, prediction, parameters
+  ) -> dict[str, Any]:
+    """Returns the label of a text, and the probabilities of all labels."""
+    (label,) = self.choose([prediction], parameters)
+    probabilities = dict(zip(self.labels, prediction, strict=True))
+    return {'text': source, 'label': label, 'probabilities': probabilities}
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
-  """Logits of the second of two labels, finite even for a probability of 0."""
+  """Returns the logits of the second of two labels, finite also for p = 0."""
   tiny = np.finfo(np.float32).tiny
   return np.diff(np.log(np.maximum(probabilities, tiny)), axis=-1)[:, 0]
 

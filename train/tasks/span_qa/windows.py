@@ -1,4 +1,4 @@
-"""Windows of a context with a question, and where its answers lie in them."""
+"""Windows of a context with a question, and the positions of its answers."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from train.data.squad import Answer
 from train.data.squad import Question
 from train.tasks.task import Features
 
-_CHUNK = 1000  # Questions that are encoded at a time, for the sake of memory.
+_CHUNK = 1000  # Questions that are encoded at a time, to bound the memory.
 
 Feature = Mapping[str, np.ndarray]
 
@@ -25,27 +25,26 @@ def make_windows(
   stride: int,
   unanswerable: bool,
 ) -> Features:
-  """Windows `[CLS] question [SEP] piece of context [SEP]`.
+  """Makes windows `[CLS] question [SEP] piece of context [SEP]`.
 
   Args:
-    tokenizer: of BERT or RoBERTa; it truncates nothing afterwards.
+    tokenizer: of BERT or RoBERTa, without truncation.
     questions: with or without answers.
-    max_length: sub-words of a window.
-    max_question: sub-words of a question; the rest is cut off.
-    stride: sub-words from the beginning of a piece to that of the next, which
-      overlap, or to its end, where it has fewer.
-    unanswerable: a question without an answer is learnt: as [CLS].
+    max_length: largest number of sub-words of a window.
+    max_question: largest number of sub-words of a question; it is cut there.
+    stride: sub-words between the beginnings of two pieces, which overlap if
+      pieces are longer; never more than a piece has.
+    unanswerable: whether a question without an answer is learnt, as [CLS].
 
   Returns:
-    For each window, int32 `[sub-words]`: `tokens`; `segments`; `allowed`, 1 on
-    [CLS] and the piece; `starts` and `ends`, 1 where an answer is that lies in
-    the window whole, else on [CLS]; all 0 if the question is not learnt. And
-    for decoding: `example`, the question; `first`, the first sub-word of the
-    piece; `offsets` `[sub-words of the piece, 2]`, their characters; `spans`
-    `[answers, 3]`, which of `learnt_spans`, first and last sub-word; `cut`, 1
-    where the question is.
+    Per window, int32 `[sub-words]`: `tokens`; `segments`; `allowed`, 1 on [CLS]
+    and the piece; `starts` and `ends`, 1 where an answer that is whole in the
+    window starts and ends, or on [CLS] if there is none; all 0 if the question
+    is not learnt. And for decoding: `example`, the number of the question;
+    `first`, the first sub-word of the piece; `offsets` `[sub-words of the
+    piece, 2]`, their characters; `spans` `[answers, 3]`, the number in
+    `learnt_spans`, first and last sub-word; `cut`, 1 if the question is cut.
   """
-  tokenizer.no_truncation()  # Another task may share the tokenizer.
   features = []
   for start in range(0, len(questions), _CHUNK):
     chunk = questions[start : start + _CHUNK]
@@ -74,11 +73,25 @@ def make_windows(
   return features
 
 
+def get_labels(config, examples: Sequence[Question]) -> tuple[str, ...]:
+  """Returns no labels, as answers are positions.
+
+  Raises:
+    ValueError: no question has an answer in its context to learn from.
+  """
+  if not any(map(learnt_spans, examples)):
+    raise ValueError(
+      'The training split has no question with an answer in its context.'
+    )
+  return ()
+
+
 def learnt_spans(question: Question) -> list[Answer]:
-  """The answer that is learnt: the first alternative that has a place.
+  """Returns the answer that is learnt.
 
   Returns:
-    Its spans that have one; [] if there is no such alternative.
+    The spans that are in the context, of the first alternative with any; [] if
+    no alternative has any.
   """
   for spans in question.answers:
     placed = [span for span in spans if span.start >= 0]
@@ -88,7 +101,7 @@ def learnt_spans(question: Question) -> list[Answer]:
 
 
 def read_span(context: str, feature: Feature, first: int, last: int) -> Answer:
-  """What is written from one sub-word of a window to another, inclusive."""
+  """Returns the text from one sub-word of a window to another, inclusive."""
   start = int(feature['offsets'][first - feature['first'], 0])
   text = context[start : int(feature['offsets'][last - feature['first'], 1])]
   start += len(text) - len(text.lstrip())
@@ -98,15 +111,15 @@ def read_span(context: str, feature: Feature, first: int, last: int) -> Answer:
 def count_losses(
   questions: Sequence[Question], features: Features, *, max_answer: int
 ) -> dict[str, int]:
-  """What the windows of questions lack.
+  """Counts what the questions lost in their windows.
 
   Returns:
-    Of answers that are learnt: `lost`, whole in no window; `long`, longer than
-    `max_answer` sub-words; `wide`, of which a window reads more, up to the
-    borders of sub-words. Of questions: `cut`; `no_place`, whose answers are not
-    in the context; `no_answer`.
+    Counts of learnt answers: `lost`, whole in no window; `long`, longer than
+    `max_answer` sub-words; `wide`, read with more characters, up to the borders
+    of sub-words. Counts of questions: `cut`; `no_place`, with answers that are
+    not in the context; `no_answer`.
   """
-  # Of each question: by answer, a window that has the whole of it.
+  # Per question: number of the answer → a window that has all of it.
   found = [{} for _ in questions]
   for feature in features:
     for span, first, last in feature['spans']:
@@ -138,12 +151,13 @@ def _encode(tokenizer, texts) -> dict[str, tokenizers.Encoding]:
 
 
 def _cut(tokenizer, text, encodings, limit) -> tokenizers.Encoding:
-  """The encoding of a text, or of as much of its beginning as is allowed."""
+  """Encodes a text, or as much of its beginning as the limit allows."""
   encoding = encodings[text]
   if len(encoding) <= limit:
     return encoding
-  # Not `Encoding.truncate`, which keeps the rest for windows of its own. A
-  # beginning may have other sub-words, and more: then it is cut further.
+  # `Encoding.truncate` would keep the rest, for windows of its own. A beginning
+  # may have other sub-words than within the text, and more: it is then cut
+  # further.
   for n in range(limit, 0, -1):
     short = tokenizer.encode(
       text[: encoding.offsets[n - 1][1]], add_special_tokens=False
@@ -156,9 +170,9 @@ def _cut(tokenizer, text, encodings, limit) -> tokenizers.Encoding:
 def _windows(
   question, whole, offsets, *, max_length, stride, unanswerable
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Windows of a question with the whole of its context."""
-  # Not by the tokenizer's own truncation: in windows after the first, that
-  # gives the context the segment of the question.
+  """Yields the windows of a question and its whole, encoded context."""
+  # The tokenizer's own truncation gives the context the segment of the question
+  # in windows after the first.
   tokens = np.array(whole.ids, np.int32)
   segments = np.array(whole.type_ids, np.int32)
   size, answer = len(offsets), learnt_spans(question)
@@ -190,18 +204,18 @@ def _windows(
 
 
 def _begins(size: int, room: int, stride: int) -> list[int]:
-  """Where windows with that room begin in a text of that size."""
-  step = min(stride, room)  # No sub-word is left out between them.
+  """Returns where windows begin that have `room` for a text of that size."""
+  step = min(stride, room)  # Leaves no sub-word out between windows.
   return [i * step for i in range(1 + max(0, -(-(size - room) // step)))]
 
 
 def _sub_words(spans: Sequence[Answer], offsets: np.ndarray) -> np.ndarray:
-  """Sub-words of spans, `[spans with any, 3]`: which span, first, last."""
+  """Returns number, first and last sub-word of spans, `[spans with any, 3]`."""
   rows = []
   for i, span in enumerate(spans):
     text = span.text.lstrip()
     start = span.start + len(span.text) - len(text)
-    # Sub-words are in order, and so are their beginnings and ends.
+    # The beginnings and ends of sub-words are sorted.
     first = np.searchsorted(offsets[:, 1], start, side='right')
     last = np.searchsorted(offsets[:, 0], start + len(text.rstrip())) - 1
     if first <= last:

@@ -1,4 +1,4 @@
-"""Candidates of an answer: the best spans over the windows of a context."""
+"""Candidates for an answer: the best spans over the windows of a context."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from train.tasks import windows
+from train.tasks.span_qa import windows
 
 
 class Candidate(NamedTuple):
-  """A span that may be the answer: text, place in the context, score."""
+  """A span that may be the answer: text, first character and score."""
 
   text: str
   start: int
@@ -23,42 +23,43 @@ class Candidate(NamedTuple):
 
 def find_candidates(
   context: str,
-  answered: Sequence[tuple[windows.Feature, Mapping[str, np.ndarray]]],
+  outputs: Sequence[tuple[windows.Feature, Mapping[str, np.ndarray]]],
   *,
   n_best: int,
   max_answer: int,
   several: bool = False,
 ) -> list[Candidate]:
-  """The spans with the highest scores, each once.
+  """Finds the spans with the highest scores, each once.
 
   Args:
     context: the text.
-    answered: its windows; of each, `scores` and `positions` `[2, n]` of starts
-      and ends. A score of -inf is no position.
-    n_best: spans of a window, and of all.
-    max_answer: sub-words of a span.
-    several: scores are probabilities, and all spans may be meant: they do not
-      overlap, and none has a likely (1/2) start or end of another in it.
+    outputs: its windows, each with the `scores` and `positions` `[2, n]` of
+      starts and ends. A score of -inf stands for no position.
+    n_best: largest number of spans per window, and in all.
+    max_answer: largest number of sub-words of a span.
+    several: whether the answer may be several spans. Scores are then
+      probabilities, spans do not overlap, and none contains a likely (1/2)
+      start or end of another.
 
   Returns:
-    At most `n_best`, the best first.
+    At most `n_best` candidates, the best first.
   """
-  best = {}  # By place: windows overlap.
-  for feature, answer in answered:
-    spans = _window_spans(answer, max_answer, several)
+  best = {}  # Span → score, as windows overlap.
+  for feature, output in outputs:
+    spans = _window_spans(output, max_answer, several)
     spans = _take_apart(spans, n_best) if several else spans[:n_best].tolist()
     for score, first, last in spans:
       span = windows.read_span(context, feature, int(first), int(last))
       if span.text and score > best.get(span, -np.inf):
         best[span] = score
   candidates = [Candidate(*span, score) for span, score in best.items()]
-  # Of equal scores, the first and shortest.
+  # Among equal scores, the first and then the shortest comes first.
   candidates.sort(key=lambda c: (-c.score, c.start, len(c.text)))
   return (keep_apart(candidates) if several else candidates)[:n_best]
 
 
 def keep_apart(candidates: Sequence[Candidate]) -> list[Candidate]:
-  """Those that do not overlap an earlier one that is kept."""
+  """Keeps the candidates that overlap none of those kept before them."""
   kept = []
   for candidate in candidates:
     if all(
@@ -72,16 +73,16 @@ def keep_apart(candidates: Sequence[Candidate]) -> list[Candidate]:
 def best_span_threshold(
   scores: Sequence[Sequence[float]], values: Sequence[Sequence[float]]
 ) -> float | None:
-  """The score that a candidate needs to be given beside the best.
+  """Finds the score that a candidate needs to be given beside the best one.
 
   Args:
-    scores: of each question, those of its candidates, in descending order.
-    values: of each question, what giving its first candidate is worth, its
-      first two, ...
+    scores: per question, the scores of its candidates, in descending order.
+    values: per question, the value of giving its first candidate, its first
+      two, ...
 
   Returns:
-    The threshold with the highest mean value, of several the largest; above all
-    scores where it is best to give one. None if no question has two candidates.
+    The threshold with the highest mean value, the largest of several; above all
+    scores if it is best to give one. None if no question has two candidates.
   """
   others = np.array([score for row in scores for score in row[1:]])
   if not len(others):
@@ -89,17 +90,17 @@ def best_span_threshold(
   changes = np.concatenate([np.diff(row) for row in values])
   order = np.argsort(-others, kind='stable')
   others, gains = others[order], np.cumsum(changes[order])
-  # Equal scores cannot be parted: a cut comes after the last of them.
+  # Equal scores cannot be separated: a cut comes after the last of them.
   cuts = np.append(np.flatnonzero(others[1:] != others[:-1]), len(others) - 1)
   best = cuts[np.argmax(gains[cuts])]
   return float(others[best] if gains[best] > 0 else others[0] + 1)
 
 
 def _window_spans(
-  answer: Mapping[str, np.ndarray], max_answer: int, several: bool
+  output: Mapping[str, np.ndarray], max_answer: int, several: bool
 ) -> np.ndarray:
-  """The spans of a window, the best first: score, first and last sub-word."""
-  (starts, ends), (first, last) = answer['scores'], answer['positions']
+  """Returns score, first and last sub-word of a window's spans, best first."""
+  (starts, ends), (first, last) = output['scores'], output['positions']
   scores = starts[:, None] + ends
   length = last - first[:, None] + 1
   fits = (length >= 1) & (length <= max_answer) & (scores > -np.inf)
@@ -111,7 +112,7 @@ def _window_spans(
 
 
 def _take_apart(spans: np.ndarray, n_best: int) -> list[list[float]]:
-  """The best spans of a window that do not overlap a better one."""
+  """Returns the best spans of a window that overlap no better one."""
   taken = []
   while len(spans) and len(taken) < n_best:
     taken.append(spans[0].tolist())
@@ -121,7 +122,11 @@ def _take_apart(spans: np.ndarray, n_best: int) -> list[list[float]]:
 
 
 def _holds_another(starts, ends, first, last) -> np.ndarray:
-  """Whether spans `[starts, ends]` have a likely start or end in them."""
+  """Returns whether spans contain another likely start or end.
+
+  Returns:
+    bool `[starts, ends]`, for the span from each start to each end.
+  """
   other_starts, other_ends = first[starts >= 0.5], last[ends >= 0.5]
   first, last = first[:, None, None], last[:, None]
   begins = (first < other_starts) & (other_starts <= last)

@@ -1,4 +1,4 @@
-"""From probabilities of starts and ends to the spans that a query finds."""
+"""Spans that a query finds, from probabilities of starts and ends."""
 
 from collections.abc import Collection
 from collections.abc import Mapping
@@ -10,14 +10,16 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class Found(NamedTuple):
-  """What a query finds: probabilities above the lowest of `THRESHOLDS`.
+  """Probabilities of a query's entities, above the lowest of `THRESHOLDS`.
 
   Attributes:
-    type: of the entities.
-    start: of words to be the first of one.
-    end: of words to be the last of one; without the match head, of all words,
-      as the last word of a span may be an unlikely end (see `pair_nearest`).
-    match: of (first, last) to belong together; None without the match head.
+    type: the type that the query asks for.
+    start: word → probability that it is the first of an entity.
+    end: word → probability that it is the last of an entity; without the match
+      head all words are here, because the last word of a span may be an
+      unlikely end (see `pair_nearest`).
+    match: (first, last) → probability that they belong together; None without
+      the match head.
   """
 
   type: str
@@ -29,11 +31,12 @@ class Found(NamedTuple):
 def find_spans(
   found: Found, threshold: float, *, nested: bool = False
 ) -> list[tuple[int, int]]:
-  """Spans of the words that are above a threshold.
+  """Returns the spans between words that are above a threshold.
 
-  Without the match head as the published code has it: see `pair_nearest`. With
-  it, a start and an end after it, or at it, that match; of those that overlap,
-  unless `nested`, the one with the highest product of the three probabilities.
+  Without the match head, starts and ends are paired as in the published code:
+  see `pair_nearest`. With it, a span is a start and an end, at the same word or
+  later, that match; of spans that overlap, unless `nested`, the one with the
+  highest product of the three probabilities is kept.
 
   Returns:
     First word, and the word after the last, in order.
@@ -61,9 +64,9 @@ def pair_nearest(
 ) -> list[tuple[int, int]]:
   """Pairs each start with its nearest end, which may be at the same word.
 
-  A start without an end after it is a span of one word, an end without a start
-  is nothing, a start within a span is none, and a start at the end of one cuts
-  it short: the published code, which writes and reads tags B, M, E, S, does so.
+  A start without a later end is a span of one word; an end without a start is
+  ignored, and so is a start inside a span; a start at the end of a span cuts it
+  short. The published code, which writes and reads tags B, M, E, S, does so.
 
   Returns:
     First word, and the word after the last, in order.
@@ -83,15 +86,15 @@ def pair_nearest(
   return spans
 
 
-def read_answer(
-  type_: str, words: np.ndarray, answer: Mapping[str, np.ndarray]
+def read_outputs(
+  type_: str, words: np.ndarray, outputs: Mapping[str, np.ndarray]
 ) -> Found:
-  """What a row's answer finds, in words.
+  """Returns the probabilities of one input by word.
 
   Args:
-    type_: what the query asks for.
+    type_: the type that the query asks for.
     words: `[sub-words]`, the word that a first sub-word begins, else -1.
-    answer: of `QuerySpans.postprocess`, for one row.
+    outputs: a row of `QuerySpans.postprocess`.
   """
 
   def likely(probabilities, lowest=THRESHOLDS[0]):
@@ -100,22 +103,23 @@ def read_answer(
     return dict(zip(words[where].tolist(), p[where].tolist(), strict=True))
 
   match = None
-  if 'pair' in answer:
-    kept = answer['match'] > THRESHOLDS[0]
-    start, end = np.divmod(answer['pair'][kept], len(answer['start']))
+  if 'pair' in outputs:
+    kept = outputs['match'] > THRESHOLDS[0]
+    start, end = np.divmod(outputs['pair'][kept], len(outputs['start']))
     pairs = zip(words[start].tolist(), words[end].tolist(), strict=True)
-    match = dict(zip(pairs, answer['match'][kept].tolist(), strict=True))
-  start = likely(answer['start'])
+    match = dict(zip(pairs, outputs['match'][kept].tolist(), strict=True))
+  start = likely(outputs['start'])
   all_ends = bool(start) and match is None
-  end = likely(answer['end'], -1.0 if all_ends else THRESHOLDS[0])
+  end = likely(outputs['end'], -1.0 if all_ends else THRESHOLDS[0])
   return Found(type_, start, end, match)
 
 
 def span_score(found: Found, start: int, end: int) -> float:
-  """The probability of a span that `find_spans` finds.
+  """Returns the probability of a span that `find_spans` finds.
 
-  It is the product of the probabilities that its first word is the start and
-  its last word the end of an entity and, with the match head, of one.
+  It is the product of the probabilities that its first word starts an entity,
+  that its last word ends one and, with the match head, that both belong to the
+  same one.
 
   `pair_nearest` may cut a span short at a word without a sub-word, which has no
   probability: the score is 0.

@@ -1,0 +1,49 @@
+"""The objective of span QA: the mean of the losses of starts and ends."""
+
+import jax
+import jax.numpy as jnp
+
+from train.objective import Loss
+from train.objective import Objective
+
+# Logit of a position that is no answer: finite, so that no gradient is NaN.
+_EXCLUDED = -1e9
+
+
+def make_objective(loss: Loss, *, sigmoid: bool) -> Objective:
+  """Builds the mean of the losses of starts and ends, over context and [CLS].
+
+  Windows without a label are left out. Starts and ends have running counts of
+  their own.
+
+  Args:
+    loss: of the starts, or of the ends.
+    sigmoid: whether each position is decided independently; otherwise the
+      softmax is over the positions of a window.
+  """
+
+  def init(logits, batch):
+    # Positions of a softmax are not classes: they have no counts to run.
+    return tuple(
+      loss.init(jax.ShapeDtypeStruct(marks.shape, logits.dtype), marks)
+      for marks in (batch['starts'], batch['ends'])
+    )
+
+  def update_one(logits, marks, allowed, running):
+    has_label = jnp.any(marks > 0, axis=-1)
+    if sigmoid:
+      where = allowed & has_label[:, None]
+      return loss.update(logits, marks, where, running)
+    logits = jnp.where(allowed, logits, _EXCLUDED)
+    labels = jnp.argmax(marks, axis=-1)
+    return loss.update(logits, labels, has_label, running)
+
+  def update(logits, batch, running):
+    marks, allowed = (batch['starts'], batch['ends']), batch['allowed'] > 0
+    (start, starts), (end, ends) = (
+      update_one(logits[..., i], marks[i], allowed, running[i])
+      for i in range(2)
+    )
+    return (start + end) / 2, (starts, ends)
+
+  return Objective(init, update, loss.description)

@@ -1,0 +1,353 @@
+"""The task of span QA: the span of a context that answers a question."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tokenizers
+
+from dicejax import metrics
+from dicejax.models import BertConfig
+from dicejax.models import SpanExtractor
+from train.data import squad
+from train.data.squad import Question
+from train.data.tokenizer import copy_tokenizer
+from train.data.tokenizer import padding_id
+from train.objective import Objective
+from train.objective import make_loss
+from train.tasks.span_qa import scores
+from train.tasks.span_qa import windows
+from train.tasks.span_qa.candidates import Candidate
+from train.tasks.span_qa.candidates import best_span_threshold
+from train.tasks.span_qa.candidates import find_candidates
+from train.tasks.span_qa.objective import make_objective
+from train.tasks.span_qa.settings import check_loss
+from train.tasks.span_qa.settings import check_settings
+from train.tasks.task import Features
+from train.tasks.task import Scores
+
+# Untuned: no answer needs a better score than the best span, and a further span
+# needs a start and an end with a probability of a half each.
+_THRESHOLDS = {'null': 0.0, 'span': 1.0}
+_TUNED = ', tuned threshold'
+
+
+class Prediction(NamedTuple):
+  """The candidates for the answer to a question.
+
+  Attributes:
+    candidates: the best first; they do not overlap if an answer may be several.
+    null: the score of no answer minus the score of the best candidate.
+  """
+
+  candidates: list[Candidate]
+  null: float
+
+
+class SpanQa:
+  """The task for one tokenizer.
+
+  A question is asked of each window `[CLS] question [SEP] piece [SEP]` of its
+  context. The form of the loss is that of `config.loss.activation`:
+
+  - 'softmax': which position of a window is the start, and which the end; for
+    cross entropy and similar losses, as positions are not classes that each
+    have an F1. A span scores the sum of both logits.
+  - 'sigmoid': whether a position is a start, and whether an end; the form of
+    Dice. A span scores the sum of both probabilities, as in the published code.
+
+  In a window without the whole answer, [CLS] is start and end. Of alternative
+  answers, the first that is in the context is learnt.
+
+  With `config.span_qa.unanswerable`, there is no answer where [CLS] scores
+  above the best span by more than a threshold; [CLS] has the lowest score of
+  all windows. With `config.span_qa.several`, the answer is all spans, from the
+  best on, that score at least a threshold and do not overlap a better one; no
+  span contains a likely start or end of another.
+
+  Raises:
+    ValueError: settings that leave no room for a context, or that exclude each
+      other.
+
+  References:
+    Devlin et al., `BERT <https://arxiv.org/abs/1810.04805>`_, 2019, §4.3, and
+    its `run_squad.py`.
+  """
+
+  example_types = (Question,)
+  background = True
+  get_labels = staticmethod(windows.get_labels)
+
+  def __init__(
+    self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str] = ()
+  ):
+    check_settings(config, tokenizer)
+    self.labels = tuple(labels)
+    self.fill = {
+      'tokens': padding_id(tokenizer),
+      'segments': 0,
+      'allowed': 0,
+      'starts': 0,
+      'ends': 0,
+    }
+    self._tokenizer = copy_tokenizer(tokenizer)
+    self._max_length = config.max_length
+    self._settings = config.span_qa
+    self._sigmoid = config.loss.activation == 'sigmoid'
+    self._rules = {
+      'several': config.span_qa.several,
+      'unanswerable': config.span_qa.unanswerable,
+    }
+    # Positions, the classes of a softmax, have no prior.
+    self.has_prior = self._sigmoid
+    self.decision_rows: tuple[str, ...] = ('all',)
+    if any(self._rules.values()):
+      self.decision_rows = 'all', f'all{_TUNED}'
+    self.headline = self.decision_rows[-1], 'f1'
+    self.selectable = dict.fromkeys(self.decision_rows, ('exact', 'f1'))
+
+  def model(self, encoder: BertConfig, dtype: str) -> SpanExtractor:
+    return SpanExtractor(encoder, dtype)
+
+  def objective(self, loss, axis_name=None, class_counts=None) -> Objective:
+    """Builds the mean of the losses of starts and ends: `make_objective`."""
+    check_loss(loss, sigmoid=self._sigmoid)
+    loss = make_loss(loss, axis_name=axis_name, class_counts=class_counts)
+    return make_objective(loss, sigmoid=self._sigmoid)
+
+  def targets(self, feature) -> np.ndarray:
+    """Returns 1 for each start in the context, 0 for other sub-words there."""
+    allowed = feature['allowed'] > 0
+    allowed[0] = False  # [CLS] is not in the context.
+    return feature['starts'][allowed]
+
+  def features(self, examples: Sequence[Question]) -> Features:
+    """Makes windows of questions: see `make_windows`."""
+    settings = self._settings
+    return windows.make_windows(
+      self._tokenizer,
+      examples,
+      max_length=self._max_length,
+      max_question=settings.max_question,
+      stride=settings.stride,
+      unanswerable=settings.unanswerable,
+    )
+
+  def notes(self, examples: Sequence[Question], features) -> list[str]:
+    """Says how many windows there are, and what the questions lost in them."""
+    settings = self._settings
+    counts = windows.count_losses(
+      examples, features, max_answer=settings.max_answer
+    )
+    notes = {
+      'cut': f'questions are longer than span_qa.max_question='
+      f'{settings.max_question} sub-words: the rest is cut off.',
+      'lost': f'answers lie whole in no window of max_length='
+      f'{self._max_length}: they are not found.',
+      'long': f'answers are longer than span_qa.max_answer='
+      f'{settings.max_answer} sub-words: they are not found whole.',
+      'wide': 'answers begin or end within a sub-word: all of it is read.',
+      'no_place': 'questions have answers that are not in the context: they '
+      'are not learnt.',
+    }
+    if not settings.unanswerable and any(q.answers for q in examples):
+      notes['no_answer'] = (
+        'questions have no answer: without span_qa.unanswerable they are not '
+        'learnt.'
+      )
+    return [
+      f'{_count(examples, "question")}, split into '
+      f'{_count(features, "window")}.',
+      *(f'{counts[key]} {note}' for key, note in notes.items() if counts[key]),
+    ]
+
+  def postprocess(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
+    """Returns the best starts and ends of each window, and the score of [CLS].
+
+    Args:
+      logits: `[batch, length, 2]`.
+      batch: with `allowed`.
+
+    Returns:
+      `scores` and `positions` `[batch, 2, n_best]` of starts and ends, the best
+      first, with a score of -inf beyond the end of the context; `null`
+      `[batch]`.
+    """
+    scores = jnp.moveaxis(logits, -1, 1)
+    if self._sigmoid:
+      scores = jax.nn.sigmoid(scores)
+    in_context = jnp.asarray(batch['allowed'] > 0).at[:, 0].set(False)
+    best, positions = jax.lax.top_k(
+      jnp.where(in_context[:, None], scores, -jnp.inf),
+      min(self._settings.n_best, scores.shape[-1]),
+    )
+    null = scores[..., 0].sum(axis=-1)
+    return {'scores': best, 'positions': positions, 'null': null}
+
+  def decode(
+    self, examples: Sequence[Question], features: Features, outputs: Sequence
+  ) -> list[Prediction]:
+    """Returns the `n_best` candidates per question, over all of its windows."""
+    own = [[] for _ in examples]
+    for feature, output in zip(features, outputs, strict=True):
+      own[feature['example']].append((feature, output))
+    return [
+      self._predict(example.context, pairs)
+      for example, pairs in zip(examples, own, strict=True)
+    ]
+
+  def _predict(self, context: str, own: Sequence[tuple]) -> Prediction:
+    found = find_candidates(
+      context,
+      own,
+      n_best=self._settings.n_best,
+      max_answer=self._settings.max_answer,
+      several=self._settings.several,
+    )
+    null = min(float(output['null']) for _, output in own)
+    return Prediction(found, null - found[0].score if found else 0.0)
+
+  def tune(
+    self, examples: Sequence[Question], predictions: Sequence[Prediction]
+  ) -> dict[str, float]:
+    """Finds the threshold with the best F1: of no answer, or several spans."""
+    if self._settings.unanswerable:
+      threshold, _ = metrics.best_null_threshold(
+        [prediction.null for prediction in predictions],
+        [
+          self._f1(example, [c.text for c in prediction.candidates[:1]] or [''])
+          for example, prediction in zip(examples, predictions, strict=True)
+        ],
+        [self._f1(example, ['']) for example in examples],
+      )
+      return {'null': threshold}
+    if self._settings.several:
+      return self._tune_spans(examples, predictions)
+    return {}
+
+  def _tune_spans(self, examples, predictions) -> dict[str, float]:
+    spans, f1 = [], []
+    for example, prediction in zip(examples, predictions, strict=True):
+      texts = [candidate.text for candidate in prediction.candidates]
+      spans.append([candidate.score for candidate in prediction.candidates])
+      f1.append([self._f1(example, texts[: n + 1]) for n in range(len(texts))])
+    threshold = best_span_threshold(spans, f1)
+    return {'span': _THRESHOLDS['span'] if threshold is None else threshold}
+
+  def _f1(self, example, texts) -> float:
+    return scores.compare(example, texts, **self._rules)[1]
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Returns the rules, and the threshold of no answer or of several spans."""
+    used = {
+      'null': self._settings.unanswerable,
+      'span': self._settings.several,
+    }
+    argmax = {name: _THRESHOLDS[name] for name in used if used[name]}
+    return {'argmax': argmax} | ({'tuned': tuned} if tuned else {})
+
+  def choose(
+    self, prediction: Prediction, parameters: Mapping[str, float]
+  ) -> list[Candidate]:
+    """Returns the spans of the answer, by a rule of `decisions`.
+
+    No answer is one span, an empty text with the score of [CLS].
+    """
+    thresholds = _THRESHOLDS | parameters
+    best, *others = prediction.candidates or [Candidate('', 0, 0.0)]
+    if self._settings.several:
+      return [best, *(c for c in others if c.score >= thresholds['span'])]
+    if self._settings.unanswerable and prediction.null > thresholds['null']:
+      return [Candidate('', 0, best.score + prediction.null)]
+    return [best]
+
+  def texts(
+    self, prediction: Prediction, parameters: Mapping[str, float]
+  ) -> list[str]:
+    """Returns the texts of `choose`."""
+    return [candidate.text for candidate in self.choose(prediction, parameters)]
+
+  def score(
+    self,
+    examples: Sequence[Question],
+    predictions: Sequence[Prediction],
+    tuned: Mapping[str, float],
+  ) -> Scores:
+    """Scores answers by exact match and F1, with the official rules.
+
+    Returns:
+      A row for all questions, and for those with and without an answer where
+      there may be none; the same at the tuned threshold, if there is one.
+    """
+
+    def rows(parameters):
+      texts = [self.texts(p, parameters) for p in predictions]
+      return scores.score_answers(examples, texts, **self._rules)
+
+    found = rows({})
+    if tuned:
+      found |= {name + _TUNED: row for name, row in rows(tuned).items()}
+    return found
+
+  def write(
+    self,
+    path: pathlib.Path,
+    examples: Sequence[Question],
+    predictions: Sequence[Prediction],
+    tuned: Mapping[str, float],
+  ) -> None:
+    """Writes what the official scripts read, and the candidates.
+
+    `path.json` holds {id: text}, or {id: [text]} where an answer may be several
+    spans; `path.nbest.jsonl` a line per question, with scores.
+    """
+    texts = {
+      example.id: self.texts(prediction, tuned)
+      for example, prediction in zip(examples, predictions, strict=True)
+    }
+    if not self._settings.several:
+      texts = {name: text for name, (text,) in texts.items()}
+    path = pathlib.Path(path)
+    path.with_name(f'{path.name}.json').write_text(
+      json.dumps(texts, ensure_ascii=False, indent=1), encoding='utf-8'
+    )
+    with path.with_name(f'{path.name}.nbest.jsonl').open(
+      'w', encoding='utf-8'
+    ) as file:
+      for example, prediction in zip(examples, predictions, strict=True):
+        row = {
+          'id': example.id,
+          'null': prediction.null,
+          'candidates': [c._asdict() for c in prediction.candidates],
+        }
+        file.write(json.dumps(row, ensure_ascii=False) + '\n')
+
+  def read(self, path: pathlib.Path) -> tuple[list[str], list[Question]]:
+    """Reads questions in the JSON of SQuAD."""
+    questions = list(squad.read_questions(path))
+    return [question.question for question in questions], questions
+
+  def to_record(
+    self, source, example, prediction, parameters
+  ) -> dict[str, Any]:
+    """Returns the spans of the answer to a question, with their scores."""
+    chosen = self.choose(prediction, parameters)
+    return {
+      'id': example.id,
+      'question': source,
+      'answers': [candidate.text for candidate in chosen],
+      'scores': [round(candidate.score, 6) for candidate in chosen],
+    }
+
+
+def _count(items: Sequence, noun: str) -> str:
+  """Returns a number and its noun, which adds an s unless there is one."""
+  return f'{len(items)} {noun}{"" if len(items) == 1 else "s"}'

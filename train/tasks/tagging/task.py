@@ -1,0 +1,306 @@
+"""The task of tagging: a label for each word, read off its first sub-word."""
+
+import math
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tokenizers
+
+from dicejax import metrics
+from dicejax.models import BertConfig
+from dicejax.models import TokenTagger
+from train.data.conll import Sentence
+from train.data.conll import are_spans
+from train.data.tokenizer import copy_tokenizer
+from train.data.tokenizer import mark_words
+from train.data.tokenizer import padding_id
+from train.objective import Objective
+from train.objective import learn_labels
+from train.objective import make_loss
+from train.tasks import plain_text
+from train.tasks.tagging import labels as label_names
+from train.tasks.tagging.features import make_features
+from train.tasks.tagging.labels import NO_TAG
+from train.tasks.tagging.labels import TUNED
+from train.tasks.task import PRF
+from train.tasks.task import Features
+from train.tasks.task import Scores
+
+
+class Prediction(NamedTuple):
+  """The candidate tags of a sentence, one value per word.
+
+  Attributes:
+    tags: the most likely tags; where tags spell entities, `O` is no candidate.
+    probabilities: the probabilities of these tags.
+    gaps: the logit of `O` minus the logit of the tag; -inf where there is no
+      `O`, inf for a word without a prediction.
+  """
+
+  tags: list[str]
+  probabilities: list[float]
+  gaps: list[float]
+
+
+class Tagging:
+  """The task for one tokenizer and one set of labels.
+
+  Labels `O`, `B-X` and `I-X` spell entities, which are scored; any other labels
+  belong to single words (parts of speech), and each word is scored.
+
+  A word has the most likely label. Entities may be decided with an offset that
+  is subtracted from the logit of `O` and tuned on dev: the higher it is, the
+  more entities are found. See `metrics.best_offset`.
+
+  Words beyond `config.max_length` sub-words have no prediction: their entities
+  are missed.
+  """
+
+  example_types = (Sentence,)
+  has_prior = True
+  get_labels = staticmethod(label_names.get_labels)
+
+  def __init__(
+    self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
+  ):
+    self.labels = tuple(labels)
+    self.fill = {'tokens': padding_id(tokenizer), 'labels': -1}
+    if config.loss.activation != 'softmax':
+      raise ValueError(
+        "tagging needs loss.activation='softmax', not "
+        f'{config.loss.activation!r}.'
+      )
+    self._tokenizer = copy_tokenizer(tokenizer)
+    self._tokenizer.enable_truncation(config.max_length)
+    mark_words(self._tokenizer)
+    self._max_length = config.max_length
+    self._label_all = config.tagging.label_all
+    self._has_entities = are_spans(self.labels)
+    self._no_tag = 'O' if self._has_entities else NO_TAG
+    # Among parts of speech, O may be a tag like any other.
+    self.background = self._has_entities
+    rows, tuned = ('micro',), ()
+    if self._has_entities:
+      rows, tuned = (
+        ('micro', f'micro{TUNED}'),
+        (f'micro{TUNED}', f'macro{TUNED}'),
+      )
+    self.decision_rows: tuple[str, ...] = rows
+    self.headline = rows[-1], 'f1'
+    self.selectable = dict.fromkeys(
+      (*label_names.types_of(self.labels), 'micro', 'macro', *tuned), PRF
+    )
+
+  def model(self, encoder: BertConfig, dtype: str) -> TokenTagger:
+    return TokenTagger(encoder, len(self.labels), dtype)
+
+  def objective(self, loss, axis_name=None, class_counts=None) -> Objective:
+    loss = make_loss(
+      loss,
+      self.labels,
+      axis_name,
+      class_counts=class_counts,
+      background=self.background,
+    )
+    return learn_labels(loss, lambda batch: batch['labels'])
+
+  def targets(self, feature) -> np.ndarray:
+    return feature['labels'][feature['labels'] >= 0]
+
+  def features(self, examples: Sequence[Sentence]) -> Features:
+    """Makes the features of sentences: see `make_features`."""
+    return make_features(
+      self._tokenizer,
+      examples,
+      self.labels,
+      label_all=self._label_all,
+      has_entities=self._has_entities,
+    )
+
+  def notes(self, examples: Sequence[Sentence], features) -> list[str]:
+    words = sum(len(sentence.tokens) for sentence in examples)
+    seen = sum((f['words'] >= 0).sum() for f in features)
+    unknown = sum(tag not in self.labels for s in examples for tag in s.tags)
+    notes = []
+    if seen < words:
+      notes.append(
+        f'{words - seen} of {words} words have no sub-word, or none within '
+        f'max_length={self._max_length}: they are tagged {self._no_tag}.'
+      )
+    if unknown:
+      notes.append(
+        f'{unknown} of {words} words have a tag that is not in the training '
+        'split: it is never predicted, and counts as missed.'
+      )
+    tags = {tag for sentence in examples for tag in sentence.tags}
+    if self._has_entities and tags == {'O'}:
+      notes.append(
+        'no word is in an entity: their F1 is 0, and no offset can be tuned '
+        'here: it is 0.'
+      )
+    return notes
+
+  def postprocess(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
+    """Returns the most likely labels except `O`, and how they are decided on.
+
+    Args:
+      logits: `[batch, length, labels]`.
+      batch: not used.
+
+    Returns:
+      `[batch, length]` each: `label`, int; its `probability`; `gap`, the logit
+      of `O` minus the logit of the label, -inf where tags spell no entities.
+    """
+    first = int(self._has_entities)  # Label 0 is then `O`.
+    label = jnp.argmax(logits[..., first:], axis=-1) + first
+
+    def at_label(values):
+      return jnp.take_along_axis(values, label[..., None], axis=-1)[..., 0]
+
+    background = logits[..., 0] if self._has_entities else -jnp.inf
+    return {
+      'label': label,
+      'probability': at_label(jax.nn.softmax(logits)),
+      'gap': background - at_label(logits),
+    }
+
+  def decode(self, examples, features, outputs) -> list[Prediction]:
+    """Returns the candidate tags of each sentence."""
+    return [
+      self._decode(sentence, feature['words'], output)
+      for sentence, feature, output in zip(
+        examples, features, outputs, strict=True
+      )
+    ]
+
+  def _decode(self, sentence, words, output) -> Prediction:
+    length = len(sentence.tokens)
+    found = Prediction(
+      [self._no_tag] * length, [0.0] * length, [math.inf] * length
+    )
+    first = np.flatnonzero(words >= 0)
+    columns = (output[n][first] for n in ('label', 'probability', 'gap'))
+    for word, label, probability, gap in zip(
+      words[first].tolist(), *(c.tolist() for c in columns), strict=True
+    ):
+      found.tags[word] = self.labels[label]
+      found.probabilities[word] = probability
+      found.gaps[word] = gap
+    return found
+
+  def tune(self, examples, predictions) -> dict[str, float]:
+    """Returns the offset with the highest micro F1; 0 if there is no entity."""
+    if not self._has_entities:
+      return {}
+    gold = [sentence.tags for sentence in examples]
+    if not any(map(metrics.entity_spans, gold)):
+      return {'offset': 0.0}
+    offset, _ = metrics.best_offset(
+      # In the dtype of the logits, so that it can separate neighbours.
+      [np.array(p.gaps, np.float32) for p in predictions],
+      [p.tags for p in predictions],
+      gold,
+    )
+    return {'offset': offset}
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Returns the rules, and the offset of `O`, which only entities have."""
+    if not self._has_entities:
+      return {'argmax': {}}
+    rules: dict[str, Mapping[str, float]] = {'argmax': {'offset': 0.0}}
+    if 'offset' in tuned:
+      rules['tuned'] = {'offset': tuned['offset']}
+    return rules
+
+  def tags(
+    self, prediction: Prediction, parameters: Mapping[str, float]
+  ) -> list[str]:
+    """Returns the tags of a sentence's words, by a rule of `decisions`."""
+    offset = parameters.get('offset', 0.0)
+    return [
+      tag if gap < offset else self._no_tag
+      for tag, gap in zip(prediction.tags, prediction.gaps, strict=True)
+    ]
+
+  def entities(
+    self, prediction: Prediction, parameters: Mapping[str, float]
+  ) -> list[tuple[metrics.Span, float]]:
+    """Returns the entities of a sentence, each with a score.
+
+    The score is the probability that its words have the tags that spell it: the
+    product of their probabilities, as the model tags each word independently.
+    """
+    spans = metrics.entity_spans(self.tags(prediction, parameters))
+    return [
+      (span, math.prod(prediction.probabilities[span.start : span.end]))
+      for span in spans
+    ]
+
+  def score(self, examples, predictions, tuned) -> Scores:
+    """Scores entities by the rules of the CoNLL script, or words.
+
+    Returns:
+      A row per type of the labels or of a true entity, `micro` and `macro`;
+      `micro` and `macro` once more with the tuned offset.
+    """
+    gold, rows = [sentence.tags for sentence in examples], {}
+    for rule, parameters in self.decisions(tuned).items():
+      tags = [self.tags(p, parameters) for p in predictions]
+      scores = label_names.score_tags(gold, tags, self.labels)
+      if rule == 'argmax':
+        rows = scores
+      else:
+        rows[f'micro{TUNED}'] = scores['micro'] | parameters
+        rows[f'macro{TUNED}'] = scores['macro']
+    return rows
+
+  def write(self, path: pathlib.Path, examples, predictions, tuned) -> None:
+    """Writes word, gold tag and predicted tag, as the CoNLL script reads them.
+
+    `path.conll` holds the tags of the argmax, `path.tuned.conll` those that the
+    offset decides.
+    """
+    for rule, parameters in self.decisions(tuned).items():
+      suffix = '.conll' if rule == 'argmax' else f'.{rule}.conll'
+      blocks = (
+        _join_columns(e.tokens, e.tags, self.tags(prediction, parameters))
+        for e, prediction in zip(examples, predictions, strict=True)
+      )
+      path.with_name(path.name + suffix).write_text(
+        '\n'.join(blocks), encoding='utf-8'
+      )
+
+  def read(self, path: pathlib.Path) -> tuple[list[str], list[Sentence]]:
+    """Reads a sentence per line."""
+    return plain_text.read_sentences(path)
+
+  def to_record(
+    self, source, example, prediction, parameters
+  ) -> dict[str, Any]:
+    """Returns the entities of a sentence, or the tags of its words."""
+    if self._has_entities:
+      found = self.entities(prediction, parameters)
+      entities = plain_text.place_entities(source, found)
+      return {'text': source, 'entities': entities}
+    return {
+      'text': source,
+      'words': example.tokens,
+      'tags': self.tags(prediction, parameters),
+      'scores': [round(p, 6) for p in prediction.probabilities],
+    }
+
+  def to_columns(self, example, prediction, parameters) -> str:
+    """Returns a line per word: the word and its tag."""
+    return _join_columns(example.tokens, self.tags(prediction, parameters))
+
+
+def _join_columns(*columns: Sequence[str]) -> str:
+  return ''.join(f'{" ".join(row)}\n' for row in zip(*columns, strict=True))
