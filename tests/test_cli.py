@@ -267,3 +267,22 @@ def test_print_settings(command, tmp_path):
     key for key in flat if key not in defaults or flat[key] != defaults[key]
   }
   assert 'Fraction of all steps' in done.stdout
+
+
+@pytest.mark.parametrize(
+  'command, options',
+  [
+    ('train', '--config --settings --workdir --coordinator'),
+    ('train.sweep', '--losses --rate_seeds --nokeep_checkpoints --results'),
+    ('train.evaluate', '--workdir --split --files --json'),
+  ],
+)
+def test_help_fits_a_screen(command, options):
+  done = run(command, '--help')
+  assert (done.returncode, done.stderr) == (0, '')
+  lines = done.stdout.splitlines()
+  assert len(lines) <= 40 and max(map(len, lines)) <= 80
+  assert f'python -m {command} --' in done.stdout
+  for option in options.split():
+    assert sum(line.startswith(f'  {option} ') for line in lines) == 1
+  assert '--helpfull' not in done.stdout and '/' + command not in done.stdout

@@ -1,16 +1,18 @@
-"""Trains a model: `python -m train --config=FILE[:LOSS] --workdir=DIR`.
+r"""Trains a model and scores it: `python -m train --config=FILE[:LOSS]`.
 
-Without flags it runs the quickstart, which needs no files and no network. Any
-setting of configs/default.py can be changed: `--config.batch_size=16`. The same
-command again goes on where it stopped.
+  python -m train
+  python -m train --config=configs/ner/wnut17.py --config.data.dir=DIR
+  python -m train --config=configs/ner/wnut17.py:focal --config.data.dir=DIR \
+    --config.loss.options.gamma=1.5 --config.loss.class_weights.B-person=2.0
+  python -m train --config=configs/ner/wnut17.py:focal --settings
 
-All devices of the machine are used. On several machines, start the same command
-on each: with `--distributed` on Slurm, GKE or a TPU pod, elsewhere with
-`--coordinator`, `--processes` and `--process`. All machines must see the same
-workdir. See docs/scaling.md.
+The first one, the quickstart, needs no files and no network. FILE is one of
+configs/ or your own, LOSS a preset of configs/losses.py. The same command again
+goes on where it stopped. All devices of the machine are used; for several
+machines see docs/scaling.md.
 
-`python -m train.evaluate` scores a run again, `python -m train.predict` tags
-text with it.
+`python -m train.evaluate` scores a run again, `python -m train.predict` applies
+it to texts, `python -m train.sweep` compares losses over seeds.
 """
 
 import pathlib
@@ -21,7 +23,9 @@ from train import cli
 
 _CONFIG = cli.define_config(default='configs/quickstart.py')
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Directory of the run. Default: runs/CONFIG-LOSS.'
+  'workdir',
+  None,
+  'Directory of the run. Default: runs/CONFIG-LOSS. Machines share it.',
 )
 _DISTRIBUTED = flags.DEFINE_bool(
   'distributed',

@@ -135,14 +135,16 @@ def _help() -> str:
   """The docstring of the command, and its flags."""
   lines = [sys.modules['__main__'].__doc__.strip(), '', 'Flags:']
   for flag in _own_flags().values():
-    name = f'--[no]{flag.name}' if flag.boolean else f'--{flag.name}'
+    turns_off = flag.boolean and flag.default
+    name = f'--no{flag.name}' if turns_off else f'--{flag.name}'
     text = flag.help
-    if flag.default not in (None, False, '', []):
-      text += f' Default: {flag.default_as_str}.'
+    if flag.default and not flag.boolean:
+      text += ' Default: {}.'.format(flag.default_as_str.strip("'"))
     lines += textwrap.wrap(
       text,
-      initial_indent=f'  {name}'.ljust(20) + ' ',
-      subsequent_indent=' ' * 21,
+      width=80,
+      initial_indent=f'  {name}'.ljust(23),
+      subsequent_indent=' ' * 23,
     )
   return '\n'.join(lines)
 

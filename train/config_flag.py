@@ -29,11 +29,12 @@ class ConfigFlag:
     self._file = flags.DEFINE_string(
       'config',
       default,
-      'FILE[:LOSS] of the experiment, one of configs/. --config.KEY=VALUE '
-      'changes a setting.',
+      'The experiment, FILE[:LOSS]. --config.KEY=VALUE changes a setting.',
     )
     self._settings = flags.DEFINE_bool(
-      'settings', False, 'Print all settings with their meaning, and stop.'
+      'settings',
+      False,
+      'Print all settings with their meaning, and do nothing else.',
     )
     self.changes = []
     self._value = None

@@ -1,7 +1,11 @@
-"""Scores a run again: `python -m train.evaluate --workdir=DIR --split=test`.
+"""Scores a finished run again: `python -m train.evaluate --workdir=DIR`.
 
-Or on other files of the same format and options: `--files=a.txt,b.txt`. Nothing
-in the workdir changes.
+  python -m train.evaluate --workdir=runs/wnut17 --split=dev
+  python -m train.evaluate --workdir=runs/wnut17 --files=a.txt,b.txt --json
+
+The scores are those of the best checkpoint, with the decisions that the run
+tuned on dev. Files are read in the format and with the options of the run.
+Nothing in the workdir changes.
 """
 
 import json
@@ -12,13 +16,15 @@ from absl import flags
 from train import cli
 
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Directory of a run.', required=True
+  'workdir', None, 'Directory of a finished run.', required=True
 )
-_SPLIT = flags.DEFINE_string('split', 'test', 'Split of its data to score.')
-_FILES = flags.DEFINE_list('files', None, 'Files to score instead.')
-_JSON = flags.DEFINE_bool(
-  'json', False, 'Print scores as JSON instead of a table.'
+_SPLIT = flags.DEFINE_string(
+  'split', 'test', 'Split of the data of the run to score: train, dev or test.'
 )
+_FILES = flags.DEFINE_list(
+  'files', None, 'Files to score instead of a split, separated by commas.'
+)
+_JSON = flags.DEFINE_bool('json', False, 'Print JSON instead of a table.')
 
 
 def main():
@@ -34,7 +40,7 @@ def main():
   else:
     found = splits.read_splits(run.config, workdir)
     if _SPLIT.value not in found:
-      raise ValueError(
+      raise cli.UsageError(
         f'--split={_SPLIT.value} is none of {", ".join(sorted(found))}.'
       )
     source, examples = _SPLIT.value, found[_SPLIT.value]

@@ -1,29 +1,25 @@
-"""One data set, many losses and seeds: `python -m train.sweep --config=FILE`.
+r"""Compares losses on one data set, over seeds: `python -m train.sweep`.
 
   python -m train.sweep --config=configs/ner/conll2003.py --seeds=0,1,2 \
     --losses=cross_entropy,focal,running_dice --config.data.dir=DIR
+  python -m train.sweep --config=configs/ner/conll2003.py --seeds=0,1,2 \
+    --learning_rates=5e-5,1e-4,2e-4 --rate_seeds=100,101 --config.data.dir=DIR
 
-Each run has its folder in the workdir. The table has the mean ± the standard
-deviation over seeds, the difference to the first loss, and the p-value of a
-paired t-test.
+The table has the mean ± the standard deviation over seeds, the difference to
+the first loss, and the p-value of a paired t-test. A config with `runs`
+(configs/quickstart.py, configs/ablations/) varies by them instead of losses.
 
-Losses need different learning rates. With
+With --learning_rates each loss is first trained with every rate and
+--rate_seeds. The rate with the highest mean score on dev is then trained with
+--seeds, which alone are reported.
 
-    --learning_rates=5e-5,1e-4,2e-4 --rate_seeds=100,101
-
-each loss is first trained with every rate and `--rate_seeds`. The rate with the
-highest mean score on dev is then trained with `--seeds`, which alone are
-reported.
-
-Every run that is finished, or whose loss diverged, is a line of the results: a
-JSON object with its settings, its scores, and what it found, found wrongly and
-missed in each test example. The same command again goes on where it stopped;
-more losses, rates or seeds may be added. Several sweeps may write to one file
-at the same time, each with its own losses or its own config.
-
-A config with `runs` (configs/quickstart.py, configs/ablations/) varies by them
-in place of losses.
+The same command again goes on where it stopped; losses, rates or seeds may be
+added. Several sweeps may write to one file of results at the same time.
 """
+
+# The results have a line per run that finished or whose loss diverged: a JSON
+# object with its settings, its scores, and its counts of found, wrongly found
+# and missed items in each test example.
 
 import math
 import pathlib
@@ -36,32 +32,33 @@ _CONFIG = cli.define_config(default='configs/quickstart.py')
 _LOSSES = flags.DEFINE_list(
   'losses',
   'cross_entropy,running_dice',
-  'Losses of configs/losses.py. The first is the baseline.',
+  'Losses of configs/losses.py; the first is the baseline.',
 )
-_SEEDS = flags.DEFINE_list(
-  'seeds', '0', 'Seeds of the reported runs: whole numbers.'
-)
+_SEEDS = flags.DEFINE_list('seeds', '0', 'Random seeds, one reported run each.')
 _RATES = flags.DEFINE_list(
   'learning_rates',
   '',
-  'Learning rates to choose from on dev, for each loss. A single one is used '
-  "as it is. By default the config's.",
+  'Learning rates to choose from, for each loss; a single one is used as it '
+  "is. Default: the config's.",
 )
 _RATE_SEEDS = flags.DEFINE_list(
   'rate_seeds',
   '100,101',
-  'Seeds of the runs that choose the learning rate; none of --seeds.',
+  'Seeds of the runs that choose the learning rate; not among --seeds.',
 )
 _NEW_SPLITS = flags.DEFINE_bool(
   'new_splits',
   False,
-  'Each seed also chooses its own held-out and sampled examples.',
+  'Each seed also chooses other held-out and sampled examples.',
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Directory of the runs. Default: runs/NAME-sweep.'
 )
 _RESULTS = flags.DEFINE_string(
-  'results', None, 'File of results. Default: results.jsonl in the workdir.'
+  'results',
+  None,
+  'File to write results to, one JSON object per line. Default: results.jsonl '
+  'in the workdir.',
 )
 _NAME = flags.DEFINE_string(
   'name',
@@ -71,8 +68,7 @@ _NAME = flags.DEFINE_string(
 _KEEP = flags.DEFINE_bool(
   'keep_checkpoints',
   True,
-  'With --nokeep_checkpoints, the checkpoints of a run are deleted as soon as '
-  'its result is written.',
+  'Delete the checkpoints of a run as soon as its result is written.',
 )
 
 
