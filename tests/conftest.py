@@ -5,20 +5,30 @@ import os
 import pathlib
 
 import hypothesis
-import jax
+
+_here = pathlib.Path(__file__).parent
+# Many tests compile the same programs, in processes of their own. With a limit
+# the cache is locked: without, one could read what another has half written.
+for _name, _value in {
+  'JAX_COMPILATION_CACHE_DIR': _here.parent / '.pytest_cache' / 'compiled',
+  'JAX_COMPILATION_CACHE_MAX_SIZE': 4_000_000_000,
+  'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': 0.3,
+}.items():
+  os.environ.setdefault(_name, str(_value))
+
+import jax  # noqa: E402 (reads these variables when it is imported)
 
 # How long an example takes says nothing about the code on a busy machine.
-hypothesis.settings.register_profile(
-  'untimed', parent=hypothesis.settings.default, deadline=None
-)
-hypothesis.settings.load_profile('untimed')
+_wide = hypothesis.settings(hypothesis.settings.default, deadline=None)
+hypothesis.settings.register_profile('wide', _wide)
+hypothesis.settings.register_profile('quick', _wide, max_examples=10)
+hypothesis.settings.load_profile('quick')
 
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_default_matmul_precision', 'highest')
 
 CORPORA = 'DICEJAX_DATA'
-_here = pathlib.Path(__file__).parent
 _without = {
   path.name: not os.environ.get(CORPORA)
   and f'${CORPORA} names no folder of corpora'

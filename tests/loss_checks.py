@@ -81,12 +81,12 @@ def by_axis(loss, logits, labels, axes=SETS, **options):
   return run
 
 
-def agree(got, reference, logits):
+def agree(got, reference, logits, amplified=1.0):
   """Compare as `check` does, with a value and gradient computed before."""
   value, grad = got
   np.testing.assert_allclose(value, reference(logits), rtol=1e-6, atol=1e-7)
   want = oracle.gradient(lambda x: reference(x).sum(), logits)
-  rounding = 5e-7 * abs(want).max()
+  rounding = 5e-7 * amplified * abs(want).max()
   np.testing.assert_allclose(grad, want, rtol=1e-5, atol=rounding)
 
 

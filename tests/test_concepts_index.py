@@ -9,8 +9,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from draws import examples
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from dicejax.concepts import index as index_room
@@ -245,7 +245,7 @@ def test_round_trip_without_any_mention(tmp_path):
   assert Index.load(tmp_path / 'i') == empty
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
   st.lists(
     st.lists(

@@ -94,6 +94,7 @@ def until_step(process, number):
   return 0
 
 
+@pytest.mark.slow
 def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
   config = make_config(tmp_path, 'running_dice')
   config.update(log_every=1, epochs=10, checkpoint_every=10)
@@ -289,7 +290,14 @@ def save_small(directory, scores):
   manager.close()
 
 
-@pytest.mark.parametrize('kind', ['missing', 'cut', 'emptied', 'flipped'])
+@pytest.mark.parametrize(
+  'kind',
+  [
+    *(pytest.param(k, marks=pytest.mark.slow) for k in ('missing', 'emptied')),
+    pytest.param('cut', marks=pytest.mark.slow),
+    'flipped',
+  ],
+)
 def test_any_damage_is_told_or_does_no_harm(tmp_path, kind, capsys):
   sound, directory = tmp_path / 'sound', tmp_path / 'checkpoints'
   save_small(sound, {1: 0.5, 2: None, 3: 0.4, 4: None})

@@ -4,8 +4,8 @@ import dataclasses
 import itertools
 
 import pytest
+from draws import examples
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from dicejax.concepts import _phrases
@@ -178,10 +178,6 @@ def test_a_cue_does_not_run_into_a_finding():
   ]
 
 
-def test_there_are_enough_sentences():
-  assert len(_SENTENCES) >= 60
-
-
 @pytest.mark.parametrize(
   'text, concepts',
   [
@@ -272,7 +268,7 @@ _WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
   st.text() | st.lists(_WORDS).map(' '.join) | st.lists(_WORDS).map(''.join)
 )
@@ -294,7 +290,7 @@ def test_any_text(text):
     assert any(set(form) <= set(words) for form in forms)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
   st.lists(
     st.lists(st.sampled_from('xyz'), min_size=1, max_size=4), max_size=6

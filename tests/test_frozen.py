@@ -70,7 +70,7 @@ def frozen_config(tmp_path, task='tagging', **changes):
 @pytest.mark.parametrize(
   'changes',
   [
-    {},
+    pytest.param({}, marks=pytest.mark.slow),
     {'packing': True, 'micro_batches': 2},
     {'task': 'classification', 'model.pooling': 'mean'},
   ],
@@ -137,7 +137,9 @@ def test_states_are_standardised(tmp_path, task):
   np.testing.assert_allclose(states.std(0), 1, rtol=1e-4)
 
 
-@pytest.mark.parametrize('task', ['tagging', 'classification'])
+@pytest.mark.parametrize(
+  'task', ['tagging', pytest.param('classification', marks=pytest.mark.slow)]
+)
 def test_a_run_needs_no_other_directory(tmp_path, task):
   config = frozen_config(tmp_path, task)
   workdir = tmp_path / 'run'

@@ -1,8 +1,8 @@
 """Labels: which rule gives one, what wins, and the two sets made one."""
 
 import pytest
+from draws import examples
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from dicejax.concepts import labels
@@ -184,7 +184,7 @@ _LABELS = st.frozensets(st.sampled_from('ABCD'))
 _IDS = st.frozensets(st.integers(0, 6))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
   _LABELS, _LABELS, _IDS, st.fixed_dictionaries(dict.fromkeys('ABCD', _IDS))
 )

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import oracle
+from draws import examples
 from jax.sharding import PartitionSpec as P
 
 from dicejax import losses
@@ -82,7 +83,7 @@ def near(got, want):
 
 
 @hypothesis.given(st.integers(0, 1000), st.sampled_from([1, 2, 4, 8]))
-@hypothesis.settings(max_examples=30)
+@examples(30)
 def test_any_split_is_the_whole(seed, parts):
   params, batch = example(seed)
   near(accumulated(params, split(batch, parts)), whole(params, batch))

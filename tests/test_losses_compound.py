@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from draws import examples
 from loss_checks import KINDS
 from loss_checks import UNIFIED
 from loss_checks import agree
@@ -116,7 +117,7 @@ def test_matches_the_formula(name, kind):
 
 
 @hypothesis.given(st.data(), st.sampled_from(sorted(NUMBERS)))
-@hypothesis.settings(max_examples=30)
+@examples(30)
 def test_any_logits(data, name):
   """A power below 1 of a distance that may be 0."""
   numbers = NUMBERS[name][0]

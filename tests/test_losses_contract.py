@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from draws import examples
 from jax.sharding import PartitionSpec as P
 from loss_checks import jit
 
@@ -88,7 +89,35 @@ KINKS = {
   ('lovasz_softmax', IDS): 'the gradient knows which of a tie is the first',
   ('dice_semimetric', SHARES): 'the gradient jumps where p is y',
 }
-every = functools.partial(pytest.mark.parametrize, 'case', ids=repr)
+# Those that the promises that take long to compile are tried on by default.
+FEW = (
+  'cross_entropy',
+  'dice',
+  'ldam',
+  'lovasz_softmax',
+  'unified_focal',
+  'zlpr',
+)
+
+
+def every(cases, names=KINDS):
+  """A test per case; all are quick of two losses, of others the first kind."""
+
+  def is_quick(case):
+    first = case.kind == KINDS[case.name][0]
+    return case.name in names and (first or case.name in FEW[:2])
+
+  return pytest.mark.parametrize(
+    'case',
+    [
+      pytest.param(
+        case, id=repr(case), marks=() if is_quick(case) else pytest.mark.slow
+      )
+      for case in cases
+    ],
+  )
+
+
 EXAMPLES, CLASSES = (8, 3), 3
 
 
@@ -188,7 +217,7 @@ def test_nothing_left_is_zero(case):
 
 @every(CASES)
 @hypothesis.given(data=st.data())
-@hypothesis.settings(max_examples=15)
+@examples(15)
 def test_float32_is_float64_at_any_logits(case, data):
   """Ties, logits of up to 1e4, absent classes, distributions that are met."""
   logit = st.one_of(
@@ -214,7 +243,7 @@ def test_float32_is_float64_at_any_logits(case, data):
   check(case, logits, labels, gradient=(case.name, case.kind) not in KINKS)
 
 
-@every([case for case in ONE_KIND if case.softmax])
+@every([case for case in ONE_KIND if case.softmax], FEW)
 def test_a_thousand_classes(case):
   """Evenly spaced to 1e4, tied, saturated; most classes absent."""
   logits = np.stack(
@@ -296,7 +325,7 @@ def test_one_default_of_the_whole_family():
     np.testing.assert_array_equal(case(logits, labels), same)
 
 
-@every(CASES)
+@every(CASES, FEW)
 def test_narrow_types_are_widened(case):
   """The eager value of each type is the compiled one of the same numbers."""
   logits, labels = example(case)
@@ -348,7 +377,7 @@ def test_derivatives_of_all_orders(case):
   close(bend, (grad_up - grad_down) / 2e-4, 1e-6, 1e-6)
 
 
-@every(ONE_KIND)
+@every(ONE_KIND, FEW)
 def test_vmap_and_scan_are_loops(case):
   logits, labels = example(case)
   want = [compiled(case)(*row) for row in zip(logits, labels, strict=True)]

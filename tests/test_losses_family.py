@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from draws import examples
 from loss_checks import KINDS
 from loss_checks import SETS
 from loss_checks import agree
@@ -206,7 +207,7 @@ def test_identities(kind, axis):
   st.data(),
   st.sampled_from([(f, tuple(c[-1].items())) for f, c in CASES.items()]),
 )
-@hypothesis.settings(max_examples=30)
+@examples(30)
 def test_any_logits(data, loss):
   formula, numbers = loss
   of_set = functools.partial(formula, **dict(numbers))

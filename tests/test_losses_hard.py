@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from draws import examples
 
 from dicejax import losses
 
@@ -46,7 +47,7 @@ def test_where_the_published_code_fails(positives, negatives, ratio, published):
 
 
 @hypothesis.given(st.data(), st.sampled_from([1, 2, 12]))
-@hypothesis.settings(max_examples=100)
+@examples(100)
 def test_is_a_sort(data, size):
   """Ties, infinities, NaN, no positives, nothing but positives."""
   few = st.sampled_from([0.0, 1.0, 2.0, np.inf, -np.inf, np.nan])

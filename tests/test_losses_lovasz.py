@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from draws import examples
 from loss_checks import SETS
 from loss_checks import check
 from loss_checks import example
@@ -192,7 +193,7 @@ def test_hard_errors_are_the_jaccard_distance():
 
 
 @hypothesis.given(st.data())
-@hypothesis.settings(max_examples=100)
+@examples(100)
 def test_hinge_of_any_logits(data):
   """In a tie, too, the gradient is a subgradient of the extension."""
   n = 6
@@ -217,7 +218,7 @@ def test_hinge_of_any_logits(data):
 
 
 @hypothesis.given(st.data(), st.sampled_from([2, 4]), st.booleans())
-@hypothesis.settings(max_examples=100)
+@examples(100)
 def test_softmax_of_any_logits(data, classes, present_only):
   """Ties, gaps of up to 2e4, excluded ids that are no class."""
   n = 6

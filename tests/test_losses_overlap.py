@@ -12,10 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from draws import examples
 from jax.experimental import checkify
 from jax.test_util import check_grads
 from loss_checks import SETS
 from loss_checks import SOFTMAX
+from loss_checks import agree
+from loss_checks import by_axis
 from loss_checks import check
 from loss_checks import example
 from loss_checks import jit
@@ -26,74 +29,53 @@ from dicejax.losses._softmax import one_vs_rest
 
 
 @pytest.mark.parametrize('softmax', SOFTMAX)
-@pytest.mark.parametrize('axis', SETS)
 @pytest.mark.parametrize('square', [True, False])
-@pytest.mark.parametrize('smooth', [1e-3, 1.0])
-def test_dice_matches_the_formula(softmax, axis, square, smooth):
+def test_dice_matches_the_formula(softmax, square):
   logits, labels = example(softmax)
-
-  def reference(x):
+  run = by_axis(losses.dice, logits, labels, square=square)
+  for smooth in (1e-3, 1.0):
     of_set = functools.partial(oracle.dice_of_set, smooth=smooth, square=square)
-    return oracle.set_loss(of_set, x, labels, axis=axis, softmax=softmax)
+    for axis, got in zip(SETS, run({'smooth': smooth}), strict=True):
 
-  check(
-    losses.dice,
-    reference,
-    logits,
-    labels,
-    axis=axis,
-    square=square,
-    smooth=smooth,
-  )
+      def reference(x, axis=axis, of_set=of_set):
+        return oracle.set_loss(of_set, x, labels, axis=axis, softmax=softmax)
+
+      agree(got, reference, logits)
 
 
 @pytest.mark.parametrize('softmax', SOFTMAX)
-@pytest.mark.parametrize('axis', SETS)
 @pytest.mark.parametrize('square', [True, False])
-@pytest.mark.parametrize('alpha', [0.01, 0.5, 1.0, 3.0])
-def test_self_adjusting_dice_matches_the_formula(softmax, axis, square, alpha):
+def test_self_adjusting_dice_matches_the_formula(softmax, square):
   logits, labels = example(softmax)
+  run = by_axis(losses.self_adjusting_dice, logits, labels, square=square)
+  of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=square)
+  for alpha in (0.01, 0.5, 1.0, 3.0):
+    for axis, got in zip(SETS, run({'alpha': alpha}), strict=True):
 
-  def reference(x):
-    of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=square)
-    return oracle.set_loss(
-      of_set, x, labels, axis=axis, softmax=softmax, alpha=alpha
-    )
+      def reference(x, axis=axis, alpha=alpha):
+        return oracle.set_loss(
+          of_set, x, labels, axis=axis, softmax=softmax, alpha=alpha
+        )
 
-  check(
-    losses.self_adjusting_dice,
-    reference,
-    logits,
-    labels,
-    amplified=1 + alpha,  # The slope is 1 - (1 + alpha) p.
-    axis=axis,
-    square=square,
-    alpha=alpha,
-  )
+      # The slope is 1 - (1 + alpha) p.
+      agree(got, reference, logits, amplified=1 + alpha)
 
 
 @pytest.mark.parametrize('softmax', SOFTMAX)
-@pytest.mark.parametrize('axis', SETS)
-@pytest.mark.parametrize('alpha, beta', [(0.5, 0.5), (0.3, 0.7), (1, 0)])
-def test_tversky_matches_the_formula(softmax, axis, alpha, beta):
+def test_tversky_matches_the_formula(softmax):
   logits, labels = example(softmax)
-
-  def reference(x):
+  run = by_axis(losses.tversky, logits, labels, smooth=0.5)
+  for alpha, beta in [(0.5, 0.5), (0.3, 0.7), (1.0, 0.0)]:
     of_set = functools.partial(
       oracle.tversky_of_set, alpha=alpha, beta=beta, smooth=0.5
     )
-    return oracle.set_loss(of_set, x, labels, axis=axis, softmax=softmax)
+    numbers = {'alpha': alpha, 'beta': beta}
+    for axis, got in zip(SETS, run(numbers), strict=True):
 
-  check(
-    losses.tversky,
-    reference,
-    logits,
-    labels,
-    axis=axis,
-    alpha=alpha,
-    beta=beta,
-    smooth=0.5,
-  )
+      def reference(x, axis=axis, of_set=of_set):
+        return oracle.set_loss(of_set, x, labels, axis=axis, softmax=softmax)
+
+      agree(got, reference, logits)
 
 
 @functools.partial(jit, static_argnames='alpha')
@@ -108,7 +90,7 @@ def value_and_pull(logits, labels, alpha):
 @hypothesis.given(
   st.data(), st.sampled_from([2, 3, 9]), st.sampled_from([0.0, 0.01, 1.0])
 )
-@hypothesis.settings(max_examples=60)
+@examples(60)
 def test_any_logits(data, classes, alpha):
   """Adversarial softmax rows: ties, gaps of up to 2e4."""
   width = {'width': 32, 'min_value': -1e4, 'max_value': 1e4}
@@ -224,7 +206,14 @@ def test_decay_gradient(alpha):
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
 @pytest.mark.parametrize('softmax', SOFTMAX)
-@pytest.mark.parametrize('alpha', [0.0, 0.01, 1.0])
+@pytest.mark.parametrize(
+  'alpha',
+  [
+    pytest.param(0.0, marks=pytest.mark.slow),
+    0.01,
+    pytest.param(1.0, marks=pytest.mark.slow),
+  ],
+)
 @pytest.mark.parametrize('decay_gradient', ['full', 'stop'])
 def test_extreme_logits(dtype, softmax, alpha, decay_gradient):
   levels = jnp.array([-1e4, -100, -17, 0, 6, 17, 100, 1e4], dtype)
@@ -446,7 +435,15 @@ def test_types():
   np.testing.assert_array_equal(bools, ids)
 
 
-@pytest.mark.parametrize('axis', SETS)
+@pytest.mark.parametrize(
+  'axis',
+  [
+    pytest.param((), marks=pytest.mark.slow),
+    0,
+    pytest.param((1,), marks=pytest.mark.slow),
+    None,
+  ],
+)
 @pytest.mark.parametrize('labels', ['ids', 'distributions'])
 @pytest.mark.parametrize('square', [True, False])
 def test_micro_is_one_ratio_of_summed_counts(axis, labels, square):

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import oracle
 import pytest
+from draws import examples
 from loss_checks import check
 from loss_checks import example
 
@@ -271,7 +272,7 @@ def any_logits(shape):
 
 
 @hypothesis.given(st.data(), st.sampled_from([2, 3, 9]))
-@hypothesis.settings(max_examples=60)
+@examples(60)
 def test_any_class_logits(data, classes):
   """Ties, gaps of up to 2e4: value and gradient."""
   logits = data.draw(any_logits((3, classes)))
@@ -298,7 +299,7 @@ def test_any_class_logits(data, classes):
 @hypothesis.given(
   any_logits((7,)), hnp.arrays(bool, (7,)), st.sampled_from([0.0, 0.05, 0.5])
 )
-@hypothesis.settings(max_examples=60)
+@examples(60)
 def test_any_label_logits(logits, labels, margin):
   labels = labels.astype(np.int32)
   options = {'gamma_positive': 0.5, 'gamma_negative': 1.3, 'margin': margin}

@@ -9,6 +9,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from draws import examples
 
 from dicejax.concepts import ontology as on
 from dicejax.concepts._terms import without_cycles
@@ -208,7 +209,7 @@ def test_missing_obo(tmp_path):
     on.read_obo(tmp_path)
 
 
-_many = hypothesis.settings(max_examples=100)
+_many = examples(100)
 
 # Links among a few terms, in any order, with repeats and cycles.
 _links = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25)

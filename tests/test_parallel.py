@@ -1,5 +1,6 @@
 """One batch, one loss: however it is spread over devices and processes."""
 
+import functools
 import os
 import pathlib
 import socket
@@ -23,12 +24,9 @@ LOSSES = [
 ]
 
 
-@pytest.fixture(scope='module')
-def alone():
-  return {
-    loss: parallel_worker.train(loss, devices=jax.devices()[:1])
-    for loss in LOSSES
-  }
+@functools.cache
+def alone(loss):
+  return parallel_worker.train(loss, devices=jax.devices()[:1])
 
 
 def check_equal(found, expected):
@@ -46,24 +44,26 @@ def check_equal(found, expected):
   'ways',
   [
     dict(loss=LOSSES[0]),
-    dict(loss=LOSSES[1], mode='pmap'),
-    dict(loss=LOSSES[1], fsdp=4, parts=2),
-    dict(loss=LOSSES[2], mode='pmap'),
-    dict(loss=LOSSES[2], fsdp=4, parts=2),
+    dict(loss=LOSSES[0], mode='pmap'),
+    dict(loss=LOSSES[0], fsdp=4, parts=2),
+    pytest.param(dict(loss=LOSSES[1], mode='pmap'), marks=pytest.mark.slow),
+    pytest.param(dict(loss=LOSSES[1], fsdp=4, parts=2), marks=pytest.mark.slow),
+    pytest.param(dict(loss=LOSSES[2], mode='pmap'), marks=pytest.mark.slow),
+    pytest.param(dict(loss=LOSSES[2], fsdp=4, parts=2), marks=pytest.mark.slow),
   ],
   ids=str,
 )
-def test_eight_devices_are_one(alone, ways, monkeypatch):
+def test_eight_devices_are_one(ways, monkeypatch):
   monkeypatch.setattr(parallel, '_WORTH_CUTTING', 16)
-  check_equal(parallel_worker.train(**ways), alone[ways['loss']])
+  check_equal(parallel_worker.train(**ways), alone(ways['loss']))
 
 
-def test_parts_are_one_batch(alone):
+def test_parts_are_one_batch():
   found = parallel_worker.train(LOSSES[0], devices=jax.devices()[:1], parts=4)
-  check_equal(found, alone[LOSSES[0]])
+  check_equal(found, alone(LOSSES[0]))
 
 
-def test_a_mean_of_parts_is_another_loss(alone):
+def test_a_mean_of_parts_is_another_loss():
   """What the above would be if each device had a set of its own."""
   loss = make_loss(presets.get_loss('tversky'))
   rng = np.random.default_rng(0)
@@ -81,7 +81,9 @@ def test_a_mean_of_parts_is_another_loss(alone):
 
 
 @pytest.mark.parametrize('name', ['dice', 'cross_entropy', 'jaccard', 'focal'])
-@pytest.mark.parametrize('axis', [None, (), 1])
+@pytest.mark.parametrize(
+  'axis', [None, pytest.param((), marks=pytest.mark.slow), 1]
+)
 def test_means_over_devices(name, axis):
   """Sets of a token, of a row and of the batch; rows without an element."""
   options = {'axis': axis} if name in ('dice', 'jaccard') else {}
@@ -110,7 +112,8 @@ def test_sets_that_cannot_be_spread():
     make_loss(config, axis_name='x')
 
 
-def test_two_processes_of_four_devices(alone, tmp_path):
+@pytest.mark.slow
+def test_two_processes_of_four_devices(tmp_path):
   with socket.socket() as free:
     free.bind(('localhost', 0))
     address = f'localhost:{free.getsockname()[1]}'

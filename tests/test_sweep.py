@@ -329,7 +329,9 @@ def test_sweep_command():
     assert text in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize('positive', ['spam', ''])
+@pytest.mark.parametrize(
+  'positive', ['spam', pytest.param('', marks=pytest.mark.slow)]
+)
 def test_counts_of_texts_are_those_of_the_scores(tmp_path, positive):
   """At every decision, F1 of the positive label or accuracy."""
   rng = np.random.default_rng(0)
