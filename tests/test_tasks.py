@@ -1,8 +1,14 @@
-"""Each task from files to predictions, as its users run it, on toy data."""
+"""Each task by its interface, and from files to predictions, on toy data."""
 
+import ast
+import inspect
 import json
+import pathlib
 import random
+import types
 
+import jax
+import numpy as np
 import pytest
 from helpers import PEOPLE
 from helpers import PLACES
@@ -13,7 +19,171 @@ from configs import losses as presets
 from train import inference
 from train import loop
 from train import tasks
+from train.data.batches import pad
 from train.data.conll import Sentence
+from train.data.mrc_ner import Query
+from train.data.squad import Answer
+from train.data.squad import Question
+from train.data.texts import Text
+from train.data.tokenizer import load_tokenizer
+from train.tasks.task import Task
+from train.tasks.task import WritesColumns
+
+# Attributes and methods of the interface.
+ATTRIBUTES = {*Task.__annotations__}
+METHODS = {name for name in vars(Task) if not name.startswith('_')}
+VOCABULARY = '[PAD] [UNK] [CLS] [SEP] who ann saw rome .'.split()
+TEXT = 'Ann saw Rome.'
+WORDS = ['Ann', 'saw', 'Rome', '.']
+PLACED = {'start': 0, 'end': 3, 'text': 'Ann'}
+TRAINING = {
+  'tagging': [Sentence(WORDS, ['B-PER', 'O', 'B-LOC', 'O'], 1)],
+  'query_spans': [Query('0.PER', 'PER', 'who', WORDS, [(0, 1)], [])],
+  'span_qa': [Question('0', '', 'who', TEXT, [[Answer('Ann', 0)]], [])],
+  'classification': [Text('Ann', None, c, i) for i, c in enumerate('ab')],
+}
+
+
+def make_task(name, directory, examples=None):
+  """Returns a task as the program makes it, and the tokenizer it was given."""
+  config = default.get_config()
+  config.task = name
+  config.span_qa.max_question = 8
+  config.data.format = 'tsv'
+  if name == 'query_spans':
+    config.loss = presets.get_loss('cross_entropy', sigmoid=True)
+  (directory / 'vocab.txt').write_text('\n'.join(VOCABULARY))
+  tokenizer = load_tokenizer(directory)
+  labels = tasks.get_labels(config, examples or TRAINING[name])
+  return tasks.make_task(config, tokenizer, labels), tokenizer
+
+
+@pytest.mark.parametrize('name', TRAINING)
+def test_a_task_has_all_of_the_interface(name, tmp_path):
+  task, _ = make_task(name, tmp_path)
+  for attribute in ATTRIBUTES:
+    assert not callable(getattr(task, attribute)), attribute
+  for method in METHODS:
+    found, expected = (
+      inspect.signature(getattr(of, method)).parameters.values()
+      for of in (type(task), Task)
+    )
+    # What it is called with has other names in some tasks: the `outputs` of a
+    # model are logits, say.
+    kinds = [[(p.kind, p.default) for p in ps] for ps in (found, expected)]
+    assert kinds[0] == kinds[1], method
+  assert isinstance(task.background, bool) and isinstance(task.has_prior, bool)
+  assert all(isinstance(label, str) for label in task.labels)
+  row, column = task.headline
+  assert column in task.selectable[row] and row in task.decision_rows
+  assert {*task.decision_rows} <= task.selectable.keys()
+  assert isinstance(task, WritesColumns) == (name == 'tagging')
+
+
+def test_the_interface_has_all_that_the_program_uses():
+  root = pathlib.Path(tasks.__file__).parents[1]
+  used = {}
+  for path in [*root.glob('*.py'), root / 'tasks/__init__.py']:
+    for node in ast.walk(ast.parse(path.read_text())):
+      if isinstance(node, ast.Attribute):
+        of = getattr(node.value, 'id', getattr(node.value, 'attr', None))
+        if of == 'task':
+          used[node.attr] = path.name
+  assert used.keys() > {'features', 'postprocess', 'decode', 'to_record'}
+  assert used.pop('to_columns') == 'predict.py'  # Of `WritesColumns`.
+  assert used.keys() <= ATTRIBUTES | METHODS, used
+
+
+@pytest.mark.parametrize('name', TRAINING)
+def test_a_task_leaves_the_tokenizer_alone(name, tmp_path):
+  task, tokenizer = make_task(name, tmp_path)
+  features = task.features(TRAINING[name])
+  assert tokenizer.to_str() == load_tokenizer(tmp_path).to_str()
+  tokenizer.enable_truncation(3)
+  for before, after in zip(
+    features, task.features(TRAINING[name]), strict=True
+  ):
+    np.testing.assert_array_equal(before['tokens'], after['tokens'])
+
+
+def logits_for(name, task, batch):
+  """Logits that find Ann with a probability of 3/4, or a score of 5."""
+  ann = batch['tokens'] == VOCABULARY.index('ann')
+  three_to_one = np.where(ann, np.log(3), -20.0).astype(np.float32)
+  if name == 'classification':
+    return np.log([[0.25, 0.75]]).astype(np.float32)
+  if name == 'query_spans':
+    return types.SimpleNamespace(
+      start=three_to_one, end=three_to_one, match=None
+    )
+  if name == 'span_qa':
+    return np.stack([2.0 * ann, 3.0 * ann], axis=-1)
+  person = 'B-PER' if 'B-PER' in task.labels else 'NOUN'
+  likely = np.where(ann, task.labels.index(person), 0)
+  odds = 3 * (len(task.labels) - 1)
+  return np.log(
+    np.where(np.arange(len(task.labels)) == likely[..., None], odds, 1.0)
+  ).astype(np.float32)
+
+
+def to_records(name, task, path):
+  """Predicts as `train.predict` does, from made-up logits."""
+  sources, examples = task.read(path)
+  features = task.features(examples)
+  batch = pad(features, task.fill, len(features), 16)
+  outputs = jax.device_get(
+    task.postprocess(logits_for(name, task, batch), batch)
+  )
+  predictions = task.decode(
+    examples,
+    features,
+    [jax.tree.map(lambda x, i=i: x[i], outputs) for i in range(len(features))],
+  )
+  _, parameters = tasks.decide(task, {})
+  return [
+    task.to_record(*row, parameters)
+    for row in zip(sources, examples, predictions, strict=True)
+  ]
+
+
+@pytest.mark.parametrize('name', TRAINING)
+def test_from_raw_input_to_records(name, tmp_path):
+  task, _ = make_task(name, tmp_path)
+  path = tmp_path / 'input'
+  path.write_text(TEXT)
+  if name == 'span_qa':
+    asked = {'context': TEXT, 'qas': [{'id': 'q', 'question': 'who'}]}
+    path.write_text(json.dumps({'data': [{'paragraphs': [asked]}]}))
+  expected = {
+    'tagging': {'text': TEXT, 'entities': [{'type': 'PER', **PLACED}]},
+    'query_spans': {'text': TEXT, 'entities': [{'type': 'PER', **PLACED}]},
+    'span_qa': {'id': 'q', 'question': 'who', 'answers': ['Ann']},
+    'classification': {'text': TEXT, 'label': 'b'},
+  }[name]
+  (record,) = to_records(name, task, path)
+  assert json.loads(json.dumps(record)) == record
+  if name in ('tagging', 'query_spans'):
+    likely = 0.75 if name == 'tagging' else 0.75**2  # Its start and its end.
+    (entity,) = record['entities']
+    assert entity.pop('score') == pytest.approx(likely, abs=1e-6)
+  elif name == 'span_qa':
+    assert record.pop('scores') == [5.0]
+  else:
+    found = record.pop('probabilities')
+    assert found == pytest.approx({'a': 0.25, 'b': 0.75})
+  assert record == expected
+
+
+def test_record_of_tags(tmp_path):
+  examples = [Sentence(WORDS, ['NOUN', 'VERB', 'NOUN', '.'], 1)]
+  task, _ = make_task('tagging', tmp_path, examples)
+  path = tmp_path / 'input'
+  path.write_text(TEXT + '\n')
+  (record,) = to_records('tagging', task, path)
+  scores = record.pop('scores')
+  np.testing.assert_allclose(scores, [0.75] * 4, atol=1e-6)
+  tags = ['NOUN', '.', '.', '.']  # The first of the labels is '.'.
+  assert record == {'text': TEXT, 'words': WORDS, 'tags': tags}
 
 
 def make_config(tmp_path, **changes):
@@ -115,6 +285,7 @@ def test_from_files_to_predictions(task, tmp_path):
     (tmp_path / 'queries.json').write_text(json.dumps({'PER': 'whom'}))
     with pytest.raises(FileExistsError, match='labels changed'):
       loop.prepare(config, workdir)
+  check_old_run(run, workdir, examples, predictions)
 
 
 def check_selection(config, task, scores):
@@ -136,6 +307,25 @@ def check_selection(config, task, scores):
     ValueError, match='--decision=tuned: this run has argmax;'
   ):
     tasks.decide(task, {}, 'tuned')
+
+
+def check_old_run(run, workdir, examples, predictions):
+  """A run of version 0.1.0, which had fewer settings, is read as it was."""
+  config = json.loads((workdir / 'config.json').read_text())
+  for key in ('foreground', 'seed'):
+    del config['data'][key]
+  for key in ('full_weight_at', 'keep_hardest', 'running', 'class_weighting'):
+    del config['loss'][key]
+  for key in ('frozen', 'frozen_cache', 'frozen_memory', 'pooling'):
+    del config['model'][key]
+  del config['select_by'], config['model']['prior_bias']
+  del config['data']['tfds']['builder']
+  (workdir / 'config.json').write_text(json.dumps(config))
+  old = inference.load_run(workdir)
+  found = old.predict(examples, old.task.features(examples))
+  assert old.task.score(examples, found, old.tuned) == run.task.score(
+    examples, predictions, run.tuned
+  )
 
 
 def check_predict(task, tmp_path, workdir):

@@ -39,6 +39,7 @@ _SINCE_0_1 = {
   'data.tfds.builder': '',
   'model.frozen': False,
   'model.pooling': 'cls',
+  'model.prior_bias': False,
   'select_by': '',
 }
 

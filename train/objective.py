@@ -1,4 +1,4 @@
-"""The scalar to minimise: a loss of dicejax by name, one mean over a batch."""
+"""The scalar to minimise: a loss of dicejax by name, averaged over a batch."""
 
 import inspect
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 
 from dicejax import losses
 
-# Weights of classes from their counts in the training split.
+# Weighting → weights of the classes from their counts in the training split.
 _WEIGHTINGS = {
   'balanced': lambda counts: counts.sum() / (len(counts) * counts),
   'class_balanced': losses.class_balanced_weights,
@@ -21,14 +21,14 @@ _WEIGHTINGS = {
 
 
 class Loss(NamedTuple):
-  """A scalar of a batch, and what it keeps of the batches before.
+  """The loss of logits and labels, with running counts of earlier batches.
 
   Attributes:
     init: `(logits, labels) -> running`: the running counts before the first
       batch, from arrays or their shapes; `()` for a loss without them.
-    update: `(logits, labels, where, running) -> scalar, running`, for arrays as
-      the losses take them: the mean over the sets (for an element-wise loss:
-      the elements) that have an element. The first axis is that of the batch.
+    update: `(logits, labels, where, running) -> scalar, running`, with arrays
+      as the losses take them, batch axis first. The scalar is the mean over the
+      sets that have an element, or over the elements of an element-wise loss.
     description: names the losses and their weights.
   """
 
@@ -45,9 +45,9 @@ class Objective(NamedTuple):
   """The objective of a training step: the loss of a task, or several losses.
 
   Attributes:
-    init: `(outputs, batch) -> running`, as of `Loss`.
+    init: `(outputs, batch) -> running`, as in `Loss`.
     update: `(outputs, batch, running) -> scalar, running`.
-    description: of the loss, see `Loss`.
+    description: as in `Loss`.
   """
 
   init: Callable[..., Any]
@@ -62,7 +62,12 @@ class Objective(NamedTuple):
 def learn_labels(
   loss: Loss, labels_of: Callable[[dict], jax.Array]
 ) -> Objective:
-  """The loss of logits, over the labels of a batch that are not negative."""
+  """Builds the loss over the elements of a batch whose labels are not negative.
+
+  Args:
+    loss: of the logits.
+    labels_of: returns the labels of a batch.
+  """
 
   def init(logits, batch):
     return loss.init(logits, labels_of(batch))
@@ -82,20 +87,20 @@ def make_loss(
   class_counts: np.ndarray | None = None,
   background: bool = False,
 ) -> Loss:
-  """The loss that the part `loss` of a config describes.
+  """Builds the loss that the section `loss` of a config describes.
 
   Args:
-    config: the part; configs/default.py explains its keys.
-    labels: names of the classes, in order, where they have names.
+    config: the section; configs/default.py explains its keys.
+    labels: names of the classes, in order, if they have names.
     axis_name: mapped axis over which a batch is spread, if it is.
-    class_counts: of the training split, `[classes]`, of a sigmoid `[2]`, of
-      negatives and positives. For losses and weights that need them; without
-      them, `full_weight_at` is the full weight.
+    class_counts: how often each class occurs in the training split,
+      `[classes]`; for a sigmoid `[2]`, negatives and positives. Some losses and
+      weights need it; without it, `full_weight_at` has no effect.
     background: whether class 0 of a softmax is the negative one.
 
   Raises:
-    ValueError: an unknown loss, option or label, or settings that do not go
-      together; begins with the key.
+    ValueError: an unknown loss, option or label, or settings that exclude each
+      other; the message begins with the key.
   """
   if config.activation not in ('softmax', 'sigmoid'):
     raise ValueError(
@@ -107,7 +112,7 @@ def make_loss(
   function = losses.LOSSES[config.name]
   parameters = inspect.signature(function).parameters
   sigmoid = config.activation == 'sigmoid'
-  options = {  # JSON knows no tuples.
+  options = {  # A config that was read from JSON has lists for tuples.
     name: tuple(value) if isinstance(value, list) else value
     for name, value in config.options.items()
   }
@@ -140,18 +145,18 @@ def make_loss(
   _check_keep_hardest(config, axis_name, sigmoid or background)
 
   def set_axes(logits, labels):
-    """The axes of a set, counted from the first; none for single elements."""
+    """Returns the axes of a set, from 0; none if each element is a set."""
     if 'axis' in parameters:
       axis = options.get('axis', parameters['axis'].default)
     else:
-      # zlpr has one value for all labels of an example.
+      # zlpr has one value per example, for all of its labels.
       axis = -1 if config.name == 'zlpr' else ()
     if axis is None:
       return tuple(range(labels.ndim))
     return tuple(a % logits.ndim for a in np.atleast_1d(axis).tolist())
 
   def bind(axes):
-    """Options and, for a batch that is spread, the axis."""
+    """Adds the mapped axis to the options, if sets are spread over it."""
     if not axis_name or 0 not in axes:
       return options
     if 'axis_name' not in parameters:
@@ -171,7 +176,8 @@ def make_loss(
         'running counts need one set of all elements, axis=None, not '
         f'axis={options["axis"]!r}.'
       )
-    # Outside of a mapped axis: nothing is summed yet.
+    # Without the mapped axis: there is nothing to sum yet, and `init` is called
+    # outside of it.
     return extend(options).init(logits, labels)
 
   def update(logits, labels, where, running):
@@ -197,7 +203,7 @@ def make_loss(
 
 
 def _describe(config, weight) -> str:
-  """For example `1 * cross_entropy + 0.15 * dice of running counts`."""
+  """Names the losses: `1 * cross_entropy + 0.15 * dice of running counts`."""
   overlap = f'{weight:.3g} * {config.name}'
   if config.running:
     overlap += ' of running counts'
@@ -207,7 +213,7 @@ def _describe(config, weight) -> str:
 
 
 def _class_weights(config, labels, class_counts) -> np.ndarray | None:
-  """Weights from the counts, those that are given by label in their place."""
+  """Returns weights from the counts; labels may be given their own instead."""
   if unknown := set(config.class_weights) - set(labels):
     raise ValueError(
       f'loss.class_weights: no label {sorted(unknown)}, only {list(labels)}.'
@@ -223,7 +229,7 @@ def _class_weights(config, labels, class_counts) -> np.ndarray | None:
   if weighting:
     key = f'loss.class_weighting={weighting}'
     counts = np.asarray(_needed(class_counts, key), np.float32)
-    # A label that the training split lacks counts as often as the rarest.
+    # A label that the training split lacks gets the count of the rarest.
     counts = np.where(counts > 0, counts, counts[counts > 0].min())
     weights = np.array(_WEIGHTINGS[weighting](counts), np.float32)
   else:
@@ -249,11 +255,11 @@ def _needed(class_counts, key):
 
 
 def _weight(config, class_weights, class_counts) -> float:
-  """The weight of a loss of sets beside a cross entropy.
+  """Returns the weight of a loss of sets beside a cross entropy.
 
-  In one set, the gradient of an element is divided by the number of positives;
-  in the mean of a cross entropy, by the number of elements. Where positives are
-  rare, a few of them would outweigh all that the cross entropy says.
+  In a set, the gradient of an element is divided by the number of positives; in
+  the mean of a cross entropy, by the number of elements. Where positives are
+  rare, the loss of sets would otherwise drown the cross entropy.
   """
   full = config.full_weight_at
   if not 0 <= full <= 1:
@@ -263,7 +269,7 @@ def _weight(config, class_weights, class_counts) -> float:
   counts = np.asarray(class_counts)
   if config.activation == 'sigmoid':
     positive = np.array([False, True])
-  else:  # With softmax, a weight of 0 leaves the background out.
+  else:  # With a softmax, the background has a weight of 0.
     positive = np.ones(len(counts)) if class_weights is None else class_weights
   return min(1.0, float(counts[positive > 0].sum() / counts.sum() / full))
 
@@ -298,21 +304,21 @@ def _check_keep_hardest(config, axis_name, has_negatives):
 
 
 def _mean(values, where, axes, axis_name):
-  """Mean over the sets that have an element; the others are 0."""
-  # Divided once, by what is there: a mean of means would weigh a padded
-  # sentence as much as a full one.
-  total, there = values.sum(), where.any(axes)
+  """Returns the mean over the sets that have an element; others are 0."""
+  # One division by the number of sets: a mean of means would give a padded
+  # sentence as much weight as a full one.
+  total, has_element = values.sum(), where.any(axes)
   if not axis_name:
-    return total / jnp.maximum(there.sum(), 1)
+    return total / jnp.maximum(has_element.sum(), 1)
   if 0 in axes:  # Every device has the values of all sets.
-    there = jax.lax.pmax(there.astype(jnp.int32), axis_name)
-    return total / jnp.maximum(there.sum(), 1)
-  total, count = jax.lax.psum((total, there.sum()), axis_name)
+    has_element = jax.lax.pmax(has_element.astype(jnp.int32), axis_name)
+    return total / jnp.maximum(has_element.sum(), 1)
+  total, count = jax.lax.psum((total, has_element.sum()), axis_name)
   return total / jnp.maximum(count, 1)
 
 
 def _try(loss, sigmoid, num_labels, axis_name):
-  """Raises now, for options that the loss would refuse in the first step."""
+  """Raises ValueError for options that the loss would refuse in a step."""
   where = jax.ShapeDtypeStruct((1, 1, 1), bool)
   labels = jax.ShapeDtypeStruct((1, 1, 1), jnp.int32)
   shape = (1, 1, 1) if sigmoid else (1, 1, 1, num_labels)
