@@ -148,6 +148,10 @@ def test_comments_as_wide_as_rows_of_entities(path):
   assert [x.tokens for x in _read(path, text)] == [['Ada'], ['#', '1']]
 
 
+def test_comments_without_words(path):
+  assert _read(path, '#\n# \nAda O\n\n#\n') == [Sentence(['Ada'], ['O'], 3)]
+
+
 def test_comments_with_a_tab(path):
   text = '#\thttp://a.b\t[2009]\n1\tA\tB-X\tO\n\n#\tB-X\tc\n2\t#\tO\tO\n'
   found = _read(path, text, token=1, tag=2)

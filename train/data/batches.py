@@ -114,7 +114,7 @@ class TrainingBatches:
     of_rows = [self._examples[i].get('example', i) for i in self._indices(step)]
     return np.unique(np.hstack(of_rows)).tolist()
 
-  def _indices(self, step):
+  def _indices(self, step: int) -> np.ndarray:
     epoch, i = divmod(step, self.steps_per_epoch)
     return self._epoch(epoch)[i]
 
@@ -127,7 +127,7 @@ class TrainingBatches:
       )
     )
 
-  def _order(self, epoch):
+  def _order(self, epoch: int) -> list[np.ndarray]:
     rng = np.random.default_rng((self._seed, epoch))
     order = rng.permutation(len(self._lengths))
     batches = self._cut(order, self._batch_size - self._oversampled)
@@ -141,7 +141,7 @@ class TrainingBatches:
       ]
     return [batches[i] for i in rng.permutation(len(batches))]
 
-  def _cut(self, order, size) -> list[np.ndarray]:
+  def _cut(self, order: np.ndarray, size: int) -> list[np.ndarray]:
     """Cuts an epoch into batches of `size` examples of similar lengths."""
     order = order[: self.steps_per_epoch * size]
     batches = []
@@ -226,7 +226,9 @@ def pack(
   return [_join(examples, row, fill) for row in rows]
 
 
-def _join(examples, numbers, fill) -> Example:
+def _join(
+  examples: Sequence[Example], numbers: list[int], fill: Mapping[str, int]
+) -> Example:
   examples = [examples[i] for i in numbers]
   joined = {
     name: np.concatenate([example[name] for example in examples])
@@ -280,7 +282,7 @@ def pad(
   return batch
 
 
-def _names(fill, example) -> list[str]:
+def _names(fill: Mapping[str, int], example: Example) -> list[str]:
   """Returns the names of the arrays, with the states of a frozen encoder."""
   return [*fill, 'states'] if 'states' in example else [*fill]
 
@@ -291,5 +293,5 @@ def _width(longest: int, max_length: int) -> int:
   return min(width, max_length)
 
 
-def _length(example):
+def _length(example: Example) -> int:
   return len(example['tokens'])

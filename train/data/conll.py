@@ -8,6 +8,7 @@ spaces), other rows at spaces. Lines with `-DOCSTART-` only separate.
 import collections
 import functools
 import itertools
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -78,8 +79,9 @@ def read_sentences(
 
   All rows must have as many columns as most rows of the file. A line that
   begins with `#` and a space or tab, before a sentence or alone, is a comment
-  if it has another number of columns, or no tag of the file in the tag's
-  column. Otherwise it is the token `#`.
+  if it has another number of columns, or no tag in the tag's column (with
+  `'token'`: no tag that other rows of the file have). Otherwise it is the token
+  `#`.
 
   White space around a tag is ignored, and so are spaces around a token. Tags
   without a type (B, I, O in the whole file) are entities of the type `ENTITY`.
@@ -103,7 +105,7 @@ def read_sentences(
   """
   lines = [*read_lines(path)]
   layout = _find_layout(path, lines, token, tag, scheme)
-  # Most rows of a corpus occur many times.
+  # Most rows of a corpus occur many times, so each is parsed only once.
   parse = functools.cache(functools.partial(_word, layout))
   for is_boundary, block in itertools.groupby(lines, _is_boundary):
     if is_boundary:
@@ -130,7 +132,9 @@ def _fields(line: str) -> list[str]:
   return [field for field in line.split(' ') if field]
 
 
-def _find_layout(path, lines, token, tag, scheme) -> _Layout:
+def _find_layout(
+  path: Path, lines: list[tuple[int, str]], token: int, tag: int, scheme: str
+) -> _Layout:
   """Finds what most rows of a file have in common, and checks the columns."""
   rows = collections.Counter(x[1] for x in lines if not _is_boundary(x))
   if not rows:
@@ -166,10 +170,11 @@ def _check_columns(place: str, width: int, **columns: int) -> None:
 
 def _has_hash(line: str) -> bool:
   """Returns whether a line is a comment or a row of the token `#`."""
-  return line.startswith(('# ', '#\t'))
+  return line[:1] == '#' and line[1:2] in ('', ' ', '\t')
 
 
 def _is_comment(line: str, layout: _Layout) -> bool:
+  """Returns whether a line before the words of a sentence is a comment."""
   if not _has_hash(line):
     return False
   fields = _fields(line)
@@ -187,7 +192,12 @@ def _is_comment(line: str, layout: _Layout) -> bool:
   return False
 
 
-def _sentence(path, rows, parse, scheme) -> Sentence:
+def _sentence(
+  path: Path,
+  rows: list[tuple[int, str]],
+  parse: Callable[[str], tuple[str, str]],
+  scheme: str,
+) -> Sentence:
   words = []
   for number, line in rows:
     try:

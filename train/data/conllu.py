@@ -8,6 +8,7 @@ counted.
 
 import itertools
 import re
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 
@@ -86,7 +87,9 @@ def _is_blank(numbered_line: tuple[int, str]) -> bool:
   return not numbered_line[1].strip(' \t')
 
 
-def _read_block(path, block, tag, unit) -> Iterator[Sentence | Skipped]:
+def _read_block(
+  path: Path, block: Iterable[tuple[int, str]], tag: str, unit: str
+) -> Iterator[Sentence | Skipped]:
   words, tags, first = [], [], None
   for number, line in block:
     if line.startswith('#'):
@@ -105,7 +108,7 @@ def _read_block(path, block, tag, unit) -> Iterator[Sentence | Skipped]:
     yield make_sentence(words, tags, unit, first)
 
 
-def _row(line, column, tag) -> tuple[str, str] | Skipped:
+def _row(line: str, column: int, tag: str) -> tuple[str, str] | Skipped:
   fields = [field.strip(' ') for field in line.split('\t')]
   if len(fields) != _COLUMNS:
     raise ValueError(

@@ -4,6 +4,7 @@ import bisect
 import collections
 import itertools
 import re
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from train.data.conll import Sentence
 from train.data.conll import are_spans
 from train.data.mrc_ner import Query
 from train.data.squad import EAST_ASIAN
+from train.data.squad import Answer
 from train.data.squad import Question
 from train.data.texts import Text
 
@@ -147,7 +149,7 @@ def count_notes(examples: Iterable[NamedTuple]) -> dict[str, int]:
   return dict(collections.Counter(notes).most_common())
 
 
-def _facts(example, spans, positive) -> _Facts:
+def _facts(example: Any, spans: bool, positive: str) -> _Facts:
   match example:
     case Sentence(tokens, tags):
       labels, inside = tags, 0
@@ -177,7 +179,7 @@ def _facts(example, spans, positive) -> _Facts:
   raise TypeError(f'Unknown kind of example: {type(example).__name__}.')
 
 
-def _edges(starts, spans) -> set[int]:
+def _edges(starts: list[int], spans: Iterable[Answer]) -> set[int]:
   """Returns the tokens in which a span starts or ends.
 
   Args:
@@ -193,7 +195,7 @@ def _edges(starts, spans) -> set[int]:
   return edges
 
 
-def _describe_split(facts) -> dict[str, Any]:
+def _describe_split(facts: Sequence[_Facts]) -> dict[str, Any]:
   lengths = [fact.length for fact in facts]
   labels = collections.Counter(label for fact in facts for label in fact.labels)
   positive = sum(fact.positive for fact in facts)
@@ -213,7 +215,9 @@ def _describe_split(facts) -> dict[str, Any]:
   }
 
 
-def _repeated(facts, split) -> dict[str, int]:
+def _repeated(
+  facts: Mapping[str, Sequence[_Facts]], split: str
+) -> dict[str, int]:
   """Counts examples that occur twice in a split, or also in earlier splits."""
   contents = [fact.content for fact in facts[split]]
   repeated = {split: len(contents) - len(set(contents))}
@@ -225,9 +229,9 @@ def _repeated(facts, split) -> dict[str, int]:
   return {other: count for other, count in repeated.items() if count}
 
 
-def _count_tokens(text) -> int:
+def _count_tokens(text: str) -> int:
   return len(_TOKEN.findall(text))
 
 
-def _count_of(label):
+def _count_of(label: str) -> Callable[[Mapping], str]:
   return lambda r: f'{r["labels"].get(label, 0):,}'

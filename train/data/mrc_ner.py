@@ -14,6 +14,7 @@ In Chinese files a space separates any two characters. Numbers may be strings.
 import sys
 from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 from train.data.files import Path
@@ -85,14 +86,14 @@ def read_queries(path: Path) -> Iterator[Query]:
     yield query
 
 
-def _items(path) -> list:
+def _items(path: Path) -> list:
   items = read_json(path)
   if not isinstance(items, list) or not items:
     raise ValueError(f'{path}:1: expected a list of at least one item.')
   return items
 
 
-def _query(item) -> Query:
+def _query(item: Any) -> Query:
   if not isinstance(item, dict):
     raise ValueError(f'expected an object, found {item!r}.')
   context, notes = _text(item, 'context'), []
@@ -122,7 +123,7 @@ def _query(item) -> Query:
   )
 
 
-def _text(item, key) -> str:
+def _text(item: dict, key: str) -> str:
   if key not in item:
     raise ValueError(f'expected the key {key!r}, found {sorted(item)}.')
   value = item[key]
@@ -134,7 +135,7 @@ def _text(item, key) -> str:
   return value
 
 
-def _spans(item) -> list[tuple[int, int]]:
+def _spans(item: dict) -> list[tuple[int, int]]:
   """Returns pairs of first and last words, as given or as far as certain."""
   starts, ends = (
     _numbers(item, 'start_position'),
@@ -173,18 +174,18 @@ def _pair(starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
   return spans
 
 
-def _pair_of(text) -> tuple[int, int]:
+def _pair_of(text: Any) -> tuple[int, int]:
   parts = text.split(';') if isinstance(text, str) else []
   if len(parts) != 2:
     raise ValueError(f"expected span_position as in '0;1', found {text!r}.")
   return _number(parts[0], 'span_position'), _number(parts[1], 'span_position')
 
 
-def _numbers(item, key) -> list[int]:
+def _numbers(item: dict, key: str) -> list[int]:
   return [_number(value, key) for value in _list(item, key)]
 
 
-def _list(item, key) -> list:
+def _list(item: dict, key: str) -> list:
   if key not in item:
     raise ValueError(f'expected the key {key!r}, found {sorted(item)}.')
   if not isinstance(item[key], list):
@@ -192,7 +193,7 @@ def _list(item, key) -> list:
   return item[key]
 
 
-def _number(value, key) -> int:
+def _number(value: Any, key: str) -> int:
   if isinstance(value, str) and value.strip().isdecimal():
     return int(value)
   if isinstance(value, bool) or not isinstance(value, int):

@@ -6,6 +6,7 @@ settings give the same examples.
 
 import collections
 import itertools
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -140,7 +141,9 @@ def _whole_groups(groups: Sequence[Sequence[int]], size: float) -> int:
   return int(np.argmin(np.abs(sizes - size))) + 1 if len(sizes) else 0
 
 
-def _in_order(examples, groups) -> list[Example]:
+def _in_order(
+  examples: Sequence[Example], groups: Iterable[list[int]]
+) -> list[Example]:
   return [examples[i] for i in sorted(itertools.chain(*groups))]
 
 

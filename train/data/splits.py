@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 from train.data import conll
 from train.data import conllu
@@ -103,7 +104,9 @@ def read_files(config, paths: Iterable[Path]) -> list[Example]:
   return [x for path in paths for x in _read_file(read, path, path)[0]]
 
 
-def _read(config, workdir):
+def _read(
+  config, workdir: pathlib.Path
+) -> tuple[dict[str, list[Example]], dict[str, collections.Counter[str]]]:
   """Returns the splits before any draw, and what the readers skipped."""
   data = config.data
   if data.format == 'tfds':
@@ -125,7 +128,9 @@ def _read(config, workdir):
   return splits, skipped
 
 
-def _read_file(read, path, name) -> tuple[list, collections.Counter[str]]:
+def _read_file(
+  read: Callable[[Path], Iterator], path: Path, name: Path
+) -> tuple[list[Example], collections.Counter[str]]:
   """Returns the examples of a file, and how often each rule skipped one.
 
   The counts are also printed to stderr, under the name.
@@ -158,7 +163,7 @@ def _reader(data, *, training: bool = False) -> Callable[[Path], Iterator]:
   return functools.partial(FORMATS[data.format], **options)
 
 
-def _paths(config, workdir) -> dict[str, pathlib.Path]:
+def _paths(config, workdir: pathlib.Path) -> dict[str, pathlib.Path]:
   """Returns split → path of files that exist, whatever is in them."""
   data = config.data
   if data.format == 'synthetic':
@@ -175,13 +180,13 @@ def _paths(config, workdir) -> dict[str, pathlib.Path]:
   return paths
 
 
-def _named(files) -> dict[str, str]:
+def _named(files: Mapping[str, str]) -> dict[str, str]:
   if named := {split: name for split, name in files.items() if name}:
     return _sorted(named)
   raise ValueError('data.files names no file.')
 
 
-def _write_synthetic(config, workdir) -> dict[str, pathlib.Path]:
+def _write_synthetic(config, workdir: pathlib.Path) -> dict[str, pathlib.Path]:
   from train.data import synthetic  # Importing Faker takes a while.
 
   sizes = config.data.synthetic.sentences.to_dict()

@@ -24,6 +24,7 @@ Some files have faults. These rules deal with them, and each leaves a note:
 import re
 import reprlib
 from collections.abc import Iterator
+from typing import Any
 from typing import NamedTuple
 
 from train.data.files import Path
@@ -117,7 +118,7 @@ def read_questions(
     raise ValueError(f'{path}: {error}') from None
 
 
-def _questions(data, answers: str) -> Iterator[tuple[str, Question]]:
+def _questions(data: Any, answers: str) -> Iterator[tuple[str, Question]]:
   for article_place, article in _items(data, 'the file', 'data'):
     title = _get(article, article_place, 'title', str, default=article_place)
     for place, paragraph in _items(article, article_place, 'paragraphs'):
@@ -130,7 +131,9 @@ def _questions(data, answers: str) -> Iterator[tuple[str, Question]]:
         yield qa_place, _question(qa, qa_place, title, context, answers)
 
 
-def _question(qa, place, title, context, answers) -> Question:
+def _question(
+  qa: Any, place: str, title: str, context: str, answers: str
+) -> Question:
   name = _get(qa, place, 'id', str)
   if not name:
     raise ValueError(f'{place}: expected an id, found an empty one.')
@@ -155,7 +158,9 @@ def _question(qa, place, title, context, answers) -> Question:
   return Question(name, title, question, context, alternatives, notes)
 
 
-def _answer(answer, place, context: str, notes: list[str]) -> Answer | None:
+def _answer(
+  answer: Any, place: str, context: str, notes: list[str]
+) -> Answer | None:
   text = _get(answer, place, 'text', str)
   start = _get(answer, place, 'answer_start', int)
   if not text.strip():
@@ -178,7 +183,7 @@ def _answer(answer, place, context: str, notes: list[str]) -> Answer | None:
   return Answer(text, -1)
 
 
-def _nearest(text, context, start) -> Answer | None:
+def _nearest(text: str, context: str, start: int) -> Answer | None:
   before = context.rfind(text, 0, start + len(text))
   after = context.find(text, start)
   places = [place for place in (before, after) if place >= 0]
@@ -187,7 +192,7 @@ def _nearest(text, context, start) -> Answer | None:
   return Answer(text, min(places, key=lambda place: abs(place - start)))
 
 
-def _nearest_but_for_case(text, context, start) -> Answer | None:
+def _nearest_but_for_case(text: str, context: str, start: int) -> Answer | None:
   # Between Latin words white space must stay: `an other` is not `another`.
   pattern = r'\s*'.join(
     r'\s+'.join(map(re.escape, part.split()))
@@ -226,14 +231,18 @@ _KINDS = {
 }
 
 
-def _items(item, place: str, key: str, default=None) -> Iterator[tuple]:
+def _items(
+  item: Any, place: str, key: str, default: list | None = None
+) -> Iterator[tuple[str, Any]]:
   """Yields the path in the file and the value of each element of a list."""
   prefix = '' if place == 'the file' else f'{place}.'
   for i, value in enumerate(_get(item, place, key, list, default)):
     yield f'{prefix}{key}[{i}]', value
 
 
-def _get(item, place: str, key: str, kind: type, default=None):
+def _get(
+  item: Any, place: str, key: str, kind: type, default: Any = None
+) -> Any:
   """Returns `item[key]` after checking its type, or else the default."""
   if not isinstance(item, dict):
     raise ValueError(

@@ -9,6 +9,7 @@ import itertools
 import os
 import pathlib
 import random
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -200,11 +201,13 @@ def _count(words: Iterable[tuple[str, str]]) -> tuple[int, int]:
   return sum(is_outside), len(is_outside) - sum(is_outside)
 
 
-def _render(templates, words, rng) -> Iterator[_Sentence]:
-  templates = templates.strip().splitlines()
+def _render(
+  templates: str, words: Mapping[str, list[str]], rng: random.Random
+) -> Iterator[_Sentence]:
+  choices = templates.strip().splitlines()
   while True:
     sentence = []
-    for part in rng.choice(templates).split():
+    for part in rng.choice(choices).split():
       slot = part.strip('{}')
       if slot == part:
         sentence.append((part, 'O'))
@@ -217,7 +220,7 @@ def _render(templates, words, rng) -> Iterator[_Sentence]:
     yield _in_some_case(sentence, rng)
 
 
-def _in_some_case(sentence: _Sentence, rng) -> _Sentence:
+def _in_some_case(sentence: _Sentence, rng: random.Random) -> _Sentence:
   """Lowers some sentences and capitalises the words of others, at random."""
   chance = rng.random()
   if chance < 0.1:
@@ -233,13 +236,13 @@ def _words(rng: random.Random, seed: str) -> dict[str, list[str]]:
   fake = faker.Faker('en_US')
   fake.seed_instance(seed)
 
-  def draw(make):
+  def draw(make: Callable[[], str]) -> list[str]:
     return [make() for _ in range(_POOL)]
 
-  def number(low, high):
+  def number(low: int, high: int) -> str:
     return str(rng.randint(low, high))
 
-  def date():
+  def date() -> str:
     day, month, year = number(1, 28), rng.choice(_MONTHS), number(1950, 2029)
     return rng.choice(
       [
@@ -255,7 +258,7 @@ def _words(rng: random.Random, seed: str) -> dict[str, list[str]]:
   surnames = draw(fake.last_name)
   cities = draw(fake.city)
 
-  def person():
+  def person() -> str:
     first, last = rng.choice(firsts), rng.choice(surnames)
     return rng.choice([f'{first} {last}', f'{first} {last}', first, last])
 

@@ -177,7 +177,13 @@ def read_trees(
         yield Text(' '.join(words), None, label, number)
 
 
-def _columns(path, lines, header, names, separator):
+def _columns(
+  path: Path,
+  lines: list[tuple[int, str]],
+  header: bool,
+  names: list[str],
+  separator: str,
+) -> tuple[dict[str, int], int]:
   """Returns the indices of the named columns, and the number of columns."""
   number, first = lines[0]
   if header:
@@ -203,11 +209,13 @@ def _columns(path, lines, header, names, separator):
   return columns, width
 
 
-def _split(line, separator, width) -> list[str]:
+def _split(line: str, separator: str, width: int) -> list[str]:
   return line.split(separator, -1 if separator == '\t' else width - 1)
 
 
-def _problem(fields, columns, width) -> tuple[str, str] | None:
+def _problem(
+  fields: list[str], columns: dict[str, int], width: int
+) -> tuple[str, str] | None:
   """Returns the rule that skips a malformed row, and its error, or None."""
   if len(fields) != width:
     rule = 'few' if len(fields) < width else 'many'
@@ -224,7 +232,7 @@ def _problem(fields, columns, width) -> tuple[str, str] | None:
   return None
 
 
-def _json_object(line) -> dict:
+def _json_object(line: str) -> dict:
   try:
     example = json.loads(line)
   except ValueError as error:
@@ -234,7 +242,7 @@ def _json_object(line) -> dict:
   return example
 
 
-def _json_text(example, key, numbers=False) -> str:
+def _json_text(example: dict, key: str, numbers: bool = False) -> str:
   if key not in example:
     raise ValueError(
       f'expected the key {key!r}, found {", ".join(map(repr, example))}.'
@@ -248,7 +256,7 @@ def _json_text(example, key, numbers=False) -> str:
   return value
 
 
-def _nodes(line) -> list[tuple[str, list[str]]]:
+def _nodes(line: str) -> list[tuple[str, list[str]]]:
   """Returns the label and the words of each phrase, the whole tree first."""
   nodes, path = [], []  # The path holds the phrases that are still open.
   tokens = iter(_TREE.findall(line))
@@ -275,7 +283,7 @@ def _nodes(line) -> list[tuple[str, list[str]]]:
   return nodes
 
 
-def _unescape(word) -> str:
+def _unescape(word: str) -> str:
   for escape, character in _ESCAPES.items():
     word = word.replace(escape, character)
   return word
