@@ -430,6 +430,7 @@ def test_the_table_of_the_package():
   assert [m.concept for m in linker(text)] == ['DJ:airspace_disease']
 
 
+@pytest.mark.slow
 def test_time_is_linear():
   # Each of these takes minutes if a rule looks again at what it has seen.
   for piece in (

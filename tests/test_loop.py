@@ -75,9 +75,14 @@ def test_predictions_are_the_score(trained):
 
 
 def test_evaluate_gives_the_same_scores(trained):
-  config, workdir, outcome = trained
+  _, workdir, outcome = trained
   done = run_command('train.evaluate', f'--workdir={workdir}', '--json')
   assert json.loads(done.stdout) == outcome['scores']['test'], done.stderr
+
+
+@pytest.mark.slow
+def test_evaluate_takes_other_files_and_splits_of_the_run(trained):
+  config, workdir, outcome = trained
   path = f'{config.data.dir}/dev.txt'
   done = run_command(
     'train.evaluate', f'--workdir={workdir}', f'--files={path}', '--json'
@@ -106,6 +111,14 @@ def test_predict(trained, tmp_path):
   }
   assert empty == {'text': '', 'entities': [], 'decided_by': decided_by}
   assert [e['text'] for e in last['entities']] == ['Gus Hal', 'Oslo']
+
+
+@pytest.mark.slow
+def test_predict_writes_conll_and_decides_by_other_rules(trained, tmp_path):
+  _, workdir, _ = trained
+  text = tmp_path / 'in.txt'
+  text.write_text('We met Ann in Rome.\n\n  We met Gus Hal in Oslo .\n')
+  args = f'--workdir={workdir}', f'--input={text}'
   output = tmp_path / 'out.conll'
   args += ('--format=conll', f'--output={output}')
   assert not run_command('train.predict', *args).stderr

@@ -241,7 +241,9 @@ def test_softmax_of_any_logits(data, classes, present_only):
 
 
 @pytest.mark.parametrize('prior', [0, 1e-4, 0.01, 0.5, 1])
-@pytest.mark.parametrize('scale', [0.3, 3.0])
+@pytest.mark.parametrize(
+  'scale', [0.3, pytest.param(3.0, marks=pytest.mark.slow)]
+)
 def test_large_sets_keep_their_digits(prior, scale):
   """Also of a false element with few true ones left, 1e-10 by weight."""
   rng = np.random.default_rng(0)

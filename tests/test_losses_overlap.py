@@ -369,6 +369,7 @@ def test_distributions():
   )
 
 
+@pytest.mark.slow
 def test_transformations():
   logits, labels = example(True, shape=(8, 5))
   loss = functools.partial(losses.self_adjusting_dice, alpha=0.3)
@@ -382,12 +383,18 @@ def test_transformations():
   np.testing.assert_allclose(scanned, by_row, rtol=1e-6)
   traced = jax.jit(lambda a: loss(logits, labels, alpha=a, axis=1))(0.3)
   np.testing.assert_allclose(traced, by_row, rtol=1e-6)
+
+
+def test_nothing_that_checkify_checks_goes_wrong():
+  logits, labels = example(True, shape=(8, 5))
+  loss = functools.partial(losses.self_adjusting_dice, alpha=0.3)
+  by_sentence = jit(functools.partial(loss, axis=1))(logits, labels)
   checked = checkify.checkify(
     functools.partial(loss, axis=1), errors=checkify.all_checks
   )
   error, value = jit(checked)(logits, labels)
   error.throw()
-  np.testing.assert_allclose(value, by_row, rtol=1e-6)
+  np.testing.assert_allclose(value, by_sentence, rtol=1e-6)
   checked = checkify.checkify(
     jax.grad(lambda x: loss(x, labels, axis=None)), errors=checkify.all_checks
   )

@@ -244,7 +244,9 @@ def test_gradients_with_priors():
 
 @pytest.mark.parametrize('square', [True, False])
 @pytest.mark.parametrize('axis', [(), None])
-@pytest.mark.parametrize('alpha', [1.0, 0.1, 0.01])
+@pytest.mark.parametrize(
+  'alpha', [1.0, pytest.param(0.1, marks=pytest.mark.slow), 0.01]
+)
 def test_self_adjusting_dice_turns_at_one_over_one_plus_alpha(
   alpha, square, axis
 ):
@@ -336,7 +338,10 @@ def test_one_set_is_f1_with_its_threshold():
   assert len(group) == 24_000 and round(labels.mean(), 3) == 0.096
 
 
-@pytest.mark.parametrize('alpha, beta', [(0.25, 0.75), (1, 1), (0.3, 0.4)])
+@pytest.mark.parametrize(
+  'alpha, beta',
+  [(0.25, 0.75), (1, 1), pytest.param(0.3, 0.4, marks=pytest.mark.slow)],
+)
 def test_threshold_of_a_tversky_index(alpha, beta):
   group, posterior, labels = FIGURE['calibrated_data']()
   loss = functools.partial(
