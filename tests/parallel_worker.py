@@ -71,9 +71,9 @@ def train(
   config.max_length = 16
   features = make_features()
   mesh = parallel.make_mesh(fsdp, devices)
-  rows = parallel.count_rows(config.batch_size, mesh, parts)
+  rows = parallel.padded_batch_size(config.batch_size, mesh, parts)
   batches = TrainingBatches(
-    features, FILL, batch_size=20, rows=rows, own=parallel.own_rows(rows),
+    features, FILL, batch_size=20, rows=rows, own=parallel.local_rows(rows),
     max_length=16, epochs=3, seed=0,
   )  # fmt: skip
   model = TokenTagger(ENCODER, len(LABELS))

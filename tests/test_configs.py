@@ -20,8 +20,8 @@ from configs import small
 from configs.ablations import tversky_alpha
 from dicejax import losses
 from train import compare
+from train import settings
 from train import tasks
-from train.loop import check_config
 
 EXPERIMENTS = sorted(
   path
@@ -74,7 +74,7 @@ def build(config):
   for varied in (
     compare.variations(config).values() if config.runs else [config]
   ):
-    check_config(varied)
+    settings.check(varied)
     labels = labels_of(varied)
     task = tasks.make_task(varied, TOKENIZER, labels)
     sigmoid = varied.loss.activation == 'sigmoid'
@@ -246,9 +246,9 @@ def test_packed_rows_are_no_sets(axis, refused):
   config.loss.options.axis = axis
   if refused:
     with pytest.raises(ValueError, match='no set of one'):
-      check_config(config)
+      settings.check(config)
   else:
-    check_config(config)
+    settings.check(config)
 
 
 def test_bad_values():
@@ -263,7 +263,7 @@ def test_bad_values():
     config = default.get_config()
     config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=key):
-      check_config(config)
+      settings.check(config)
   config = default.get_config()
   config.runs = {'a': {'losss': {}}}
   with pytest.raises(ValueError, match="runs.a: a config has no 'losss'"):

@@ -9,7 +9,7 @@ import pytest
 from helpers import CONFIGS
 from helpers import load_config
 
-from train import loop
+from train.trainer import Trainer
 
 _DATA = pathlib.Path(os.environ.get('DICEJAX_DATA', ''))
 _SQUAD = {
@@ -65,7 +65,7 @@ def test_slice(name, tmp_path, monkeypatch):
     num_attention_heads=2,
     intermediate_size=16,
   )
-  outcome = loop.train(loop.prepare(config, tmp_path / 'run'))
+  outcome = Trainer(config, tmp_path / 'run').train()
   row, column = outcome['headline']
   for scores in outcome['scores'].values():
     assert 0 <= scores[row][column] <= 1

@@ -1,6 +1,6 @@
 """Runs that are killed, stopped, damaged, crowded out: they lose no bit."""
 
-import dataclasses
+import copy
 import gc
 import json
 import os
@@ -28,10 +28,11 @@ from helpers import run_command
 from train import checkpoint
 from train import inference
 from train import interrupts
-from train import loop
 from train import progress
+from train import report
 from train import step
 from train import workdir as files
+from train.trainer import Trainer
 
 # Orbax leaves what it was reading when another array could not be read.
 pytestmark = pytest.mark.filterwarnings(
@@ -171,18 +172,18 @@ def test_another_process_is_refused(tmp_path):
     assert other.stdout.readline() == 'locked\n'
     config = make_config(tmp_path)
     with pytest.raises(FileExistsError, match=rf'by process {other.pid} on '):
-      loop.prepare(config, workdir)
+      Trainer(config, workdir)
     assert [path.name for path in workdir.iterdir()] == [files.LOCK]
     other.kill()
   for _ in range(2):  # The kernel has let go, and this process does.
     with files.locked(workdir):
       assert f'process {os.getpid()} ' in (workdir / files.LOCK).read_text()
-  run = loop.prepare(config, workdir)
+  run = Trainer(config, workdir)
   with (
     files.locked(workdir),
     pytest.raises(FileExistsError, match=rf'by process {os.getpid()} on '),
   ):
-    loop.train(run)
+    run.train()
 
 
 def test_no_lock_is_left_where_there_is_no_run(tmp_path):
@@ -190,14 +191,14 @@ def test_no_lock_is_left_where_there_is_no_run(tmp_path):
   workdir.mkdir()
   (workdir / 'cat.jpg').touch()
   with pytest.raises(FileExistsError, match='holds no run'):
-    loop.prepare(make_config(tmp_path), workdir)
+    Trainer(make_config(tmp_path), workdir)
   assert [path.name for path in workdir.iterdir()] == ['cat.jpg']
 
 
 def test_where_nothing_can_be_written(tmp_path):
   workdir = pathlib.Path('/sys/run')  # Not even by root.
   with pytest.raises(OSError, match=f"'{workdir}'"):
-    loop.prepare(make_config(tmp_path), workdir)
+    Trainer(make_config(tmp_path), workdir)
   (tmp_path / files.METRICS).symlink_to('/dev/full')
   with (
     progress.Progress(tmp_path, 0, 1) as shown,
@@ -215,7 +216,7 @@ def runs(tmp_path_factory):
   """A run, its workdir at the end, and its workdir stopped after step 17."""
   tmp_path = tmp_path_factory.mktemp('runs')
   stopped = tmp_path / 'stopped'
-  run = loop.prepare(make_config(tmp_path, 'running_dice'), tmp_path / 'whole')
+  run = Trainer(make_config(tmp_path, 'running_dice'), tmp_path / 'whole')
   shutil.copytree(run.workdir, stopped)
 
   def step(state, batch):
@@ -224,11 +225,18 @@ def runs(tmp_path_factory):
     return run.step(state, batch)
 
   with pytest.raises(interrupts.Stopped, match='after step 17') as raised:
-    loop.train(dataclasses.replace(run, workdir=stopped, step=step))
+    vary(run, workdir=stopped, step=step).train()
   assert raised.value.code == 130
   assert saved_steps(stopped) == [12, 15, 17]
-  loop.train(run)
+  run.train()
   return run, run.workdir, stopped
+
+
+def vary(run, **attributes):
+  """Copies a trainer, with other attributes."""
+  other = copy.copy(run)
+  vars(other).update(attributes)
+  return other
 
 
 def largest(directory):
@@ -247,7 +255,7 @@ def test_a_damaged_checkpoint_is_told_and_made_again(runs, tmp_path, capsys):
   shutil.copytree(stopped, workdir)
   flip(largest(workdir / 'checkpoints' / '17' / 'params'))
   largest(workdir / 'checkpoints' / '15' / 'rest').unlink()
-  loop.train(dataclasses.replace(run, workdir=workdir))
+  vary(run, workdir=workdir).train()
   out = capsys.readouterr().out
   assert re.search(r'checkpoints/17 is damaged: .*\. 12 is used instead\.', out)
   assert re.search(r'checkpoints/15 is damaged: .*\. 12 is used instead\.', out)
@@ -263,9 +271,9 @@ def test_a_damaged_best_is_not_used(runs, tmp_path, monkeypatch):
   flip(largest(workdir / 'checkpoints' / '12' / 'params'))
   with pytest.raises(ValueError, match='checkpoints/12 is damaged: '):
     inference.load_run(workdir)
-  monkeypatch.setattr(loop.report, 'headline', lambda *_: -1.0)
+  monkeypatch.setattr(report, 'headline_score', lambda *_: -1.0)
   with pytest.raises(ValueError, match='checkpoints/12 is damaged: '):
-    loop.train(dataclasses.replace(run, workdir=workdir))
+    vary(run, workdir=workdir).train()
   assert not (workdir / files.RESULTS).exists()
 
 
@@ -445,7 +453,7 @@ def test_checksum_of_trees():
 @pytest.mark.parametrize('name', ['loss', 'grad_norm'])
 def test_what_is_not_finite_is_named(tmp_path, name):
   config = make_config(tmp_path)
-  run = loop.prepare(config, tmp_path / 'run')
+  run = Trainer(config, tmp_path / 'run')
   rows = []
 
   def step(state, batch):
@@ -456,7 +464,7 @@ def test_what_is_not_finite_is_named(tmp_path, name):
     return state, metrics
 
   with pytest.raises(FloatingPointError) as raised:
-    loop.train(dataclasses.replace(run, step=step))
+    vary(run, step=step).train()
   loss, norm, number, lines, saved = re.fullmatch(
     r'The loss is (\S+) and the norm of its gradient (\S+) in step (\d+), on '
     r'(line .*) of the training split. Nothing was saved after the checkpoint '

@@ -16,11 +16,13 @@ from dicejax.models import BertConfig
 from dicejax.models import load_pretrained
 from dicejax.models import save_pretrained
 from train import inference
-from train import loop
 from train import step as steps
+from train.data.batches import pack
 from train.data.batches import pad
 from train.encoder import Moments
 from train.encoder import standardize
+from train.optimizer import make_optimizer
+from train.trainer import Trainer
 
 
 def write_model(directory):
@@ -79,18 +81,18 @@ def frozen_config(tmp_path, task='tagging', **changes):
 def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
   """A run's steps, and those of the whole model that keeps its encoder."""
   config = frozen_config(tmp_path, **{'model.dropout': 0.0, **changes})
-  run = loop.prepare(config, tmp_path / 'run')
+  run = Trainer(config, tmp_path / 'run')
   state = run.init()
   assert 'encoder' not in state.params
   _, published = load_pretrained(tmp_path / 'model')
   moments = Moments(*map(np.float32, run.meta['moments']))
   encoder = standardize(published, moments)
-  optimizer = loop.make_optimizer(config.optimizer, len(run.batches))
+  optimizer = make_optimizer(config.optimizer, len(run.batches))
   objective = run.task.objective(config.loss)
   model = run.task.model(BertConfig(**run.meta['encoder']), config.model.dtype)
   features = inference.make_features(run.task, run.examples['train'], 'train')
   if config.packing:
-    features = loop.pack(
+    features = pack(
       features, run.task.fill, max_length=config.max_length, seed=config.seed
     )
 
@@ -127,7 +129,7 @@ def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
 @pytest.mark.parametrize('task', ['tagging', 'classification'])
 def test_states_are_standardised(tmp_path, task):
   """By the training split, whose states then have mean 0 and deviation 1."""
-  run = loop.prepare(frozen_config(tmp_path, task), tmp_path / 'run')
+  run = Trainer(frozen_config(tmp_path, task), tmp_path / 'run')
   train = run.features['train']
   if task == 'tagging':  # Words, without [CLS] and [SEP].
     states = np.concatenate([f['states'][f['labels'] >= 0] for f in train])
@@ -143,9 +145,9 @@ def test_states_are_standardised(tmp_path, task):
 def test_a_run_needs_no_other_directory(tmp_path, task):
   config = frozen_config(tmp_path, task)
   workdir = tmp_path / 'run'
-  outcome = loop.train(loop.prepare(config, workdir))
+  outcome = Trainer(config, workdir).train()
   shutil.rmtree(tmp_path / 'model')
-  prepared = loop.prepare(config, workdir)  # As a command that is given again.
+  prepared = Trainer(config, workdir)  # As a command that is given again.
   run = inference.load_run(workdir)
   examples = prepared.examples['test']
   predictions = run.predict(examples, run.task.features(examples))
@@ -164,9 +166,9 @@ def test_a_run_needs_no_other_directory(tmp_path, task):
 
 def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   config = frozen_config(tmp_path)
-  first = loop.prepare(config, tmp_path / 'one')
+  first = Trainer(config, tmp_path / 'one')
   assert 'hidden states of 108 inputs' in capsys.readouterr().err
-  second = loop.prepare(config, tmp_path / 'two')
+  second = Trainer(config, tmp_path / 'two')
   assert 'hidden states' not in capsys.readouterr().err
   folder = tmp_path / 'cache' / 'states'
   path = max(folder.iterdir(), key=lambda path: path.stat().st_size)
@@ -174,7 +176,7 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   data[100] ^= 1
   path.unlink()  # The others read it yet.
   path.write_bytes(data)
-  third = loop.prepare(config, tmp_path / 'three')
+  third = Trainer(config, tmp_path / 'three')
   assert 'hidden states of 108 inputs' in capsys.readouterr().err
   for run in (second, third):
     for split, features in first.features.items():
@@ -184,15 +186,15 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   moved = frozen_config(tmp_path)
   files = moved.data.files
   files.train, files.dev = files.dev, files.train
-  loop.prepare(moved, tmp_path / 'moved')
+  Trainer(moved, tmp_path / 'moved')
   assert 'hidden states' not in capsys.readouterr().err
   # No more than so much is kept, the latest.
   size = sum(path.stat().st_size for path in folder.iterdir())
   config.model.frozen_cache = (size - 1) / 2**30
   config.max_length = 12  # Other inputs.
-  loop.prepare(config, tmp_path / 'four')
+  Trainer(config, tmp_path / 'four')
   assert sum(path.stat().st_size for path in folder.iterdir()) < size
-  loop.prepare(config, tmp_path / 'five')
+  Trainer(config, tmp_path / 'five')
   assert capsys.readouterr().err.count('hidden states') == 1  # The fourth run.
 
 
@@ -205,5 +207,5 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
 )
 def test_what_cannot_be_frozen(tmp_path, changes, text):
   with pytest.raises(ValueError, match=text):
-    loop.prepare(frozen_config(tmp_path, **changes), tmp_path / 'run')
+    Trainer(frozen_config(tmp_path, **changes), tmp_path / 'run')
   assert not list(pathlib.Path(tmp_path / 'run').glob('config.json'))

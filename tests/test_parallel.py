@@ -12,9 +12,11 @@ import numpy as np
 import parallel_worker
 import pytest
 
+from configs import default
 from configs import losses as presets
 from dicejax import losses
 from train import parallel
+from train import settings
 from train.objective import make_loss
 
 LOSSES = [
@@ -54,7 +56,7 @@ def check_equal(found, expected):
   ids=str,
 )
 def test_eight_devices_are_one(ways, monkeypatch):
-  monkeypatch.setattr(parallel, '_WORTH_CUTTING', 16)
+  monkeypatch.setattr(parallel, '_MIN_SHARDED_SIZE', 16)
   check_equal(parallel_worker.train(**ways), alone(ways['loss']))
 
 
@@ -157,9 +159,12 @@ def test_where_a_state_is():
   }  # fmt: skip
   with pytest.raises(ValueError, match='divisor of .* devices, 8, not 3'):
     parallel.make_mesh(3)
+  config = default.get_config()
+  config.update(fsdp=4, parallel='pmap')
   with pytest.raises(ValueError, match="fsdp needs parallel='jit'"):
-    parallel.compile_step(lambda s, b: (s, b), mesh, state, 'pmap')
+    settings.check(config)
+  config.parallel = 'tpu'
   with pytest.raises(ValueError, match="'jit' or 'pmap', not 'tpu'"):
-    parallel.compile_step(lambda s, b: (s, b), mesh, state, 'tpu')
+    settings.check(config)
   with pytest.raises(ValueError, match='--process together'):
     parallel.initialize('localhost:1', None, 0)

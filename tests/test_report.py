@@ -90,6 +90,6 @@ def test_one_seed_has_no_deviation_and_dev_stands_in_for_test():
 
 def test_headline():
   scores = {'micro': {'f1': 0.5}}
-  assert report.headline(scores, ('micro', 'f1')) == 0.5
+  assert report.headline_score(scores, ('micro', 'f1')) == 0.5
   with pytest.raises(KeyError):
-    report.headline(scores, ('macro', 'f1'))
+    report.headline_score(scores, ('macro', 'f1'))

@@ -14,6 +14,7 @@ from configs import losses as presets
 from dicejax import losses
 from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
+from train import settings
 from train.data.batches import pack
 from train.data.batches import pad
 from train.objective import Objective
@@ -199,8 +200,10 @@ def test_keep_hardest():
   want = losses.tversky(x, y, class_weights=np.array([0, 1, 1.0]))
   want += 0.5 * losses.cross_entropy(x, y).mean()
   np.testing.assert_allclose(got, want, rtol=1e-6)
+  whole = default.get_config()
+  whole.update(loss=config, parallel='pmap')
   with pytest.raises(ValueError, match="expected parallel='jit'"):
-    make_loss(config, LABELS, 'data', background=True)
+    settings.check(whole)
 
 
 def test_rare_positives_weigh_less_beside_cross_entropy():
@@ -306,8 +309,11 @@ def test_running_counts_are_a_mean_over_batches():
   ],
 )
 def test_bad_objectives(changes, text):
+  config = default.get_config()
+  config.loss = loss_config('macro_dice', **changes)
   with pytest.raises(ValueError, match=text):
-    make_loss(loss_config('macro_dice', **changes), LABELS)
+    settings.check(config)
+    make_loss(config.loss, LABELS)
 
 
 def test_learning_rate():

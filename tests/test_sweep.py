@@ -17,7 +17,6 @@ from seqeval.metrics import f1_score
 from dicejax import metrics
 from dicejax.tversky import Counts
 from train import compare
-from train import loop
 from train import results
 from train import workdir as files
 from train.data.splits import read_splits
@@ -54,35 +53,37 @@ def trained(monkeypatch):
   """
   runs = []
 
-  def prepare(config, workdir):
-    workdir.mkdir(parents=True, exist_ok=True)
-    digests = {split: 'digest-of-' + split for split in ('train', 'dev')}
-    (workdir / files.DATA).write_text(json.dumps(digests))
-    (workdir / files.CHECKPOINTS).mkdir(exist_ok=True)
-    (workdir / files.METRICS).write_text('')
-    (workdir / files.CONFIG).write_text(config.to_json())
+  class Trainer:
+    meta: dict = {}
+    weights: dict = {}
     examples = {'train': [1, 2], 'dev': [3]}
-    return types.SimpleNamespace(
-      config=config, workdir=workdir, examples=examples
-    )
 
-  def train(run):
-    loss, rate = run.config.loss.name, run.config.optimizer.learning_rate
-    runs.append((loss, rate, run.config.seed))
-    if loss == 'focal' and rate == 1e-1:
-      raise FloatingPointError('The loss is nan.')
-    best = 1e-2 if loss == 'cross_entropy' and run.config.seed else 1e-3
-    f1 = 0.5 - 0.1 * abs(np.log10(rate / best)) + run.config.seed / 1000
-    return {
-      'headline': ['micro', 'f1'],
-      'beside': [],
-      'scores': {'dev': {'micro': {'f1': f1}}},
-      'best_step': 1,
-      'seconds': 1.0,
-    }
+    def __init__(self, config, workdir):
+      self.config, self.workdir = config, workdir
+      workdir.mkdir(parents=True, exist_ok=True)
+      digests = {split: 'digest-of-' + split for split in ('train', 'dev')}
+      (workdir / files.DATA).write_text(json.dumps(digests))
+      (workdir / files.CHECKPOINTS).mkdir(exist_ok=True)
+      (workdir / files.METRICS).write_text('')
+      (workdir / files.CONFIG).write_text(config.to_json())
 
-  monkeypatch.setattr(loop, 'prepare', prepare)
-  monkeypatch.setattr(loop, 'train', train)
+    def train(self):
+      name, seed = self.config.loss.name, self.config.seed
+      rate = self.config.optimizer.learning_rate
+      runs.append((name, rate, seed))
+      if name == 'focal' and rate == 1e-1:
+        raise FloatingPointError('The loss is nan.')
+      best = 1e-2 if name == 'cross_entropy' and seed else 1e-3
+      f1 = 0.5 - 0.1 * abs(np.log10(rate / best)) + seed / 1000
+      return {
+        'headline': ['micro', 'f1'],
+        'beside': [],
+        'scores': {'dev': {'micro': {'f1': f1}}},
+        'best_step': 1,
+        'seconds': 1.0,
+      }
+
+  monkeypatch.setattr(compare, 'Trainer', Trainer)
   monkeypatch.setattr(results, 'example_counts', lambda *_: {})
   return runs
 
@@ -261,12 +262,13 @@ def test_other_data_and_other_roles_under_the_same_name(tmp_path, trained):
     results.check(sweep.results, other, lines)
 
 
-def test_new_splits(tmp_path, config, trained):
+def test_new_splits(tmp_path, config, trained, monkeypatch):
   """With each seed, other examples are taken."""
   config.data.take.train = 20
   for new in (True, False):
     seen = []
-    loop.prepare = _noting(loop.prepare, seen)
+    noting = _noting(compare.Trainer, seen)
+    monkeypatch.setattr(compare, 'Trainer', noting)
     make_sweep(tmp_path / str(new), {'one': config}, new_splits=new).train()
     lines = [read_splits(c, tmp_path)['train'] for c in seen]
     assert len(lines[0]) == 20 and (lines[0] != lines[1]) == new

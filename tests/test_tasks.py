@@ -17,7 +17,6 @@ from helpers import run_command
 from configs import default
 from configs import losses as presets
 from train import inference
-from train import loop
 from train import tasks
 from train.data.batches import pad
 from train.data.conll import Sentence
@@ -28,6 +27,7 @@ from train.data.texts import Text
 from train.data.tokenizer import load_tokenizer
 from train.tasks.task import Task
 from train.tasks.task import WritesColumns
+from train.trainer import Trainer
 
 # Attributes and methods of the interface.
 ATTRIBUTES = {*Task.__annotations__}
@@ -266,14 +266,14 @@ def test_from_files_to_predictions(task, tmp_path):
   if task == 'query_spans':
     config.query_spans.queries = str(tmp_path / 'queries.json')
   workdir = tmp_path / 'run'
-  outcome = loop.train(loop.prepare(config, workdir))
+  outcome = Trainer(config, workdir).train()
   row, column = outcome['headline']
   if config.select_by:
     assert f'{row}/{column}' == config.select_by
     assert outcome['beside'] == ['threshold 0.5', 'tuned']
   assert outcome['scores']['test'][row][column] > 0.9, outcome['scores']
   run = inference.load_run(workdir)
-  prepared = loop.prepare(config, workdir)
+  prepared = Trainer(config, workdir)
   examples = prepared.examples['test']
   predictions = run.predict(examples, run.task.features(examples))
   again = run.task.score(examples, predictions, run.tuned)
@@ -284,7 +284,7 @@ def test_from_files_to_predictions(task, tmp_path):
   if task == 'query_spans':
     (tmp_path / 'queries.json').write_text(json.dumps({'PER': 'whom'}))
     with pytest.raises(FileExistsError, match='labels changed'):
-      loop.prepare(config, workdir)
+      Trainer(config, workdir)
   check_old_run(run, workdir, examples, predictions)
 
 

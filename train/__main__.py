@@ -44,23 +44,23 @@ _PROCESS = flags.DEFINE_integer(
 def main():
   # Here, so that --help and a misspelt flag are answered at once.
   from train import compare
-  from train import loop
   from train import parallel
   from train import report
+  from train.trainer import Trainer
 
   if _DISTRIBUTED.value or _COORDINATOR.value:
     parallel.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   config = _CONFIG.value
   workdir = pathlib.Path(_WORKDIR.value or cli.default_workdir(_CONFIG.file))
-  with parallel.one_speaks():
+  with parallel.only_first_prints():
     if config.runs:
-      with parallel.first_process_first():
+      with parallel.first_process_runs_first():
         runs = compare.prepare(config, workdir)
       compare.compare(runs, workdir)
     else:
-      with parallel.first_process_first():
-        run = loop.prepare(config, workdir)
-      outcome = loop.train(run)
+      with parallel.first_process_runs_first():
+        run = Trainer(config, workdir)
+      outcome = run.train()
       for split, scores in sorted(outcome['scores'].items()):
         table = report.format_table(report.score_rows(scores))
         print(f'\n{split}, after step {outcome["best_step"]}:\n{table}')

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from ml_collections import config_dict
 
-from train import loop
 from train import report
 from train import results
+from train import settings
 from train import workdir as files
+from train.trainer import Trainer
 
 
 def variations(config: config_dict.ConfigDict) -> dict:
@@ -35,31 +36,31 @@ def variations(config: config_dict.ConfigDict) -> dict:
 
 def prepare(
   config: config_dict.ConfigDict, workdir: pathlib.Path
-) -> dict[str, loop.Run]:
+) -> dict[str, Trainer]:
   """Prepares all runs before the first one trains.
 
   Raises:
-    OSError, ValueError: as `loop.prepare`.
+    OSError, ValueError: see `Trainer`.
   """
-  files.check_config(workdir, config, leftovers=config.runs)
+  files.check_experiment(workdir, config, leftovers=config.runs)
   runs = {
-    name: loop.prepare(varied, workdir / name)
+    name: Trainer(varied, workdir / name)
     for name, varied in variations(config).items()
   }
   files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
   return runs
 
 
-def compare(runs: Mapping[str, loop.Run], workdir: pathlib.Path) -> dict:
+def compare(runs: Mapping[str, Trainer], workdir: pathlib.Path) -> dict:
   """Trains runs in folders of one workdir; prints and writes one table.
 
   Returns:
-    name → what `loop.train` returns.
+    name → what `Trainer.train` returns.
   """
   outcomes = {}
   for name, run in runs.items():
     print(f'{name}:', flush=True)
-    outcomes[name] = loop.train(run)
+    outcomes[name] = run.train()
   print('\n' + report.format_table(report.comparison_rows(outcomes)))
   report.write_comparison(workdir, outcomes)
   return outcomes
@@ -113,7 +114,7 @@ class Sweep:
 
     Raises:
       OSError, ValueError: before the first run, where settings cannot be, or
-        the workdir or the results hold others; later as `loop.prepare`.
+        the workdir or the results hold others; later see `Trainer`.
       FloatingPointError: no run has a finite loss.
     """
     self._check()
@@ -157,9 +158,9 @@ class Sweep:
           for trial in self._reported_trials(name, rate)
         ),
       ]:
-        loop.check_config(trial.config)
+        settings.check(trial.config)
         results.check(self.results, trial.identity, lines)
-        files.check_config(trial.workdir, trial.config)
+        files.check_experiment(trial.workdir, trial.config)
 
   def _check_settings(self, lines):
     """Losses that are compared share all other settings."""
@@ -240,14 +241,14 @@ class Sweep:
       shutil.rmtree(trial.workdir / files.CHECKPOINTS, ignore_errors=True)
 
   def _append(self, trial):
-    run = loop.prepare(trial.config, trial.workdir)
+    run = Trainer(trial.config, trial.workdir)
     line = trial.identity | results.describe_run(run)
     # Made-up sentences depend on the seed as well.
     own_data = self.new_splits or trial.config.data.format == 'synthetic'
     others = results.read(self.results)
     results.check(self.results, line, others, same_data=not own_data)
     try:
-      outcome = loop.train(run)
+      outcome = run.train()
     except FloatingPointError as error:
       print(f'{trial.workdir.name} diverged: {error}', flush=True)
       results.append(self.results, line | {'diverged': str(error)})

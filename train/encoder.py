@@ -66,11 +66,6 @@ def make_encoder(
         f'{source}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the '
         f'encoder only vocab_size={encoder.vocab_size}.'
       )
-  elif config.model.frozen:
-    raise ValueError(
-      'model.frozen keeps a published encoder as it is: expected '
-      'model.pretrained, the name or the directory of one.'
-    )
   else:
     shape = config.model.scratch.to_dict()
     size = shape.pop('vocab_size')

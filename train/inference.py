@@ -96,8 +96,8 @@ def make_mapper(
     `(params, features) -> (number of the feature, arrays [...])`, each once.
   """
   whole, by_row = parallel.replicated(mesh), parallel.by_row(mesh)
-  rows = parallel.count_rows(config.batch_size, mesh)
-  own = parallel.own_rows(rows)
+  rows = parallel.padded_batch_size(config.batch_size, mesh)
+  own = parallel.local_rows(rows)
   # Each device has its own examples. Left to the compiler, devices talk, and on
   # a CPU many batches under way at once may wait for each other for ever.
   step = jax.shard_map(
@@ -117,7 +117,7 @@ def make_mapper(
       features, fill, batch_size=rows, max_length=config.max_length
     ):
       batch = {name: x[own] for name, x in batch.items()}
-      pending.append((indices, step(params, parallel.place(batch, mesh))))
+      pending.append((indices, step(params, parallel.to_devices(batch, mesh))))
       # Fetched late: the host prepares a batch while others are computed.
       if len(pending) > _UNDER_WAY:
         yield from _by_row(*pending.popleft())

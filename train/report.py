@@ -52,7 +52,7 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
   )
 
 
-def headline(scores: Scores, place: Sequence[str]) -> float:
+def headline_score(scores: Scores, place: Sequence[str]) -> float:
   """The score in a row and column."""
   row, column = place
   return scores[row][column]
@@ -225,7 +225,7 @@ def _curves(histories, place) -> str:
       (
         right,
         {
-          s: 100 * headline(r['dev'], place)
+          s: 100 * headline_score(r['dev'], place)
           for s, r in history.items()
           if 'dev' in r
         },

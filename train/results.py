@@ -20,8 +20,8 @@ from ml_collections import config_dict
 import dicejax
 from dicejax import metrics
 from dicejax.tversky import Counts
-from train import loop
 from train import workdir as files
+from train.trainer import Trainer
 
 RATE, REPORT = 'rate', 'report'
 # These identify a run.
@@ -180,7 +180,7 @@ def _contradiction(other, line, same_data) -> str:
   return ''
 
 
-def describe_run(run: loop.Run) -> dict[str, Any]:
+def describe_run(run: Trainer) -> dict[str, Any]:
   """Describes the data, devices and versions of a prepared run."""
   digests = files.read_json(run.workdir / files.DATA)
   return {
@@ -220,12 +220,12 @@ def dev_score(line: Mapping[str, Any]) -> float | None:
   return line['scores']['dev'][row][column]
 
 
-def example_counts(run: loop.Run, outcome: Mapping) -> dict[str, Any]:
+def example_counts(run: Trainer, outcome: Mapping) -> dict[str, Any]:
   """Counts correct, spurious and missed predictions per example, without text.
 
   Args:
     run: finished.
-    outcome: what `loop.train` returned.
+    outcome: what `Trainer.train` returned.
 
   Returns:
     `counts`: row of the scores → counts, packed, of each example: what of it

@@ -31,7 +31,7 @@ SWEEP = 'results.jsonl'  # A line for each run of a sweep.
 _LEFTOVERS = {LOCK, DATA, TOKENIZER, CORPUS, ENCODER}
 
 
-def check_config(
+def check_experiment(
   workdir: pathlib.Path,
   config: config_dict.ConfigDict,
   leftovers: Collection[str] = (),

@@ -19,9 +19,9 @@ from train import checkpoint
 from train import compare
 from train import inference
 from train import interrupts
-from train import loop
 from train import progress
 from train import workdir as files
+from train.trainer import Trainer
 
 TUNED = 'micro, tuned'  # The row that chooses checkpoints of a tagger.
 
@@ -32,7 +32,7 @@ def trained(tmp_path_factory):
   tmp_path = tmp_path_factory.mktemp('trained')
   config = make_config(tmp_path)
   workdir = tmp_path / 'run'
-  return config, workdir, loop.train(loop.prepare(config, workdir))
+  return config, workdir, Trainer(config, workdir).train()
 
 
 def test_it_learns_and_says_so(trained):
@@ -49,7 +49,7 @@ def test_it_learns_and_says_so(trained):
   assert [r['step'] for r in records if 'dev' in r] == [12, 24]
   losses = [r['loss'] for r in records if 'loss' in r]
   assert losses[-1] < losses[0] / 4
-  batches = loop.prepare(config, workdir).batches
+  batches = Trainer(config, workdir).batches
   shapes = {batches[i]['tokens'].shape for i in range(len(batches))}
   compiled = {r['step']: r['compilations'] for r in records if 'loss' in r}
   assert sum(compiled.values()) == len(shapes)
@@ -137,7 +137,7 @@ def test_predict_writes_conll_and_decides_by_other_rules(trained, tmp_path):
 def test_a_finished_run_is_left_alone(trained):
   config, workdir, outcome = trained
   before = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file()}
-  assert loop.train(loop.prepare(config, workdir)) == outcome
+  assert Trainer(config, workdir).train() == outcome
   assert before == {p: p.read_bytes() for p in before}
 
 
@@ -148,7 +148,7 @@ def test_other_data_is_refused(trained):
   text = path.read_text()
   path.write_text(text + '\nWe O\nmet O\nZoe B-PER\n')
   with pytest.raises(FileExistsError, match='other data: train changed'):
-    loop.prepare(config, workdir)
+    Trainer(config, workdir)
   path.write_text(text)
   assert before == {p: p.read_bytes() for p in before}
 
@@ -158,9 +158,9 @@ def test_another_experiment_is_refused(trained):
   other = make_config(workdir.parent)
   other.optimizer.learning_rate = 5e-4
   with pytest.raises(FileExistsError, match='learning_rate is 0.01 there'):
-    loop.prepare(other, workdir)
+    Trainer(other, workdir)
   with pytest.raises(FileExistsError, match='holds no run'):
-    loop.prepare(config, workdir / 'predictions')
+    Trainer(config, workdir / 'predictions')
 
 
 def test_interrupted_it_saves_and_goes_on(tmp_path, monkeypatch):
@@ -175,19 +175,19 @@ def test_interrupted_it_saves_and_goes_on(tmp_path, monkeypatch):
 
   monkeypatch.setattr(progress.Progress, 'advance', interrupt_at_7)
   with pytest.raises(interrupts.Stopped, match='Stopped after step 7') as stop:
-    loop.train(loop.prepare(config, workdir))
+    Trainer(config, workdir).train()
   assert stop.value.code == 130
   manager = checkpoint.open_checkpoints(workdir / files.CHECKPOINTS)
   assert manager.latest_step() == 7
   manager.close()
-  assert loop.train(loop.prepare(config, workdir))['best_step'] in (12, 24)
+  assert Trainer(config, workdir).train()['best_step'] in (12, 24)
 
 
 def test_a_loss_that_is_not_finite_is_not_saved(tmp_path):
   config = make_config(tmp_path)
   config.optimizer.update(learning_rate=1e30, warmup=0.0)
   with pytest.raises(FloatingPointError, match='nan .* was saved at all'):
-    loop.train(loop.prepare(config, tmp_path / 'run'))
+    Trainer(config, tmp_path / 'run').train()
   assert not list((tmp_path / 'run').glob('checkpoints/[0-9]*'))
 
 
@@ -231,17 +231,17 @@ def test_a_published_encoder_is_the_start(tmp_path, trained):
   config = config.copy_and_resolve_references()
   config.model.pretrained = str(directory)
   config.max_length = 9
-  run = loop.prepare(config, tmp_path / 'run')
+  run = Trainer(config, tmp_path / 'run')
   name = 'embeddings.word_embeddings.weight'
   stored = safetensors.numpy.load_file(directory / 'model.safetensors')
   np.testing.assert_array_equal(
     run.init().params['encoder']['tokens']['embedding'], stored[name]
   )
   assert run.meta['encoder']['hidden_dropout_prob'] == config.model.dropout
-  assert set(loop.train(run)['scores']) == {'dev', 'test'}
+  assert set(run.train()['scores']) == {'dev', 'test'}
   config.max_length = 10_000
   with pytest.raises(ValueError, match='max_length=10000'):
-    loop.prepare(config, tmp_path / 'other')
+    Trainer(config, tmp_path / 'other')
 
 
 @pytest.mark.parametrize(
@@ -268,17 +268,15 @@ def test_bad_input_stops_at_once_and_leaves_the_workdir(
   config.update_from_flattened_dict(changes)
   workdir = tmp_path / 'run'
   with pytest.raises((OSError, ValueError), match=text):
-    loop.prepare(config, workdir)
-  loop.prepare(
-    make_config(tmp_path), workdir
-  )  # Mended, it may have the workdir.
+    Trainer(config, workdir)
+  Trainer(make_config(tmp_path), workdir)  # Mended, it may have the workdir.
 
 
 def test_prior_bias(tmp_path):
   """At the start, the mean probability of a class is how often it occurs."""
   config = make_config(tmp_path)
   config.model.prior_bias = True
-  run = loop.prepare(config, tmp_path / 'run')
+  run = Trainer(config, tmp_path / 'run')
   tags = [tag for sentence in run.examples['train'] for tag in sentence.tags]
   labels = run.task.labels
   assert labels == ('O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER')

@@ -1,0 +1,141 @@
+"""Checks of a config: settings that cannot be, before anything is read.
+
+What depends on the data, the weights or the devices is checked where they are
+known, and the options of a task or of a format by the task or the reader.
+"""
+
+import inspect
+import operator
+
+import jax
+import numpy as np
+from ml_collections import config_dict
+
+from dicejax import losses
+from train.objective import WEIGHTINGS
+
+_COUNTS = (
+  'batch_size',
+  'micro_batches',
+  'epochs',
+  'evaluations_per_epoch',
+  'checkpoint_every',
+  'log_every',
+)
+
+
+def check(config: config_dict.ConfigDict) -> None:
+  """Checks all settings of a config that do not depend on anything else.
+
+  Raises:
+    ValueError: the first setting that cannot be; names its key and what was
+      expected.
+  """
+  for key in _COUNTS:
+    _check_at_least(config, key, 1)
+  _check_at_least(config, 'max_length', 3)  # [CLS], a sub-word, [SEP].
+  _check_at_least(config, 'seed', 0)
+  _check_below_1(config, 'data.foreground')
+  _check_model(config)
+  _check_loss(config)
+  _check_packing(config)
+  for key in ('learning_rate', 'weight_decay', 'eps', 'clip_norm'):
+    _check_at_least(config, f'optimizer.{key}', 0)
+  for key in ('warmup', 'final'):
+    _check_up_to_1(config, f'optimizer.{key}')
+  _check_choice(config, 'parallel', 'jit', 'pmap')
+  if config.fsdp > 1 and config.parallel == 'pmap':
+    raise ValueError("fsdp needs parallel='jit'.")
+
+
+def _check_model(config):
+  model = config.model
+  _check_choice(config, 'model.dtype', 'float32', 'bfloat16')
+  _check_choice(config, 'model.pooling', 'cls', 'mean')
+  _check_below_1(config, 'model.dropout')
+  if model.frozen and not model.pretrained:
+    raise ValueError(
+      'model.frozen keeps a published encoder as it is: expected '
+      'model.pretrained, the name or the directory of one.'
+    )
+  if model.frozen and jax.process_count() > 1:
+    raise ValueError('model.frozen: the head alone is trained in one process.')
+  softmax = config.loss.activation == 'softmax'
+  if model.prior_bias and config.task == 'span_qa' and softmax:
+    raise ValueError(
+      "model.prior_bias: span_qa needs loss.activation='sigmoid', as the "
+      'positions of a softmax are no classes.'
+    )
+
+
+def _check_loss(config):
+  loss = config.loss
+  _check_choice(config, 'loss.activation', 'softmax', 'sigmoid')
+  if loss.name not in losses.LOSSES:
+    known = ', '.join(losses.LOSSES)
+    raise ValueError(f'loss.name: {loss.name!r} is none of {known}.')
+  _check_at_least(config, 'loss.cross_entropy', 0)
+  _check_at_least(config, 'loss.keep_hardest', 0)
+  _check_up_to_1(config, 'loss.full_weight_at')
+  if not 0 <= loss.running < 1:
+    raise ValueError(
+      'loss.running, the decay of running counts, is at least 0 and below 1, '
+      f'not {loss.running}.'
+    )
+  if loss.class_weighting not in ('', *WEIGHTINGS):
+    known = ', '.join(map(repr, WEIGHTINGS))
+    raise ValueError(
+      f"loss.class_weighting is one of {known}, or '', not "
+      f'{loss.class_weighting!r}.'
+    )
+  parameters = inspect.signature(losses.LOSSES[loss.name]).parameters
+  if loss.running and 'axis_name' not in parameters:
+    raise ValueError(
+      f'loss.running: {loss.name} has no counts to run over batches; '
+      'expected a loss of sets such as dice.'
+    )
+  if loss.keep_hardest and config.parallel == 'pmap':
+    raise ValueError(
+      "loss.keep_hardest compares the whole batch: expected parallel='jit'."
+    )
+
+
+def _check_packing(config):
+  if not config.packing:
+    return
+  if config.task != 'tagging':
+    raise ValueError(f"packing is for the task 'tagging', not {config.task!r}.")
+  if config.data.foreground:
+    raise ValueError(
+      'data.foreground: most packed rows have some; expected packing=False.'
+    )
+  # The logits are [rows, tokens, classes], and axis=None means the first two.
+  axis = config.loss.options.get('axis', ())
+  axes = () if axis is None else np.atleast_1d(axis) % 3
+  if set(axes) == {1}:
+    raise ValueError('packing: a row is several sentences, and no set of one.')
+
+
+def _check_at_least(config, key, minimum):
+  value = operator.attrgetter(key)(config)
+  if not value >= minimum:  # Also refuses NaN.
+    raise ValueError(f'{key} is at least {minimum}, not {value}.')
+
+
+def _check_below_1(config, key):
+  value = operator.attrgetter(key)(config)
+  if not 0 <= value < 1:
+    raise ValueError(f'{key} is at least 0 and below 1, not {value}.')
+
+
+def _check_up_to_1(config, key):
+  value = operator.attrgetter(key)(config)
+  if not 0 <= value <= 1:
+    raise ValueError(f'{key} is between 0 and 1, not {value}.')
+
+
+def _check_choice(config, key, *choices):
+  value = operator.attrgetter(key)(config)
+  if value not in choices:
+    known = ' or '.join(map(repr, choices))
+    raise ValueError(f'{key} is {known}, not {value!r}.')

@@ -1,0 +1,404 @@
+"""Trains one run: reads, restores, steps, evaluates, saves, reports."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import pathlib
+import signal
+import time
+from typing import Any
+
+import jax
+from ml_collections import config_dict
+from orbax.checkpoint import CheckpointManager
+
+from train import checkpoint
+from train import frozen
+from train import inference
+from train import interrupts
+from train import parallel
+from train import prior
+from train import report
+from train import settings
+from train import tasks
+from train import workdir as files
+from train.data.batches import TrainingBatches
+from train.data.batches import pack
+from train.data.splits import read_splits
+from train.encoder import digest_params
+from train.encoder import make_encoder
+from train.optimizer import learning_rate
+from train.optimizer import make_optimizer
+from train.progress import Progress
+from train.step import TrainState
+from train.step import apply_model
+from train.step import init_params
+from train.step import init_state
+from train.step import make_train_step
+from train.tasks.task import Scores
+
+
+class Trainer:
+  """A run in its workdir.
+
+  Making one reads the data and the weights and finds what is wrong with them,
+  before the first step. `train` then does everything else.
+
+  Attributes:
+    config: of the experiment.
+    workdir: the directory that everything goes to.
+    examples: lists of examples by split.
+    features: lists of features by split, one per example.
+    task: features, decoding and scores.
+    headline: row and column of the score that chooses the best checkpoint.
+    meta: what a checkpoint needs besides the state.
+    weights: published parameters by module; empty for a run from scratch.
+    batches: the batches of the training split.
+    predict: `(params, examples, features) -> predictions`.
+  """
+
+  def __init__(self, config: config_dict.ConfigDict, workdir: pathlib.Path):
+    """Prepares a run; the same config and workdir again go on with it.
+
+    Raises:
+      OSError, ValueError: one sentence on what is wrong with the settings, the
+        files or the workdir.
+    """
+    settings.check(config)
+    self.config, self.workdir = config, workdir
+    # Twice: a directory that holds something else gets no lock file, and
+    # another process may have begun a run before the lock was taken.
+    files.check_experiment(workdir, config)
+    with self._locked():
+      files.check_experiment(workdir, config)
+      self._read()
+      self._build()
+      if parallel.is_first():
+        files.write_whole(workdir / files.CONFIG, config.to_json(indent=2))
+
+  def _locked(self):
+    """Locks the workdir; the first of several processes does so for all."""
+    if parallel.is_first():
+      return files.locked(self.workdir)
+    return contextlib.nullcontext()
+
+  def _read(self):
+    """Reads examples and weights, and makes the task and its features."""
+    config, workdir = self.config, self.workdir
+    self.examples = read_splits(config, workdir)
+    for split in ('train', 'dev'):
+      if split not in self.examples:
+        raise ValueError(f'data: there is no {split}, in a file or held out.')
+    train = self.examples['train']
+    labels = tasks.get_labels(config, train)
+    files.check_data(workdir, {**self.examples, 'labels': labels})
+    tokenizer, self._encoder, self.weights = make_encoder(
+      config, workdir, train
+    )
+    self.task = tasks.make_task(config, tokenizer, labels)
+    self.headline = tasks.select_headline(config, self.task)
+    self.meta: dict[str, Any] = {
+      'labels': labels,
+      'encoder': dataclasses.asdict(self._encoder),
+    }
+    self.features = {
+      split: inference.make_features(self.task, part, split)
+      for split, part in self.examples.items()
+    }
+
+  def _build(self):
+    """Makes the model, the objective, the batches and the compiled steps."""
+    config, task = self.config, self.task
+    self._mesh = parallel.make_mesh(config.fsdp)
+    axis_name = parallel.DATA if config.parallel == 'pmap' else None
+    sigmoid = config.loss.activation == 'sigmoid'
+    counts, foreground = prior.count_targets(
+      task, self.features['train'], sigmoid
+    )
+    self._objective = task.objective(config.loss, axis_name, counts)
+    print(f'loss: {self._objective.description}', flush=True)
+    self._model = task.model(self._encoder, config.model.dtype)
+    if config.model.frozen:
+      self._freeze()
+    # Standardised states have mean 0, so that only the bias of a head on a
+    # frozen encoder can express the prior, which takes Adam hundreds of steps.
+    # The positions that a softmax of span QA chooses from have no prior.
+    has_prior = sigmoid or config.task != 'span_qa'
+    self._bias = None
+    if config.model.prior_bias or (config.model.frozen and has_prior):
+      self._bias = prior.log_odds(counts, sigmoid)
+    self.batches = self._make_batches(foreground)
+    self._optimizer = make_optimizer(config.optimizer, len(self.batches))
+    self._shapes = jax.eval_shape(lambda: self._begin(self._fresh_params()))
+    step = make_train_step(
+      self._model,
+      self._objective,
+      self._optimizer,
+      config.seed,
+      micro_batches=config.micro_batches,
+      axis_name=axis_name,
+      wrap=parallel.gather_parameters(self._mesh),
+    )
+    self._compiled_step = parallel.compile_step(
+      step, self._mesh, self._shapes, config.parallel
+    )
+    self.predict = inference.make_predictor(
+      task, self._model, config, self._mesh
+    )
+
+  def _freeze(self):
+    """Replaces the inputs of a frozen encoder by its hidden states."""
+    encoder = self.weights.pop('encoder')
+    # A published pooler is made for states that are not standardised.
+    self.weights.pop('pooler', None)
+    self.features, moments = frozen.add_states(
+      self.config,
+      self._model,
+      encoder,
+      self.features,
+      self.task.fill,
+      self._mesh,
+    )
+    self.meta['weights'] = digest_params(encoder)
+    self.meta['moments'] = [x.tolist() for x in moments]
+
+  def _make_batches(self, foreground) -> TrainingBatches:
+    config, features = self.config, self.features['train']
+    size = config.batch_size
+    if config.packing:
+      number = len(features)
+      features = pack(
+        features, self.task.fill, max_length=config.max_length, seed=config.seed
+      )
+      # A batch keeps about as many sentences as without packing.
+      size = max(1, round(size * len(features) / number))
+    rows = parallel.padded_batch_size(size, self._mesh, config.micro_batches)
+    return TrainingBatches(
+      features,
+      self.task.fill,
+      batch_size=size,
+      rows=rows,
+      own=parallel.local_rows(rows),
+      max_length=config.max_length,
+      epochs=config.epochs,
+      seed=config.seed,
+      foreground=foreground,
+      share=config.data.foreground,
+    )
+
+  def _fresh_params(self):
+    params = init_params(self._model, self.batches[0], self.config.seed)
+    if self._bias is not None:
+      prior.add_bias(params, self._bias)
+    return params
+
+  def _begin(self, params) -> TrainState:
+    """The state with the given parameters before the first step."""
+    batch = self.batches[0]
+    outputs = jax.eval_shape(
+      functools.partial(apply_model, self._model), params, batch
+    )
+    running = self._objective.init(outputs, batch)
+    return init_state(params, self._optimizer, running)
+
+  def init(self) -> TrainState:
+    """Makes the state before the first step, on all devices."""
+    shardings = parallel.shard_state(self._mesh, self._shapes)
+    # Compiled, because it takes much longer operation by operation, and because
+    # no device then has to hold all of a state that is sharded.
+    params = jax.jit(self._fresh_params, out_shardings=shardings.params)()
+    for name in self.weights.keys() & params.keys():  # Not every head pools.
+      params[name] = jax.device_put(self.weights[name], shardings.params[name])
+    return jax.jit(self._begin, out_shardings=shardings)(params)
+
+  def restore(self, checkpoints: CheckpointManager) -> tuple[TrainState, float]:
+    """Makes the state to start from.
+
+    Returns:
+      The state, and the seconds that were spent to get there.
+
+    Raises:
+      ValueError: all checkpoints are damaged, or the weights of a frozen
+        encoder changed.
+    """
+    # A run starts in the first of these ways that applies:
+    # 1. It is finished: `train` returns its results and gets no further.
+    # 2. It has a checkpoint: training goes on from the latest whole one and
+    #    ends with the same bits as if nothing had stopped it.
+    # 3. The config names a published encoder: its weights, and a fresh head.
+    # 4. From scratch: all weights are fresh, and the tokenizer was trained on
+    #    the training split.
+    # With `model.frozen`, which needs 3, the state is that of the head alone:
+    # the encoder is in no checkpoint. The run keeps a copy of the encoder, and
+    # 2 therefore asks for the very weights with which it began.
+    state = self.init()  # 3 or 4; 2 needs its shapes.
+    found = checkpoint.restore(checkpoints, state)
+    if not found:
+      return state, 0.0
+    state, meta = found
+    if meta.get('weights') != self.meta.get('weights'):
+      raise ValueError(
+        f'{self.workdir / files.ENCODER} is damaged: its weights are not those '
+        'of the training.'
+      )
+    print(
+      f'{self.workdir} goes on from step {int(state.step)} of '
+      f'{len(self.batches)}.'
+    )
+    return state, meta['seconds']
+
+  def step(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
+    """Makes one step; the memory of the given state is used again."""
+    return self._compiled_step(state, batch)
+
+  def evaluate(self, params: Any) -> tuple[dict[str, float], Scores]:
+    """Tunes the decision on dev, and scores dev with it."""
+    dev = self.examples['dev']
+    predictions = self.predict(params, dev, self.features['dev'])
+    tuned = self.task.tune(dev, predictions)
+    return tuned, self.task.score(dev, predictions, tuned)
+
+  def save(
+    self,
+    checkpoints: CheckpointManager,
+    state: TrainState,
+    seconds: float,
+    tuned: dict[str, float],
+    score: float | None,
+  ) -> None:
+    """Starts to save a checkpoint; with a score, it may become the best."""
+    meta = self.meta | {'seconds': seconds, 'tuned': tuned}
+    checkpoint.save(checkpoints, state, meta, score)
+
+  def train(self) -> dict:
+    """Trains to the end, evaluates the best checkpoint, writes the report.
+
+    Returns:
+      The contents of results.json: `scores` by split, the row and column of
+      their `headline`, the rows `beside` it, which hold the same score by other
+      rules of decision, `best_step`, and `seconds` of training and evaluating,
+      without those that a kill made useless.
+
+    Raises:
+      FloatingPointError: the loss is not finite; names the examples.
+      OSError: another process has the workdir, or it cannot be written.
+      ValueError: all checkpoints are damaged, or the best one is.
+      interrupts.Stopped: a signal came. Everything that was done is saved.
+    """
+    results = self.workdir / files.RESULTS
+    if results.is_file():
+      print(f'{self.workdir} is finished.')
+      return files.read_json(results)
+    with self._locked():
+      directory = self.workdir / files.CHECKPOINTS
+      checkpoints = checkpoint.open_checkpoints(directory)
+      try:
+        seconds = self._fit(checkpoints)
+      finally:
+        checkpoint.wait(checkpoints)
+      outcome = self._finish(checkpoints, seconds)
+      checkpoints.close()
+      return outcome
+
+  def _fit(self, checkpoints) -> float:
+    """Trains to the last step; returns the seconds that the run has taken."""
+    config = self.config
+    state, seconds = self.restore(checkpoints)
+    began, start = time.monotonic() - seconds, int(state.step)
+    evaluations = self._evaluation_steps()
+    rate = learning_rate(config.optimizer, len(self.batches))
+    workdir = self.workdir if parallel.is_first() else None
+    progress = Progress(workdir, start, len(self.batches))
+    with progress, parallel.held_signals() as signals:
+      for step, batch in enumerate(self.batches.from_step(start), start + 1):
+        state, metrics = self.step(state, batch)
+        progress.advance(metrics, _count_inputs(batch))
+        if parallel.preempted(step):
+          signals.append(signal.SIGTERM)
+        evaluate = step in evaluations
+        save = evaluate or signals or step % config.checkpoint_every == 0
+        if save or step % config.log_every == 0:
+          bad = progress.log(step, learning_rate=float(rate(step - 1)))
+          if bad:  # Before saving: a state that is not finite is useless.
+            raise FloatingPointError(
+              self._explain(*bad, checkpoints.latest_step())
+            )
+        tuned, score = {}, None
+        with progress.paused():
+          if evaluate:
+            tuned, scores = self.evaluate(state.params)
+            progress.log_scores(step, scores, self.headline)
+            score = report.headline_score(scores, self.headline)
+          if save:
+            spent = time.monotonic() - began
+            self.save(checkpoints, state, spent, tuned, score)
+        if save and signals:
+          raise interrupts.Stopped(
+            f'Stopped after step {step}. The same command goes on from there.',
+            signals[0],
+          )
+    return time.monotonic() - began
+
+  def _evaluation_steps(self) -> set[int]:
+    """The steps after which dev is evaluated, spread evenly over an epoch."""
+    per_epoch = self.config.evaluations_per_epoch
+    distance = self.batches.steps_per_epoch / per_epoch
+    number = self.config.epochs * per_epoch
+    return {round((i + 1) * distance) for i in range(number)}
+
+  def _explain(self, step: int, metrics: dict, saved: int | None) -> str:
+    """Says where to look when the metrics of a step are not finite."""
+    examples = self.examples['train']
+    names = [examples[i].where for i in self.batches.sources(step - 1)]
+    after = f'after the checkpoint of step {saved}' if saved else 'at all'
+    return (
+      f'The loss is {metrics["loss"]} and the norm of its gradient '
+      f'{metrics["grad_norm"]} in step {step}, on {", ".join(names)} of the '
+      f'training split. Nothing was saved {after}.'
+    )
+
+  def _finish(self, checkpoints, seconds: float) -> dict:
+    """Scores the best checkpoint on all splits but train, and writes it all."""
+    best = checkpoints.best_step()
+    shapes = self._shapes.params
+    like = jax.tree.map(
+      lambda x, sharding: x.update(sharding=sharding),
+      shapes,
+      parallel.shard_state(self._mesh, shapes),
+    )
+    params = checkpoint.restore_params(checkpoints, best, like)
+    tuned = checkpoint.read_meta(checkpoints, best)['tuned']
+    splits = [split for split in self.examples if split != 'train']
+    predictions = {
+      s: self.predict(params, self.examples[s], self.features[s])
+      for s in splits
+    }
+    outcome = {
+      'best_step': best,
+      'seconds': seconds,
+      'headline': list(self.headline),
+      'beside': [row for row in self.task.compared if row != self.headline[0]],
+      'scores': {
+        s: self.task.score(self.examples[s], predictions[s], tuned)
+        for s in splits
+      },
+    }
+    if parallel.is_first():
+      self._write(outcome, predictions, tuned)
+    return outcome
+
+  def _write(self, outcome, predictions, tuned):
+    """Writes predictions and report, and results.json last: it says "done"."""
+    directory = self.workdir / files.PREDICTIONS
+    directory.mkdir(exist_ok=True)
+    for split, found in predictions.items():
+      self.task.write(directory / split, self.examples[split], found, tuned)
+    report.write_report(self.workdir, self.config.to_dict(), outcome)
+    text = json.dumps(outcome, indent=2)
+    files.write_whole(self.workdir / files.RESULTS, text)
+
+
+def _count_inputs(batch) -> int:
+  """The examples in a batch of all processes; a packed row has several."""
+  return int(batch['mask'].max(axis=1).sum()) * jax.process_count()
