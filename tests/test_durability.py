@@ -173,11 +173,12 @@ def test_another_process_is_refused(tmp_path):
     config = make_config(tmp_path)
     with pytest.raises(FileExistsError, match=rf'by process {other.pid} on '):
       Trainer(config, workdir)
-    assert [path.name for path in workdir.iterdir()] == [files.LOCK]
+    names = sorted(path.name for path in workdir.iterdir())
+    assert names == [files.HOLDER, files.LOCK]
     other.kill()
   for _ in range(2):  # The kernel has let go, and this process does.
     with files.locked(workdir):
-      assert f'process {os.getpid()} ' in (workdir / files.LOCK).read_text()
+      assert f'process {os.getpid()} ' in (workdir / files.HOLDER).read_text()
   run = Trainer(config, workdir)
   with (
     files.locked(workdir),

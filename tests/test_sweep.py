@@ -54,8 +54,7 @@ def trained(monkeypatch):
   runs = []
 
   class Trainer:
-    meta: dict = {}
-    weights: dict = {}
+    weights_digest = 'a' * 64
     examples = {'train': [1, 2], 'dev': [3]}
 
     def __init__(self, config, workdir):
@@ -99,7 +98,7 @@ def test_sweep(tmp_path, config, capsys):
   groups = sweep.train()
   workdir = sweep.workdir
   assert {p.name for p in workdir.iterdir()} == {
-    'one-0', 'one-3', 'report.html', 'results.jsonl'
+    'one-0', 'one-3', 'report.html', 'results.jsonl', 'results.jsonl.lock'
   }  # fmt: skip
   config_3 = json.loads((workdir / 'one-3' / 'config.json').read_text())
   assert config_3['seed'] == 3
@@ -260,6 +259,11 @@ def test_other_data_and_other_roles_under_the_same_name(tmp_path, trained):
   other['data'] = {'train': 'digest-of-tr', 'dev': 'another'}
   with pytest.raises(FileExistsError, match='data for seed 100: dev changed'):
     results.check(sweep.results, other, lines)
+  other = {**lines[0], 'weights': 'b' * 12}
+  with pytest.raises(FileExistsError, match='weights .aaa.* there and bbb'):
+    results.check(sweep.results, other, lines)
+  del lines[0]['weights']  # As in lines of version 0.1.
+  results.check(sweep.results, other, lines[:1])
 
 
 def test_new_splits(tmp_path, config, trained, monkeypatch):

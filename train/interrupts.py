@@ -1,18 +1,18 @@
-"""Ctrl-C and SIGTERM: what is begun ends, is saved, and the process stops."""
+"""Ctrl-C and SIGTERM: a run finishes its step, saves it, and stops."""
 
 import contextlib
 import signal
 from collections.abc import Iterator
 
-# What a shell sees. A preempted run can go on: EX_TEMPFAIL of sysexits.h.
+# Exit codes. A preempted run can go on: 75 is EX_TEMPFAIL of sysexits.h.
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
 
 
 class Stopped(KeyboardInterrupt):
-  """Stopped by a signal, with all that was done saved.
+  """A signal stopped the run; everything that was done is saved.
 
   Attributes:
-    code: of the process, when it exits.
+    code: exit code of the process.
   """
 
   def __init__(self, message: str, number: int):
@@ -22,10 +22,10 @@ class Stopped(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def held() -> Iterator[list[int]]:
-  """Within, the first Ctrl-C or SIGTERM only fills a list with its number.
+  """Context: the first Ctrl-C or SIGTERM only adds its number to a list.
 
-  The second one does what it would have done without. Handlers belong to the
-  main thread, and so does this.
+  A second one has its usual effect. Only the main thread may install handlers,
+  and so only it may enter this context.
   """
   received = []
 
@@ -37,7 +37,8 @@ def held() -> Iterator[list[int]]:
     for number, handler in before.items():
       signal.signal(number, handler)
 
-  # None, where another language has set it, cannot be set again.
+  # getsignal returns None for a handler that was not set from Python, and
+  # `signal` does not accept None.
   before = {n: signal.getsignal(n) or signal.SIG_DFL for n in _CODES}
   try:
     for number in _CODES:

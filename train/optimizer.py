@@ -5,7 +5,13 @@ import optax
 
 
 def learning_rate(config, num_steps: int) -> optax.Schedule:
-  """Linear from 0 to `config.learning_rate`, then to a share of it."""
+  """Makes a schedule: linear warm-up, then linear decay.
+
+  Args:
+    config: the section `optimizer` of a config: `learning_rate` is the peak,
+      `warmup` a fraction of the steps, `final` a fraction of the peak.
+    num_steps: the number of training steps.
+  """
   warmup = round(config.warmup * num_steps)
   return optax.join_schedules(
     [
@@ -21,7 +27,12 @@ def learning_rate(config, num_steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config, num_steps: int) -> optax.GradientTransformation:
-  """Clips the gradient, then AdamW, from the part `optimizer` of a config."""
+  """Makes clipping by the global norm, then AdamW with `learning_rate`.
+
+  Args:
+    config: the section `optimizer` of a config.
+    num_steps: the number of training steps.
+  """
   return optax.chain(
     optax.clip_by_global_norm(config.clip_norm),
     optax.adamw(
@@ -34,5 +45,5 @@ def make_optimizer(config, num_steps: int) -> optax.GradientTransformation:
 
 
 def decays(params):
-  """True for matrices: biases and the scales of norms are vectors."""
+  """Marks the parameters that decay: matrices, not biases or norms."""
   return jax.tree.map(lambda x: x.ndim > 1, params)

@@ -1,4 +1,4 @@
-"""Where arrays live, and one step over many devices and processes."""
+"""Places arrays on devices, and runs one step on many devices and processes."""
 
 import contextlib
 import os
@@ -14,10 +14,10 @@ from jax.sharding import PartitionSpec
 
 from train import interrupts
 
-DATA = 'data'  # Devices along it have rows of a batch of their own.
-FSDP = 'fsdp'  # Those along this one besides share the parameters.
-# Smaller arrays (biases, norms) are on every device: cutting them saves
-# nothing and costs a message each.
+DATA = 'data'  # The mesh axis whose devices have different rows of a batch.
+FSDP = 'fsdp'  # Devices along this axis share the parameters as well.
+# Smaller arrays (biases, norms) are whole on every device: to shard them would
+# save nothing and cost a message for each.
 _MIN_SHARDED_SIZE = 2**14
 
 
@@ -27,13 +27,14 @@ def initialize(
   """Makes this process one of several, before anything uses a device.
 
   Args:
-    coordinator: `host:port` of process 0; None: Slurm, GKE, Open MPI or a TPU
-      pod says it, and the rest.
-    processes: how many there are.
-    process: which this is, from 0.
+    coordinator: `host:port` of process 0; None lets JAX ask Slurm, GKE, Open
+      MPI or a TPU pod for all three.
+    processes: the number of processes.
+    process: the index of this process, from 0.
 
   Raises:
-    ValueError: some of the three, or none where no cluster is found.
+    ValueError: only some of the three are given, or none and JAX finds no
+      cluster.
   """
   given = [x is not None for x in (coordinator, processes, process)]
   if any(given) and not all(given):
@@ -47,13 +48,13 @@ def initialize(
 
 
 def is_first() -> bool:
-  """Whether this is the process that writes and speaks."""
+  """Whether this is the process that writes files and prints."""
   return jax.process_index() == 0
 
 
 @contextlib.contextmanager
 def only_first_prints() -> Iterator[None]:
-  """Within, only the first process prints; errors are told by each."""
+  """Context: only the first process prints; each still reports its errors."""
   with contextlib.ExitStack() as stack:
     if not is_first():
       nowhere = stack.enter_context(open(os.devnull, 'w'))
@@ -63,7 +64,7 @@ def only_first_prints() -> Iterator[None]:
 
 @contextlib.contextmanager
 def first_process_runs_first() -> Iterator[None]:
-  """Within, the other processes come when the first one has left."""
+  """Context: the other processes enter when the first one has left."""
   if not is_first():
     multihost_utils.sync_global_devices('first process')
   yield
@@ -72,17 +73,20 @@ def first_process_runs_first() -> Iterator[None]:
 
 
 def held_signals() -> contextlib.AbstractContextManager[list[int]]:
-  """See `interrupts.held`; of several processes JAX itself holds SIGTERM."""
+  """Holds signals as `interrupts.held` does, for a single process.
+
+  With several processes JAX itself catches SIGTERM, see `preempted`.
+  """
   if jax.process_count() == 1:
     return interrupts.held()
   return contextlib.nullcontext([])
 
 
 def preempted(step: int) -> bool:
-  """Whether all of several processes are to stop after this step.
+  """Whether all of several processes have to stop after this step.
 
-  The one that is told to end (SIGTERM) tells the others, and all agree on a
-  step that none of them is beyond.
+  A process that receives SIGTERM informs the others, and all agree on a step
+  that none of them has passed.
   """
   return (
     jax.process_count() > 1
@@ -91,11 +95,12 @@ def preempted(step: int) -> bool:
 
 
 def make_mesh(fsdp: int = 1, devices=None) -> jax.sharding.Mesh:
-  """All devices in rows of `fsdp`, those of a process together.
+  """Arranges all devices in rows of `fsdp`, the devices of a process together.
 
   Args:
-    fsdp: devices that share one copy of the parameters; 1: each has its own.
-    devices: None for those of all processes.
+    fsdp: number of devices that share one copy of the parameters; with 1, each
+      device has its own copy.
+    devices: devices to use; None for the devices of all processes.
 
   Raises:
     ValueError: `fsdp` does not divide the number of devices.
@@ -112,37 +117,44 @@ def make_mesh(fsdp: int = 1, devices=None) -> jax.sharding.Mesh:
 def padded_batch_size(
   batch_size: int, mesh: jax.sharding.Mesh, parts: int = 1
 ) -> int:
-  """Rows of a batch: its size, and as many empty ones as devices ask for."""
+  """Rounds a batch size up to a multiple of the devices times the parts.
+
+  Args:
+    batch_size: number of rows with examples.
+    mesh: from `make_mesh`.
+    parts: micro-batches that each device makes of its rows.
+  """
   return batch_size + -batch_size % (mesh.size * parts)
 
 
 def local_rows(rows: int) -> slice:
-  """Those of a batch that this process prepares."""
+  """The rows of a batch that this process prepares, out of `rows`."""
   size = rows // jax.process_count()
   first = size * jax.process_index()
   return slice(first, first + size)
 
 
 def replicated(mesh: jax.sharding.Mesh) -> jax.NamedSharding:
-  """The whole of an array on every device."""
+  """A sharding that puts the whole array on every device."""
   return jax.NamedSharding(mesh, PartitionSpec())
 
 
 def by_row(mesh: jax.sharding.Mesh) -> jax.NamedSharding:
-  """The first axis, cut into as many parts as there are devices."""
+  """A sharding that splits the first axis over all devices."""
   return jax.NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
 
 
 def shard_state(mesh: jax.sharding.Mesh, state: Any) -> Any:
-  """Where the arrays of a state are.
+  """Chooses where the arrays of a state live.
 
   Args:
     mesh: from `make_mesh`.
     state: a tree of arrays or of their shapes.
 
   Returns:
-    Shardings as `state`: large arrays are cut along `fsdp`, at their longest
-    axis that it divides, as are their moments in the optimizer.
+    A tree of shardings like `state`. Large arrays, and their moments in the
+    optimizer, are split over `FSDP` along their longest axis whose length it
+    divides; all others are replicated.
   """
   size = mesh.shape[FSDP]
 
@@ -159,15 +171,16 @@ def shard_state(mesh: jax.sharding.Mesh, state: Any) -> Any:
 def gather_parameters(
   mesh: jax.sharding.Mesh,
 ) -> Callable[[Callable], Callable]:
-  """What lets `forward(params, ...)` see whole parameters that are shared.
+  """Makes a decorator by which `forward(params, ...)` sees whole parameters.
 
-  They are gathered once for the forward pass and once more for the gradient,
-  and not held between. Left to itself, the compiler cuts activations as the
-  parameters are cut, and sends several times as much.
+  Sharded parameters are gathered once for the forward pass and once more for
+  the gradient, and not kept in between.
 
   Args:
     mesh: from `make_mesh`.
   """
+  # Without this constraint the compiler shards the activations like the
+  # parameters, and devices exchange several times as much.
   if mesh.shape[FSDP] == 1:
     return lambda forward: forward
 
@@ -187,7 +200,7 @@ def gather_parameters(
 
 
 def to_devices(rows: Any, mesh: jax.sharding.Mesh) -> Any:
-  """A batch over all devices, of which each process has its `local_rows`."""
+  """Makes a batch on all devices from the `local_rows` of each process."""
   sharding = by_row(mesh)
   return jax.tree.map(
     lambda x: jax.make_array_from_process_local_data(sharding, x), rows
@@ -195,7 +208,7 @@ def to_devices(rows: Any, mesh: jax.sharding.Mesh) -> Any:
 
 
 def to_host(tree: Any) -> Any:
-  """NumPy arrays of what is spread over devices, in every process."""
+  """Copies arrays that are spread over devices to NumPy, in every process."""
   if jax.process_count() == 1:
     return jax.device_get(tree)
   return multihost_utils.process_allgather(tree, tiled=True)
@@ -207,22 +220,19 @@ def compile_step(
   state: Any,
   mode: str,
 ) -> Callable[[Any, Any], tuple[Any, Any]]:
-  """A step over all devices.
+  """Compiles a step for all devices.
 
   Args:
-    step: `(state, batch) -> state, metrics`; for 'pmap' with `DATA` as the name
-      of the axis.
-    mesh: from `make_mesh`.
+    step: `(state, batch) -> state, metrics`; for 'pmap', it names the mapped
+      axis `DATA`.
+    mesh: from `make_mesh`; for 'pmap', without shared parameters.
     state: a tree of arrays or of their shapes.
-    mode: 'jit', in which the compiler sees the whole batch and adds what
-      devices have to tell each other, or 'pmap', in which `step` says so.
+    mode: 'jit', where the compiler sees the whole batch and adds the
+      communication between devices, or 'pmap', where `step` communicates.
 
   Returns:
-    `(state, rows) -> state, metrics`, where each process has its `local_rows`.
-    With 'jit', the memory of the state that it is given is used again.
-
-  Raises:
-    ValueError: an unknown mode, or 'pmap' where parameters are shared.
+    `(state, rows) -> state, metrics`; each process passes its `local_rows`.
+    With 'jit', the memory of the given state is used again (donated).
   """
   if mode == 'pmap':
     mapped = jax.pmap(

@@ -1,4 +1,4 @@
-"""What a run shows and records while it trains."""
+"""Shows and records a run while it trains."""
 
 import contextlib
 import json
@@ -19,19 +19,26 @@ _COMPILED = '/jax/core/compile/backend_compile_duration'
 
 
 class Progress:
-  """A bar on a terminal, plain lines elsewhere, metrics.jsonl always."""
+  """A bar on a terminal, lines elsewhere, and always metrics.jsonl.
+
+  Args:
+    workdir: directory of the run; None shows and records nothing.
+    start: the step to start from.
+    total: the last step.
+  """
 
   def __init__(self, workdir: pathlib.Path | None, start: int, total: int):
-    # None: another process shows and records the run.
+    # Only the first of several processes shows and records the run.
     self._path = workdir / METRICS if workdir else pathlib.Path(os.devnull)
     if self._path.is_file() and not self._path.read_bytes().endswith(b'\n'):
-      self._write('\n')  # A kill cut a line: it must not spoil the next.
+      # A kill cut the last line off, which must not spoil the next one.
+      self._write('\n')
     self._total = total
     self._bar = tqdm.tqdm(
       initial=start,
       total=total,
       unit='step',
-      # None: where standard error is no terminal.
+      # With None, tqdm shows a bar only on a terminal.
       disable=None if workdir else True,
       dynamic_ncols=True,
     )
@@ -51,16 +58,26 @@ class Progress:
       self._compiled.append(seconds)
 
   def advance(self, metrics: dict[str, jax.Array], inputs: int) -> None:
-    """Notes a step; does not wait for its metrics."""
+    """Counts a step, without waiting for its metrics.
+
+    Args:
+      metrics: scalars on devices, by name.
+      inputs: number of examples in the batch.
+    """
     self._metrics.append(metrics)
     self._inputs += inputs
     self._bar.update()
 
   def log(self, step: int, **values: float) -> tuple[int, dict] | None:
-    """Records the means since the last record, and shows them.
+    """Records and shows the means over the steps since the last record.
+
+    Args:
+      step: the last step.
+      **values: recorded with the means.
 
     Returns:
-      The first step whose metrics are not finite, and these; None if all are.
+      The first step whose metrics are not finite, with its metrics; None if all
+      are finite.
     """
     metrics = jax.device_get(self._metrics)  # Waits for the last step.
     speed = self._inputs / (time.monotonic() - self._window)
@@ -72,7 +89,7 @@ class Progress:
       **means,
       **values,
       inputs_per_second=speed,
-      compilations=len(self._compiled),  # Since the last record.
+      compilations=len(self._compiled),
       compile_seconds=sum(self._compiled),
     )
     for number, found in enumerate(metrics, step - len(metrics) + 1):
@@ -94,10 +111,12 @@ class Progress:
     self._clear()
     return None
 
-  def log_scores(self, step: int, scores: dict, place: Sequence[str]) -> None:
+  def log_scores(
+    self, step: int, scores: dict, headline: Sequence[str]
+  ) -> None:
     """Records an evaluation on dev, and shows the row of its headline."""
     self._record(step, dev=scores)
-    row = place[0]
+    row, _ = headline
     shown = ', '.join(
       f'{column} {format_score(column, value)}'
       for column, value in scores[row].items()
@@ -106,7 +125,7 @@ class Progress:
 
   @contextlib.contextmanager
   def paused(self) -> Iterator[None]:
-    """Within, time is no training time."""
+    """Context: its time does not count for the speed of training."""
     began = time.monotonic()
     yield
     self._window += time.monotonic() - began
@@ -118,7 +137,7 @@ class Progress:
     try:
       with self._path.open('a') as file:
         file.write(text)
-    except OSError as error:  # That of a full disk does not name the file.
+    except OSError as error:  # The error of a full disk does not name a file.
       raise OSError(error.errno, error.strerror, str(self._path)) from None
 
   def _clear(self):

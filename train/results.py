@@ -1,8 +1,7 @@
-"""The results of a sweep: a file of JSON lines, one for each run."""
+"""The results of a sweep: a file of JSON lines, one per run."""
 
 import base64
 import collections
-import fcntl
 import hashlib
 import itertools
 import json
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
+import filelock
 import jax
 import numpy as np
 from ml_collections import config_dict
@@ -24,22 +24,23 @@ from train import workdir as files
 from train.trainer import Trainer
 
 RATE, REPORT = 'rate', 'report'
-# These identify a run.
+# The keys that identify a run.
 _KEYS = 'experiment', 'loss', 'learning_rate', 'seed'
 _SETTINGS = 'role', 'loss_settings', 'settings', 'encoder'
-# Settings of one run, or of one machine: not those of an experiment.
+# Settings of a single run or machine, which runs of an experiment may differ
+# in.
 _OWN = ('seed',), ('data', 'seed'), ('data', 'dir'), ('data', 'cache')
 _OWN += ('optimizer', 'learning_rate'), ('model', 'pretrained'), ('loss',)
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
-  """The lines of a file; none if there is no file.
+  """Reads the lines of a file; without a file there are none.
 
-  A last line that a kill cut off is not one: its run is finished in the
-  workdir, or trained again.
+  A last line that a kill cut off is left out: its run is either finished in its
+  workdir or will be trained again.
 
   Raises:
-    ValueError: a line that is no result of a sweep; begins `path:line:`.
+    ValueError: a line is not a result of a sweep; begins `path:line:`.
   """
   if not path.is_file():
     return []
@@ -58,7 +59,7 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _is_whole(text: str) -> bool:
-  """Whether a text is a result, and not the beginning of one."""
+  """Whether a text is a whole result and not only the beginning of one."""
   try:
     line = json.loads(text)
     return all(name in line for name in (*_KEYS, *_SETTINGS))
@@ -67,20 +68,21 @@ def _is_whole(text: str) -> bool:
 
 
 def append(path: pathlib.Path, line: Mapping[str, Any]) -> None:
-  """Adds a line whole, unless the file has its run already.
+  """Appends a line, unless the file has its run already.
 
-  Processes may share a file: each waits until the others have written.
+  Processes may share a file: each waits until the others have written, by means
+  of a lock file next to it.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
-  with path.open('a+b') as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
+  lock = filelock.FileLock(path.with_name(f'{path.name}.lock'))
+  with lock, path.open('a+b') as file:
     if any(key(other) == key(line) for other in read(path)):
       return
     file.seek(0)
     *_, last = (written := file.read()).split(b'\n')
     if _is_whole(last.decode(errors='replace')):
       file.write(b'\n')
-    else:  # A kill cut it off.
+    else:  # A kill cut the last line off.
       file.truncate(len(written) - len(last))
     file.write(json.dumps(line, ensure_ascii=False).encode() + b'\n')
     file.flush()
@@ -88,20 +90,21 @@ def append(path: pathlib.Path, line: Mapping[str, Any]) -> None:
 
 
 def key(line: Mapping[str, Any]) -> tuple:
-  """Experiment, loss, learning rate and seed: what a run is known by."""
+  """Returns what identifies a run: experiment, loss, learning rate, seed."""
   return tuple(line[name] for name in _KEYS)
 
 
 def identity(
   experiment: str, loss: str, role: str, config: config_dict.ConfigDict
 ) -> dict[str, Any]:
-  """The part of a line that is known before the run.
+  """Makes the part of a line that is known before the run.
 
   Args:
-    experiment: the config's name, without the loss.
-    loss: or another name of what varies.
-    role: `RATE` of a run by which the learning rate is chosen, else `REPORT`.
-    config: of the run.
+    experiment: name of the config, without the loss.
+    loss: name of the loss, or of whatever else varies.
+    role: `RATE` for a run that helps to choose the learning rate, else
+      `REPORT`.
+    config: the config of the run.
   """
   settings = json.loads(config.to_json())
   loss_settings = settings['loss']
@@ -129,18 +132,18 @@ def check(
   *,
   same_data: bool = False,
 ) -> None:
-  """Raises if the file says otherwise of runs with the same name.
+  """Checks that a line does not contradict those of the same experiment.
 
   Args:
-    path: of the file.
+    path: the file, for the message.
     line: an `identity`, or more of a line.
     others: the lines of the file.
-    same_data: whether all seeds have the same splits.
+    same_data: whether all seeds share their splits.
 
   Raises:
-    FileExistsError: the file has other settings, or other data for the same
-      seed.
-    ValueError: the run has had the other role.
+    FileExistsError: the file has other settings, another encoder, or other data
+      for the same seed.
+    ValueError: the run is there with the other role.
   """
   for other in others:
     if other['experiment'] != line['experiment']:
@@ -171,6 +174,10 @@ def _contradiction(other, line, same_data) -> str:
     ):
       if other[name] != line[name]:
         return f'other {meaning} ({other[name]} there and {line[name]} here)'
+    # Lines of before 0.2 have no digest of the weights.
+    theirs, ours = other.get('weights'), line.get('weights')
+    if theirs and ours and theirs != ours:
+      return f'other published weights ({theirs} there and {ours} here)'
   if 'data' in line and (same_data or other['seed'] == line['seed']):
     theirs, ours = other['data'], line['data']
     if changed := [split for split in ours if ours[split] != theirs.get(split)]:
@@ -181,18 +188,19 @@ def _contradiction(other, line, same_data) -> str:
 
 
 def describe_run(run: Trainer) -> dict[str, Any]:
-  """Describes the data, devices and versions of a prepared run."""
+  """Describes the data, encoder, devices and versions of a prepared run."""
   digests = files.read_json(run.workdir / files.DATA)
   return {
     'examples': {split: len(part) for split, part in run.examples.items()},
     'data': {split: digests[split][:12] for split in run.examples},
+    'weights': run.weights_digest[:12],
     'devices': f'{jax.device_count()} × {jax.devices()[0].device_kind}',
     'versions': {'dicejax': dicejax.__version__, 'jax': jax.__version__},
   }
 
 
 def mean_by_rate(lines: Iterable[Mapping]) -> dict[float, float | None]:
-  """Learning rate → mean headline on dev; None where a run diverged."""
+  """Maps learning rates to the mean headline on dev; None if a run diverged."""
   scores = collections.defaultdict(list)
   for line in lines:
     scores[line['learning_rate']].append(dev_score(line))
@@ -203,9 +211,10 @@ def mean_by_rate(lines: Iterable[Mapping]) -> dict[float, float | None]:
 
 
 def best_rate(lines: Iterable[Mapping]) -> float | None:
-  """The learning rate with the highest mean on dev; the lowest of equals.
+  """Chooses the learning rate with the highest mean on dev.
 
-  None if a run diverged at each.
+  Returns:
+    The lowest of equally good rates; None if a run diverged at each rate.
   """
   means = mean_by_rate(lines)
   finite = [rate for rate, mean in means.items() if mean is not None]
@@ -213,7 +222,7 @@ def best_rate(lines: Iterable[Mapping]) -> float | None:
 
 
 def dev_score(line: Mapping[str, Any]) -> float | None:
-  """The headline of a run on dev; None if it diverged."""
+  """Returns the headline of a run on dev; None if it diverged."""
   if 'diverged' in line:
     return None
   row, column = line['headline']
@@ -224,14 +233,14 @@ def example_counts(run: Trainer, outcome: Mapping) -> dict[str, Any]:
   """Counts correct, spurious and missed predictions per example, without text.
 
   Args:
-    run: finished.
-    outcome: what `Trainer.train` returned.
+    run: a finished run.
+    outcome: the result of `Trainer.train`.
 
   Returns:
-    `counts`: row of the scores → counts, packed, of each example: what of it
-    the row's decision found, found wrongly and missed. Their sum has the row's
-    F1 (or accuracy: a wrong label is wrong and missed). `counted`: the split,
-    test if there is one. Empty for a task without such counts.
+    `counts` maps each row of the scores to packed counts `[examples, 3]` for
+    the row's decision. The F1 of their sum is the row's F1 (or accuracy: a
+    wrong label counts as spurious and as missed). `counted` names the split:
+    test if there is one, else dev. Empty for a task without such counts.
   """
   split = 'test' if 'test' in outcome['scores'] else 'dev'
   scores = outcome['scores'][split]
@@ -241,17 +250,17 @@ def example_counts(run: Trainer, outcome: Mapping) -> dict[str, Any]:
     row = scores[name]
     score = row['f1'] if 'f1' in row else row['accuracy']
     total = metrics.f_score(Counts(*array.sum(axis=0)))
-    if abs(total - score) > 1e-9:  # Another decision than the row's.
+    if abs(total - score) > 1e-9:  # The row was decided by another rule.
       raise AssertionError(f'{run.workdir}: {name}: {total}, not {score}.')
     counts[name] = pack(array)
   return {'counted': split, 'counts': counts} if counts else {}
 
 
 def _read_predictions(run, split) -> dict[str, np.ndarray]:
-  """Row of the scores → counts `[examples, 3]`, from what the run wrote."""
+  """Maps rows of the scores to counts `[examples, 3]`, from written files."""
   path, rows = run.workdir / files.PREDICTIONS / split, run.task.decision_rows
   if run.config.task == 'classification':
-    # Written labels have single spaces.
+    # The files of labels have single spaces, the config may have others.
     positive = ' '.join(run.config.classification.positive.split())
     labels = _read_labels(path.with_suffix('.tsv'))
     gold = labels.pop('gold')
@@ -265,7 +274,7 @@ def _read_predictions(run, split) -> dict[str, np.ndarray]:
 
 
 def _read_labels(path) -> dict[str, np.ndarray]:
-  """The columns of labels: `gold`, then one for each decision."""
+  """Reads the columns of labels: `gold`, then one per decision."""
   header, *rows = (
     line.split('\t') for line in path.read_text('utf-8').split('\n')[:-1]
   )
@@ -296,7 +305,7 @@ def _count_entities(path) -> np.ndarray:
 
 
 def pack(counts: np.ndarray) -> str:
-  """Counts `[examples, 3]` as text; `unpack` undoes it.
+  """Packs counts `[examples, 3]` as text, which `unpack` reads.
 
   Example:
     >>> unpack(pack(np.array([[1, 0, 0], [0, 2, 3]]))).tolist()
@@ -307,7 +316,7 @@ def pack(counts: np.ndarray) -> str:
 
 
 def unpack(text: str) -> np.ndarray:
-  """Counts, int64 `[examples, 3]`, of what `pack` made of them."""
+  """Reads counts from the text of `pack`, int64 `[examples, 3]`."""
   columns = np.frombuffer(zlib.decompress(base64.b64decode(text)), '<u2')
   return columns.reshape(3, -1).T.astype(np.int64)
 

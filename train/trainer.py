@@ -163,6 +163,14 @@ class Trainer:
     self.meta['weights'] = digest_params(encoder)
     self.meta['moments'] = [x.tolist() for x in moments]
 
+  @property
+  def weights_digest(self) -> str:
+    """SHA-256 of the published encoder; empty for one from scratch."""
+    if 'weights' in self.meta:  # A frozen encoder.
+      return self.meta['weights']
+    encoder = self.weights.get('encoder')
+    return digest_params(encoder) if encoder else ''
+
   def _make_batches(self, foreground) -> TrainingBatches:
     config, features = self.config, self.features['train']
     size = config.batch_size

@@ -1,7 +1,6 @@
-"""The folder of a run: names of its files, and whose it is."""
+"""The directory of a run: the names of its files, its lock, and its owner."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -12,23 +11,27 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 
+import filelock
 from ml_collections import config_dict
 
-LOCK = 'lock'  # Held by the process that trains, and says which.
-CONFIG = 'config.json'  # Written last: where it is, a run can start.
-DATA = 'data.json'  # Digests of the splits and labels.
+LOCK = 'lock'  # Locked by the process that trains.
+# Names that process. On Windows nobody else can read a locked file, and some
+# versions of filelock empty the file before they know that it is locked.
+HOLDER = 'holder'
+CONFIG = 'config.json'  # Written last: it says that the run can start.
+DATA = 'data.json'  # Digests of the splits and the labels.
 TOKENIZER = 'tokenizer.json'
 CORPUS = 'corpus'
-ENCODER = 'encoder'  # The published weights of a frozen one.
+ENCODER = 'encoder'  # A copy of the published weights, if they are frozen.
 CHECKPOINTS = 'checkpoints'
 METRICS = 'metrics.jsonl'
 PREDICTIONS = 'predictions'
 RESULTS = 'results.json'
 REPORT = 'report.html'
-SWEEP = 'results.jsonl'  # A line for each run of a sweep.
+SWEEP = 'results.jsonl'  # One line per run of a sweep.
 
-# What a run that did not get as far as its config may have left.
-_LEFTOVERS = {LOCK, DATA, TOKENIZER, CORPUS, ENCODER}
+# Files that a run may leave if it stops before its config is written.
+_LEFTOVERS = {LOCK, HOLDER, DATA, TOKENIZER, CORPUS, ENCODER}
 
 
 def check_experiment(
@@ -36,12 +39,15 @@ def check_experiment(
   config: config_dict.ConfigDict,
   leftovers: Collection[str] = (),
 ) -> None:
-  """Raises FileExistsError if a workdir holds anything but this experiment.
+  """Checks that a workdir is new, empty or holds this very experiment.
 
   Args:
-    workdir: may be new.
-    config: of the experiment.
-    leftovers: what else may be there before the config is.
+    workdir: the directory, which need not exist.
+    config: the experiment.
+    leftovers: names that may also be there before the config is written.
+
+  Raises:
+    FileExistsError: the workdir holds another experiment, or other files.
   """
   path = workdir / CONFIG
   if path.is_file():
@@ -61,31 +67,34 @@ def check_experiment(
 
 @contextlib.contextmanager
 def locked(workdir: pathlib.Path) -> Iterator[None]:
-  """Within, no other process has the workdir, which is made if it is new.
+  """Context: this process alone uses the workdir, which is made if it is new.
 
-  The kernel lets go of what a killed process held.
+  The operating system releases the lock of a process that is killed.
 
   Raises:
-    FileExistsError: another process has it.
+    FileExistsError: another process uses it.
   """
   workdir.mkdir(parents=True, exist_ok=True)
-  with (workdir / LOCK).open('a+') as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      file.seek(0)
-      raise FileExistsError(
-        f'{workdir} is in use by {file.read() or "another process"}. Wait for '
-        'it, or choose another --workdir.'
-      ) from None
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {socket.gethostname()}')
-    file.flush()
+  holder = workdir / HOLDER
+  try:
+    lock = filelock.FileLock(workdir / LOCK).acquire(timeout=0)
+  except filelock.Timeout:
+    name = holder.read_text('utf-8') if holder.is_file() else 'another process'
+    raise FileExistsError(
+      f'{workdir} is in use by {name}. Wait for it, or choose another '
+      '--workdir.'
+    ) from None
+  with lock:
+    write_whole(holder, f'process {os.getpid()} on {socket.gethostname()}')
     yield
 
 
 def check_data(workdir: pathlib.Path, parts: Mapping[str, Any]) -> None:
-  """Notes the digests of the splits and labels; raises if a run had others.
+  """Records digests of the splits and the labels, or compares them.
+
+  Args:
+    workdir: the directory of the run, which compares if it has a config.
+    parts: examples by split, and the labels.
 
   Raises:
     FileExistsError: the workdir holds a run on other data.
@@ -106,7 +115,11 @@ def check_data(workdir: pathlib.Path, parts: Mapping[str, Any]) -> None:
 
 
 def read_json(path: pathlib.Path) -> Any:
-  """The contents of a JSON file; the ValueError of a broken one names it."""
+  """Reads a JSON file.
+
+  Raises:
+    ValueError: it is not JSON; names the file.
+  """
   try:
     return json.loads(path.read_text(encoding='utf-8'))
   except ValueError as error:
@@ -114,14 +127,24 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def write_whole(path: pathlib.Path, text: str) -> None:
-  """Writes a file that is never seen half-written."""
+  """Writes a text file that is whole or not there at all."""
   part = path.with_name(f'{path.name}.part')
-  part.write_text(text, encoding='utf-8')
+  with part.open('w', encoding='utf-8') as file:
+    file.write(text)
+    # Else a power cut could leave an empty file under the final name.
+    file.flush()
+    os.fsync(file.fileno())
   os.replace(part, path)
 
 
 def difference(theirs: Mapping, ours: Mapping, prefix: str = '') -> str:
-  """Says in what two settings differ first: the key, and both values."""
+  """Names the first setting that differs, with both of its values.
+
+  Args:
+    theirs: settings, which must differ from `ours`.
+    ours: settings to compare with.
+    prefix: what the keys of nested settings begin with.
+  """
   for key in sorted(theirs.keys() | ours.keys()):
     there, here = theirs.get(key), ours.get(key)
     if there == here:
