@@ -1,8 +1,8 @@
 """Checkpoints: the latest two to resume from, the best to use, all checked.
 
-The store reads a missing part as zeros and cannot see a flipped bit. So the
-parameters and what goes with them are saved with checksums, and these and the
-rest of `meta` with a digest; what does not fit is damaged.
+The store reads a missing chunk as zeros and does not notice a flipped bit. So
+`meta` holds checksums of the parameters and of the rest of the state, and a
+digest of itself. A checkpoint that contradicts them is damaged.
 """
 
 import contextlib
@@ -23,20 +23,21 @@ from train.step import TrainState
 
 
 class _Checkpoints(ocp.CheckpointManager):
-  """Keeps the latest two, and the best as the latest knows it.
+  """Keeps the latest two checkpoints, and the best one.
 
-  Orbax would find scores in files of their own, and could lose one unnoticed.
+  Each checkpoint knows the best so far. Orbax would keep the scores in separate
+  files, one of which could get lost unnoticed.
   """
 
-  best: list | None = None  # Step and score.
+  best: list | None = None  # [step, score].
 
   def __init__(self, directory, read_only):
     super().__init__(
       directory,
       options=ocp.CheckpointManagerOptions(
         read_only=read_only,
-        cleanup_tmp_directories=not read_only,  # Of saves that were killed.
-        lightweight_initialize=True,  # Else a damaged one could not be opened.
+        cleanup_tmp_directories=not read_only,  # Left by killed saves.
+        lightweight_initialize=True,  # Else damage would prevent opening.
         preservation_policy=self,
       ),
       item_names=('params', 'rest', 'meta'),
@@ -50,7 +51,11 @@ class _Checkpoints(ocp.CheckpointManager):
     return [info.step in kept for info in checkpoints]
 
   def best_step(self) -> int | None:
-    """The best that was evaluated; a ValueError if this cannot be known."""
+    """Returns the step of the best checkpoint; None before an evaluation.
+
+    Raises:
+      ValueError: the latest checkpoint is damaged, and so it cannot be known.
+    """
     latest = self.latest_step()
     best = None if latest is None else read_meta(self, latest)['best']
     return best and best[0]
@@ -59,7 +64,7 @@ class _Checkpoints(ocp.CheckpointManager):
 def open_checkpoints(
   directory: pathlib.Path, *, read_only: bool = False
 ) -> ocp.CheckpointManager:
-  """The checkpoints of a run; writing is asynchronous, `wait` waits for it."""
+  """Opens the checkpoints of a run, which are written in the background."""
   return _Checkpoints(directory.absolute(), read_only)
 
 
@@ -73,12 +78,12 @@ def save(
 
   Args:
     manager: from `open_checkpoints`.
-    state: after `state.step` steps.
-    meta: what is needed to use the parameters, for JSON.
-    score: the more, the better.
+    state: the state after `state.step` steps.
+    meta: values for JSON that are needed to use the parameters.
+    score: a score of which more is better. Of equal ones the later is kept.
 
   Raises:
-    OSError: this one, or the one before, could not be written.
+    OSError: this checkpoint, or the one before, could not be written.
   """
   step = int(state.step)
   if score is not None and not (manager.best and score < manager.best[1]):
@@ -97,10 +102,10 @@ def save(
 
 
 def wait(manager: ocp.CheckpointManager) -> None:
-  """Returns when all is written.
+  """Waits until everything is written.
 
   Raises:
-    OSError: it could not be.
+    OSError: a checkpoint could not be written.
   """
   with _writing(manager):
     manager.wait_until_finished()
@@ -109,16 +114,20 @@ def wait(manager: ocp.CheckpointManager) -> None:
 def restore(
   manager: ocp.CheckpointManager, like: TrainState
 ) -> tuple[TrainState, dict[str, Any]] | None:
-  """The latest state that is whole, and its meta; None if none was saved.
+  """Reads the latest whole checkpoint.
 
-  Later ones, which are damaged, are named and deleted: they will be made again.
+  Later ones, which are damaged, are named and deleted: training will make them
+  again.
 
   Args:
     manager: from `open_checkpoints`.
-    like: has the shapes and shardings.
+    like: a state with the same shapes and shardings.
+
+  Returns:
+    The state and its meta; None if there is no checkpoint.
 
   Raises:
-    ValueError: all are damaged. Nothing is deleted.
+    ValueError: all checkpoints are damaged. Nothing is deleted.
   """
   like = jax.tree.map(abstract, like)
   likes = {'params': like.params, 'rest': _rest(like)}
@@ -144,7 +153,12 @@ def restore(
 
 
 def restore_params(manager: ocp.CheckpointManager, step: int, like: Any) -> Any:
-  """The parameters alone, as the shapes and shardings of `like` say.
+  """Reads only the parameters of a checkpoint.
+
+  Args:
+    manager: from `open_checkpoints`.
+    step: the step of the checkpoint.
+    like: shapes and shardings of the parameters.
 
   Raises:
     ValueError: they are damaged.
@@ -154,7 +168,7 @@ def restore_params(manager: ocp.CheckpointManager, step: int, like: Any) -> Any:
 
 
 def read_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-  """What `save` was given as meta, and what it added.
+  """Reads the meta that `save` was given, with its additions.
 
   Raises:
     ValueError: it is damaged.
@@ -166,7 +180,7 @@ def read_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
 
 
 def _restore(manager, step, likes, meta):
-  """Items of a checkpoint, checked."""
+  """Reads items of a checkpoint and compares their checksums."""
   args = {n: ocp.args.StandardRestore(like) for n, like in likes.items()}
   found = _read(manager, step, **args)
   for name in likes:
@@ -176,14 +190,14 @@ def _restore(manager, step, likes, meta):
 
 
 def abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
-  """Shape, type and place of an array, without its values."""
+  """Describes an array by shape, type and sharding, without its values."""
   return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
 
 def checksum(tree: Any) -> int:
-  """A number that any flipped bit of the arrays changes.
+  """Computes a number that changes with any flipped bit of the arrays.
 
-  It does not depend on how they are spread over devices.
+  It does not depend on how they are sharded.
   """
   sums = jax.device_get([_sum(x) for x in jax.tree.leaves(tree)])
   return zlib.crc32(np.array(sums, '<u4').tobytes())
@@ -191,13 +205,16 @@ def checksum(tree: Any) -> int:
 
 @jax.jit
 def _sum(x):
-  """Sum of bits[i] * (2 i + 1) modulo 2**32, exact in any order."""
+  """Sums bits[i] * (2 i + 1) modulo 2**32: exact in any order.
+
+  The weights are odd, so that no bit is multiplied away.
+  """
   if x.dtype == bool:
     x = x.astype(jnp.uint8)
-  # Of 64 bits, it makes an axis of two.
+  # A 64-bit value becomes two words of 32 bits, along a new last axis.
   unsigned = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, jnp.uint32)
   bits = jax.lax.bitcast_convert_type(x, unsigned).astype(jnp.uint32)
-  # Not reshaped: that would gather an array that is spread over devices.
+  # No reshape, which would gather an array that is spread over devices.
   i, stride = jnp.uint32(0), 1
   for axis in reversed(range(bits.ndim)):
     along = jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis)
@@ -216,7 +233,7 @@ def _digest(meta) -> str:
 
 
 def _read(manager, step, **args):
-  """What orbax reads, and one sentence of whatever it raises."""
+  """Reads with orbax; whatever it raises becomes one sentence."""
   try:
     return manager.restore(step, args=ocp.args.Composite(**args))
   except Exception as error:
@@ -229,7 +246,7 @@ def _damaged(manager, step, reason) -> ValueError:
 
 @contextlib.contextmanager
 def _writing(manager) -> Iterator[None]:
-  """Makes one sentence of whatever a full disk raises."""
+  """Context: whatever a full disk raises becomes one sentence."""
   try:
     yield
   except Exception as error:
@@ -241,7 +258,7 @@ def _writing(manager) -> Iterator[None]:
 
 
 def _short(error) -> str:
-  """The first line of what began it, without the store's specification."""
+  """Returns the first line of the first cause, without the store's spec."""
   while error.__cause__:
     error = error.__cause__
   text = str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Variations of one config, trained one after another, in one table."""
+"""Trains variations of one config, and compares them in one table."""
 
 import dataclasses
 import pathlib
@@ -18,10 +18,10 @@ from train.trainer import Trainer
 
 
 def variations(config: config_dict.ConfigDict) -> dict:
-  """The configs that `config.runs` names: copies with other sections.
+  """Makes the configs that `config.runs` names: copies with other sections.
 
   Raises:
-    ValueError: a variation of a section that there is not.
+    ValueError: a variation has a section that the config does not have.
   """
   varied = {}
   for name, sections in config.runs.items():
@@ -37,7 +37,7 @@ def variations(config: config_dict.ConfigDict) -> dict:
 def prepare(
   config: config_dict.ConfigDict, workdir: pathlib.Path
 ) -> dict[str, Trainer]:
-  """Prepares all runs before the first one trains.
+  """Prepares all runs, so that mistakes show before the first one trains.
 
   Raises:
     OSError, ValueError: see `Trainer`.
@@ -52,10 +52,10 @@ def prepare(
 
 
 def compare(runs: Mapping[str, Trainer], workdir: pathlib.Path) -> dict:
-  """Trains runs in folders of one workdir; prints and writes one table.
+  """Trains runs in directories of one workdir; prints and writes one table.
 
   Returns:
-    name → what `Trainer.train` returns.
+    Results of `Trainer.train` by name.
   """
   outcomes = {}
   for name, run in runs.items():
@@ -67,7 +67,7 @@ def compare(runs: Mapping[str, Trainer], workdir: pathlib.Path) -> dict:
 
 
 class Trial(NamedTuple):
-  """A run of a sweep: its config, its folder, and what its line begins with."""
+  """A run of a sweep: its config, its workdir, and the identity of its line."""
 
   config: config_dict.ConfigDict
   workdir: pathlib.Path
@@ -79,17 +79,19 @@ class Sweep:
   """Variations of a config, trained with several seeds.
 
   Attributes:
-    varied: name → config; the first is compared with.
-    seeds: of the runs that are reported.
-    workdir: where the runs go, a folder each.
-    results: the file with a JSON line for each run, which processes may share.
-    experiment: what the results call it.
-    learning_rates: to choose from for each variation, by the mean headline on
-      dev. One is taken as it is; none is the config's.
-    rate_seeds: of the runs by which the rate is chosen.
-    new_splits: whether each seed draws what is held out, taken and resampled
-      anew: `data.seed`.
-    keep_checkpoints: whether those of a run stay when its line is written.
+    varied: configs by name; the first is the baseline.
+    seeds: seeds of the runs that are reported.
+    workdir: directory with one directory per run.
+    results: file with one JSON line per run, which processes may share.
+    experiment: name of the experiment in the results.
+    learning_rates: rates from which each variation gets the one with the best
+      mean headline on dev. A single rate is used as it is; without any, each
+      config has its own.
+    rate_seeds: seeds of the runs that choose the rate.
+    new_splits: whether `data.seed` follows the seed, which then also chooses
+      the examples that are held out, taken and resampled.
+    keep_checkpoints: whether the checkpoints of a run stay when its line is
+      written.
   """
 
   varied: Mapping[str, config_dict.ConfigDict]
@@ -103,18 +105,18 @@ class Sweep:
   keep_checkpoints: bool = True
 
   def train(self) -> dict[str, list[dict]]:
-    """Trains what has no line in the results yet; prints and writes a table.
+    """Trains the runs without a line in the results; writes a table of all.
 
     A run whose loss is not finite has a line as well. It is named above the
     table and left out of the means, and its learning rate is not chosen.
 
     Returns:
-      name → the lines of the runs that are reported, a seed each; none for a
-      name of which no learning rate can be chosen.
+      Lines of the reported runs by name, one per seed; an empty list for a name
+      whose runs diverged at each learning rate.
 
     Raises:
-      OSError, ValueError: before the first run, where settings cannot be, or
-        the workdir or the results hold others; later see `Trainer`.
+      OSError, ValueError: before the first run, if settings cannot be or the
+        workdir or the results hold other runs; later see `Trainer`.
       FloatingPointError: no run has a finite loss.
     """
     self._check()
@@ -163,7 +165,7 @@ class Sweep:
         files.check_experiment(trial.workdir, trial.config)
 
   def _check_settings(self, lines):
-    """Losses that are compared share all other settings."""
+    """Checks that losses that are compared share all other settings."""
     ours = {
       self._reported_trials(name, 1.0)[0].identity['settings']
       for name in self.varied
@@ -173,7 +175,8 @@ class Sweep:
       for line in lines
       if line['experiment'] == self.experiment
     }
-    # Variations of a config with `runs` may differ in any setting.
+    # The variations of a config with `runs` may differ in any setting, and
+    # then have several digests.
     if len(ours) == 1 and theirs - ours:
       raise FileExistsError(
         f'{self.results} holds runs of {self.experiment} with settings that '
@@ -182,7 +185,7 @@ class Sweep:
       )
 
   def _rate_trials(self, name) -> list[Trial]:
-    """The runs by which a learning rate is chosen, where there is a choice."""
+    """Makes the runs that choose a learning rate, if there is a choice."""
     if len(self.learning_rates) < 2:
       return []
     return [
@@ -219,7 +222,7 @@ class Sweep:
     return [found[key] for key in keys if key in found]
 
   def _count(self) -> tuple[int, int]:
-    """How many runs there are, and how many of them are finished."""
+    """Counts the runs, and those of them that are finished."""
     rates = [t for name in self.varied for t in self._rate_trials(name)]
     names = {(name, seed) for name in self.varied for seed in self.seeds}
     reported = {
@@ -243,7 +246,7 @@ class Sweep:
   def _append(self, trial):
     run = Trainer(trial.config, trial.workdir)
     line = trial.identity | results.describe_run(run)
-    # Made-up sentences depend on the seed as well.
+    # Synthetic sentences depend on the seed, too.
     own_data = self.new_splits or trial.config.data.format == 'synthetic'
     others = results.read(self.results)
     results.check(self.results, line, others, same_data=not own_data)
@@ -281,7 +284,7 @@ class Sweep:
       for name, lines in groups.items()
       for line in lines
     }
-    here = {  # A run of the results may be from another machine.
+    here = {  # Some runs of the results may be on another machine.
       name: line
       for name, line in folders.items()
       if (self.workdir / name / files.METRICS).is_file()
@@ -291,7 +294,7 @@ class Sweep:
 
 
 class _Countdown:
-  """Which run of how many, and how long the rest takes."""
+  """Counts finished runs, and estimates the time that the rest takes."""
 
   def __init__(self, number: int, finished: int):
     self._number, self._finished = number, finished
@@ -311,7 +314,7 @@ class _Countdown:
 
 
 def _describe_rates(name, lines, chosen) -> str:
-  """A sentence on what the learning rates had on dev."""
+  """Describes the mean scores of the learning rates on dev in a sentence."""
   means = ', '.join(
     f'{rate:g} {"diverged" if mean is None else f"{100 * mean:.2f}"}'
     for rate, mean in results.mean_by_rate(lines).items()

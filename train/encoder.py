@@ -1,4 +1,4 @@
-"""The encoder of a run: published, or from scratch with its own vocabulary."""
+"""Makes the encoder of a run: published, or from scratch with a vocabulary."""
 
 import dataclasses
 import hashlib
@@ -25,7 +25,7 @@ from train.data.tokenizer import train_wordpiece
 
 
 class Moments(NamedTuple):
-  """Mean and standard deviation of hidden states, `[hidden_size]` each."""
+  """Mean and standard deviation of hidden states, each `[H]`."""
 
   mean: np.ndarray
   scale: np.ndarray
@@ -36,20 +36,23 @@ def make_encoder(
   workdir: pathlib.Path,
   examples: Sequence[NamedTuple],
 ) -> tuple[tokenizers.Tokenizer, BertConfig, dict[str, Any]]:
-  """The encoder that `config.model` describes, and its tokenizer.
+  """Makes the encoder that `config.model` describes, and its tokenizer.
 
   Args:
-    config: of the run.
-    workdir: of the run, where the tokenizer is kept.
-    examples: to train a tokenizer on, where none is published.
+    config: the config of the run.
+    workdir: the directory of the run, which keeps the tokenizer and, if it is
+      frozen, the encoder.
+    examples: the training split, for the tokenizer of an encoder from scratch.
 
   Returns:
-    Tokenizer, config, and the published weights by parameter: none for an
-    encoder from scratch.
+    The tokenizer, the config of the encoder, and the published weights by
+    module (`encoder`, perhaps `pooler`); no weights for one from scratch.
 
   Raises:
-    OSError, ValueError: no such weights, or they do not fit the config.
+    OSError, ValueError: there are no such weights, or they do not fit the
+      config.
   """
+  # A run that goes on uses its own files: those it began with may have changed.
   begun = (workdir / files.CONFIG).is_file()
   if config.model.pretrained:
     if begun and config.model.frozen:
@@ -95,9 +98,10 @@ def make_encoder(
 
 
 def _keep(source, workdir):
-  """Gives a run weights of its own, so that it needs no other directory."""
+  """Copies published weights to a run, so that it needs no other directory."""
   kept = workdir / files.ENCODER
-  shutil.rmtree(kept, ignore_errors=True)  # A run that never began left it.
+  # A run that stopped before its config was written may have left a copy.
+  shutil.rmtree(kept, ignore_errors=True)
   kept.mkdir()
   for path in source.iterdir():
     if path.name == 'config.json' or '.safetensors' in path.suffixes:
@@ -105,7 +109,7 @@ def _keep(source, workdir):
 
 
 def _link(source, target):
-  """Shares a file where the file system can, as runs are many."""
+  """Links a file where the file system can: a sweep makes many copies."""
   try:
     os.link(source, target)
   except OSError:
@@ -113,14 +117,18 @@ def _link(source, target):
 
 
 def load_encoder(workdir: pathlib.Path, meta: Mapping[str, Any]) -> dict:
-  """The frozen encoder of a run, `{'encoder': params}`; {} if it has none.
+  """Reads the frozen encoder of a run.
 
   Args:
-    workdir: of the run.
-    meta: of a checkpoint.
+    workdir: the directory of the run.
+    meta: the meta of a checkpoint.
+
+  Returns:
+    `{'encoder': params}`, whose states are standardised; `{}` if the encoder is
+    not frozen and thus in the checkpoint.
 
   Raises:
-    OSError, ValueError: its weights are not those that the run began with.
+    OSError, ValueError: the weights are not those that the run began with.
   """
   if 'weights' not in meta:
     return {}
@@ -135,7 +143,16 @@ def load_encoder(workdir: pathlib.Path, meta: Mapping[str, Any]) -> dict:
 
 
 def standardize(params: Any, moments: Moments) -> Any:
-  """Parameters of an encoder whose hidden states are standardised."""
+  """Changes an encoder so that its hidden states are standardised.
+
+  Args:
+    params: parameters of a `Bert`.
+    moments: of its hidden states.
+
+  Returns:
+    Parameters whose last layer norm subtracts the mean and divides by the
+    standard deviation: an affine map, which its scale and bias can express.
+  """
   last = max(
     (name for name in params if name.startswith('layer_')),
     key=lambda name: int(name.removeprefix('layer_')),
@@ -149,7 +166,7 @@ def standardize(params: Any, moments: Moments) -> Any:
 
 
 def digest_params(params: Any) -> str:
-  """SHA-256 of the values and shapes of parameters."""
+  """Computes SHA-256 of the names, shapes, types and values of parameters."""
   digest = hashlib.sha256()
   for path, x in jax.tree.leaves_with_path(params):
     digest.update(f'{jax.tree_util.keystr(path)} {x.shape} {x.dtype}'.encode())

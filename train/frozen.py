@@ -1,13 +1,13 @@
-"""Frozen encoders: hidden states that are computed once for many epochs.
+"""Frozen encoders: hidden states are computed once and used for many epochs.
 
-They are also kept on disk, under a key of everything they depend on, so that a
-sweep of many runs computes them once. Files that are damaged or gone are
-computed again.
+They are also cached on disk, under a digest of everything they depend on, so
+that a sweep of many runs computes them once. Cached files that are damaged or
+missing are computed again.
 
-A head learns from standardised states: their dimensions differ in mean and
-scale, and a linear head on plain ones is far worse. The encoder ends with a
-layer norm, whose scale and bias take the standardisation, so that the encoder
-and the head together are a model as any other.
+A head learns from standardised states, because their dimensions differ in mean
+and scale, and a linear head on raw states is far worse. The encoder ends with a
+layer norm whose scale and bias can express the standardisation, so that encoder
+and head together are an ordinary model.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ from train.encoder import digest_params
 from train.tasks.task import Features
 
 _GIB = 2**30
-_DIGEST = 32  # Bytes of SHA-256, which begin a file.
+_DIGEST = 32  # A cached file begins with a SHA-256, in bytes.
 
 
 def add_states(
@@ -47,26 +47,26 @@ def add_states(
   fill: Mapping[str, int],
   mesh: jax.sharding.Mesh,
 ) -> tuple[dict[str, Features], Moments]:
-  """Adds the standardised `states` that a frozen encoder has for features.
+  """Adds the standardised hidden states of a frozen encoder to features.
 
-  They have the type in which the encoder computes: nothing is rounded, and a
-  head trains as it would on top of the encoder. With bfloat16 they take half.
+  States have the dtype in which the encoder computes. Nothing is rounded, and
+  so a head trains as it would on top of the encoder.
 
   Args:
-    config: of the run.
-    model: of the task, with an encoder and a head.
-    params: of the encoder.
-    features: by split.
-    fill: of the task.
-    mesh: of the devices.
+    config: the config of the run.
+    model: the task's model, an encoder and a head.
+    params: parameters of the encoder.
+    features: features by split.
+    fill: the names of the features and their padding, see `Task`.
+    mesh: all devices, from `make_mesh`.
 
   Returns:
-    By split, features with `states`, `[length, hidden_size]`. Of texts to be
-    classified one token is left, whose state is that of the pooled text. And
-    the moments, from the training split, for `standardize`.
+    Features by split with `states` `[L, H]`. A text to be classified is
+    shortened to one token, whose state is the pooled state of the text. Then
+    the moments of the training split, for `standardize`.
 
   Raises:
-    ValueError: they would take more than `config.model.frozen_memory`.
+    ValueError: the states would take more than `config.model.frozen_memory`.
   """
   encoder, pooled = model.config, isinstance(model, TextClassifier)
   dtype = jnp.dtype(model.dtype)
@@ -92,7 +92,8 @@ def add_states(
 
   encode_all = inference.make_mapper(encode, fill, config, mesh)
   cache = _Cache(config)
-  # Dropout is off, and what saves memory changes no number.
+  # Dropout is off, and `remat` saves memory without changing a number: configs
+  # that differ only in these share their states.
   shape = dataclasses.replace(encoder, hidden_dropout_prob=0.0, remat=False)
   what = json.dumps(
     [
@@ -103,8 +104,8 @@ def add_states(
     ],
     sort_keys=True,
   )
-  # Whichever split an example is in, its states are the same: splits that are
-  # drawn anew from the same examples find them again.
+  # The key does not depend on the split that an example is in, so that splits
+  # drawn anew from the same examples share their states.
   unique = {_digest_inputs(f): f for part in features.values() for f in part}
   digests = sorted(unique)
   examples = [unique[digest] for digest in digests]
@@ -115,7 +116,7 @@ def add_states(
   states = cache.read(key, shape, dtype)
   if states is None:
     states = np.empty(shape, dtype)
-    for i, x in _shown(encode_all(params, examples), len(examples)):
+    for i, x in _with_progress(encode_all(params, examples), len(examples)):
       states[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
     cache.write(key, states)
   states = np.split(states, ends[:-1])
@@ -126,7 +127,8 @@ def add_states(
       for feature in features['train']
     ]
   )
-  for x in by_digest.values():  # In place: they may fill most of the memory.
+  # In place, because the states may fill most of the memory.
+  for x in by_digest.values():
     x[:] = (x - moments.mean) / moments.scale
   features = {
     split: [
@@ -139,9 +141,10 @@ def add_states(
 
 
 def _has_target(feature, fill, pooled):
-  """Which states a head learns from: the tokens that have a label.
+  """Selects the states that a head learns from: tokens that have a label.
 
-  The states of [CLS] and [SEP] are far from the others.
+  Others would distort the moments: the states of [CLS] and [SEP] are far from
+  those of words.
   """
   if pooled:
     return slice(None)
@@ -178,30 +181,30 @@ def _shorten(feature, pooled):
   return feature | first
 
 
-def _shown(answers, number):
-  """Passes answers on, behind a bar on a terminal, before a line elsewhere."""
+def _with_progress(items, number):
+  """Yields items with a progress bar on a terminal, and prints the seconds."""
   began = time.monotonic()
   name = 'hidden states'
-  # None: where standard error is no terminal.
-  yield from tqdm.tqdm(answers, name, number, disable=None, leave=False)
+  # With None, tqdm shows a bar only on a terminal.
+  yield from tqdm.tqdm(items, name, number, disable=None, leave=False)
   spent = time.monotonic() - began
   print(f'{name} of {number} inputs in {spent:.1f} s.', file=sys.stderr)
 
 
 class _Cache:
-  """Files of states, by what they depend on; those not used longest go."""
+  """Files of hidden states by key; the least recently used are deleted."""
 
   def __init__(self, config):
     self._directory = pathlib.Path(config.data.cache).expanduser() / 'states'
     self._limit = config.model.frozen_cache * _GIB
 
   def read(self, key, shape, dtype) -> np.ndarray | None:
-    """The states under a key, or None."""
+    """Reads the states under a key; None if they are missing or damaged."""
     path = self._directory / key
     try:
       if path.stat().st_size != _DIGEST + math.prod(shape) * dtype.itemsize:
         return None
-      # Pages that a caller writes to are its own; the file stays as it is.
+      # 'c' is copy-on-write: what a caller writes does not change the file.
       data = np.memmap(path, np.uint8, 'c')
       os.utime(path)
     except OSError:
@@ -211,7 +214,7 @@ class _Cache:
     return np.asarray(data[_DIGEST:]).view(dtype).reshape(shape)
 
   def write(self, key, states) -> None:
-    """Keeps states, if they and a disk allow it."""
+    """Writes states, unless they exceed the limit or the disk is full."""
     if states.nbytes > self._limit:
       return
     part = self._directory / f'{key}.{os.getpid()}.part'
@@ -228,10 +231,10 @@ class _Cache:
       print(f'{self._directory}: states are not kept: {error}', file=sys.stderr)
 
   def _forget(self):
-    """Deletes what was not used for longest, until the rest is small enough."""
+    """Deletes the least recently used files until the rest fits the limit."""
     used = []
     for path in self._directory.iterdir():
-      with contextlib.suppress(FileNotFoundError):  # Another process forgets.
+      with contextlib.suppress(FileNotFoundError):  # Deleted by a process.
         status = path.stat()
         used.append((status.st_mtime, status.st_size, path))
     size = sum(size for _, size, _ in used)

@@ -1,4 +1,4 @@
-"""Predictions: in a run's evaluations, and from a run that is over."""
+"""Predictions during training, and from the best checkpoint of a run."""
 
 import collections
 import dataclasses
@@ -29,10 +29,11 @@ from train.step import make_predict_step
 from train.tasks.task import Features
 from train.tasks.task import Task
 
-# Batches whose answers are not fetched yet: they take memory of the devices.
+# Batches that are computed at the same time, at most: their results take memory
+# of the devices until they are fetched.
 _UNDER_WAY = 16
 
-# Settings that runs of version 0.1.0 do not have, with what they did.
+# Settings that configs of version 0.1.0 lack, with the values it worked by.
 _SINCE_0_1 = {
   'data.seed': 0,
   'data.foreground': 0.0,
@@ -47,10 +48,15 @@ Predictor = Callable[[Any, Sequence, Features], list]
 
 
 def make_features(task: Task, examples: Sequence, source: str) -> Features:
-  """Features of examples; says on stderr what they lack.
+  """Makes the features of examples, and prints what got lost to stderr.
+
+  Args:
+    task: makes the features.
+    examples: examples of one split or file.
+    source: name of the split or file, for messages.
 
   Raises:
-    ValueError: an example that the task cannot use; begins with the source.
+    ValueError: the task cannot use an example; begins with the source.
   """
   try:
     features = task.features(examples)
@@ -65,7 +71,7 @@ def make_features(task: Task, examples: Sequence, source: str) -> Features:
 def make_predictor(
   task: Task, model, config, mesh: jax.sharding.Mesh
 ) -> Predictor:
-  """`(params, examples, features) -> predictions`, one for each example."""
+  """Makes `(params, examples, features) -> predictions`, one per example."""
   step = make_predict_step(model, task.postprocess)
   answer_all = make_mapper(step, task.fill, config, mesh)
 
@@ -84,22 +90,23 @@ def make_mapper(
   config,
   mesh: jax.sharding.Mesh,
 ) -> Callable[[Any, Features], Iterator[tuple[int, Any]]]:
-  """Applies a step to all of some features, in batches over all devices.
+  """Makes a function that applies a step to features, in batches.
 
   Args:
-    step: `(params, batch) -> arrays [batch, ...]`.
-    fill: of the task.
-    config: of the run.
-    mesh: of the devices.
+    step: `(params, batch) -> arrays [B, ...]`.
+    fill: the names of the features and their padding, see `Task`.
+    config: the config of the run, for the size of a batch.
+    mesh: all devices, from `make_mesh`.
 
   Returns:
-    `(params, features) -> (number of the feature, arrays [...])`, each once.
+    `(params, features) -> iterator of (index of a feature, arrays [...])`,
+    which yields each feature once.
   """
   whole, by_row = parallel.replicated(mesh), parallel.by_row(mesh)
   rows = parallel.padded_batch_size(config.batch_size, mesh)
   own = parallel.local_rows(rows)
-  # Each device has its own examples. Left to the compiler, devices talk, and on
-  # a CPU many batches under way at once may wait for each other for ever.
+  # Each device works on its own rows. The compiler, left to itself, may add
+  # communication, and on a CPU many batches at once can then deadlock.
   step = jax.shard_map(
     step,
     mesh=mesh,
@@ -111,14 +118,14 @@ def make_mapper(
   gather = jax.jit(lambda params: params, out_shardings=whole)
 
   def compute(params, features):
-    params = gather(params)  # Once: devices may share them.
+    params = gather(params)  # Once, and not for every batch.
     pending = collections.deque()
     for indices, batch in batches_in_order(
       features, fill, batch_size=rows, max_length=config.max_length
     ):
       batch = {name: x[own] for name, x in batch.items()}
       pending.append((indices, step(params, parallel.to_devices(batch, mesh))))
-      # Fetched late: the host prepares a batch while others are computed.
+      # Fetched late, so that the host prepares batches while others compute.
       if len(pending) > _UNDER_WAY:
         yield from _by_row(*pending.popleft())
     while pending:
@@ -135,13 +142,13 @@ def _by_row(indices, answer) -> Iterator[tuple[int, Any]]:
 
 @dataclasses.dataclass(frozen=True)
 class TrainedRun:
-  """The best of a run.
+  """The best checkpoint of a run, ready to predict.
 
   Attributes:
-    config: of the run.
-    step: of the parameters.
-    task: with the run's tokenizer and labels.
-    tuned: its thresholds, from dev.
+    config: the config of the run.
+    step: the step of the checkpoint.
+    task: the task with the run's tokenizer and labels.
+    tuned: parameters of the decision, tuned on dev.
     predict: `(examples, features) -> predictions`.
   """
 
@@ -153,12 +160,11 @@ class TrainedRun:
 
 
 def load_run(workdir: pathlib.Path) -> TrainedRun:
-  """Reads the best checkpoint of a run; needs none of its data.
+  """Reads the best checkpoint of a run, without the data it was trained on.
 
   Raises:
-    ValueError: it is damaged.
-    FileNotFoundError: the workdir holds no run, or one without a checkpoint
-      that was evaluated.
+    ValueError: the checkpoint is damaged.
+    FileNotFoundError: the workdir holds no run, or no checkpoint has a score.
   """
   path = workdir / files.CONFIG
   if not path.is_file():

@@ -1,4 +1,4 @@
-"""What a run leaves to read: tables, predictions, a page with figures."""
+"""Tables of scores, and the HTML report of a run or of several."""
 
 import html
 import io
@@ -17,7 +17,7 @@ from train.workdir import write_whole
 
 Scores = Mapping[str, Mapping[str, float]]
 
-# Columns that say how a row was decided.
+# Columns with parameters of the decision, which are not percentages.
 _PARAMETERS = {'threshold', 'offset'}
 
 _PAGE = """<!DOCTYPE html>
@@ -41,7 +41,11 @@ _PAGE = """<!DOCTYPE html>
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-  """Plain text; the first row is the heading, the first column the name."""
+  """Formats a table as plain text.
+
+  Args:
+    rows: cells; the first row is the heading, the first column is aligned left.
+  """
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   return '\n'.join(
     '  '.join(
@@ -52,21 +56,21 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
   )
 
 
-def headline_score(scores: Scores, place: Sequence[str]) -> float:
-  """The score in a row and column."""
-  row, column = place
+def headline_score(scores: Scores, headline: Sequence[str]) -> float:
+  """Returns the score in the row and column of a headline."""
+  row, column = headline
   return scores[row][column]
 
 
 def format_score(column: str, value: float) -> str:
-  """Counts as they are, parameters in four digits, shares in percent."""
+  """Formats a count, a parameter (four digits) or a score (in percent)."""
   if isinstance(value, int):
     return str(value)
   return f'{value:.4f}' if column in _PARAMETERS else f'{100 * value:.2f}'
 
 
 def score_rows(scores: Scores) -> list[list[str]]:
-  """A table of all scores; a row may lack some of the columns."""
+  """Makes a table of all scores; a row may lack some of the columns."""
   columns = list(dict.fromkeys(c for row in scores.values() for c in row))
   rows = [['', *columns]]
   for name, row in scores.items():
@@ -76,9 +80,13 @@ def score_rows(scores: Scores) -> list[list[str]]:
 
 
 def comparison_rows(outcomes: Mapping[str, Mapping]) -> list[list[str]]:
-  """Runs side by side: the headline on dev; on test, or dev, its row.
+  """Makes a table with one row per run.
 
-  After it, the same score by the other rules of decision.
+  Its columns are the headline on dev, the row of the headline on test (or dev,
+  without a test split), and the same score by the other rules of decision.
+
+  Args:
+    outcomes: results of `Trainer.train` by name.
   """
   columns = _columns(outcomes.values())
   rows = [['', *columns, 'minutes']]
@@ -90,16 +98,22 @@ def comparison_rows(outcomes: Mapping[str, Mapping]) -> list[list[str]]:
 
 
 def sweep_rows(groups: Mapping[str, Sequence[Mapping]]) -> list[list[str]]:
-  """A row a group of runs: means ± deviations, differences to the first group.
+  """Makes a table with one row per group of runs.
 
-  Deviations are those of a sample (n - 1); a single run has none. The
-  difference is that of the headline, on test if there is one, over the seeds
-  that both groups have; p is that of a paired t-test.
+  Its cells are means ± sample standard deviations (n - 1; none for a single
+  run). The last columns compare the headline, on test if there is one, with the
+  first group: mean difference over the seeds that both groups have, and p of a
+  paired t-test.
+
+  Args:
+    groups: lines of results by name, one per seed.
   """
   outcomes = [outcome for group in groups.values() for outcome in group]
   columns = _columns(outcomes)
   _, column = outcomes[0]['headline']
-  place = next(c for c in (f'test {column}', f'dev {column}') if c in columns)
+  compared = next(
+    c for c in (f'test {column}', f'dev {column}') if c in columns
+  )
   rows = [['', *columns, f'Δ {column}', 'p', 'runs']]
   baseline = None
   for name, group in groups.items():
@@ -107,7 +121,7 @@ def sweep_rows(groups: Mapping[str, Sequence[Mapping]]) -> list[list[str]]:
       c: [_values(outcome)[c] for outcome in group if c in _values(outcome)]
       for c in columns
     }
-    found = {outcome['seed']: _values(outcome)[place] for outcome in group}
+    found = {outcome['seed']: _values(outcome)[compared] for outcome in group}
     cells = [_mean_and_deviation(c, values[c]) for c in columns]
     rows.append([name, *cells, *_compared(found, baseline), str(len(group))])
     baseline = baseline or found
@@ -115,7 +129,7 @@ def sweep_rows(groups: Mapping[str, Sequence[Mapping]]) -> list[list[str]]:
 
 
 def _compared(found, baseline) -> list[str]:
-  """Cells of a difference and its p-value, from scores by seed."""
+  """Makes the cells of a difference and its p-value, from scores by seed."""
   shared = [seed for seed in found if seed in (baseline or {})]
   if not shared:
     return ['', '']
@@ -127,7 +141,7 @@ def _compared(found, baseline) -> list[str]:
 
 
 def _values(outcome) -> dict[str, float]:
-  """What comparisons show of a run, by the heading of a column."""
+  """Selects the scores that comparisons show, by the heading of a column."""
   row, column = outcome['headline']
   beside, scores = outcome['beside'], outcome['scores']
   values = {f'dev {column}': scores['dev'][row][column]}
@@ -187,8 +201,8 @@ def write_comparison(
 ):
   """Writes report.html of several runs in folders of one workdir."""
   histories = {name: read_history(workdir / name) for name in outcomes}
-  place = next(iter(outcomes.values()))['headline']
-  curves = _curves(histories, place)
+  headline = next(iter(outcomes.values()))['headline']
+  curves = _curves(histories, headline)
   tables = ([summary] if summary else []) + [comparison_rows(outcomes)]
   parts = [*map(_html_table, tables), curves, '<ul>']
   parts += [
@@ -199,24 +213,24 @@ def write_comparison(
 
 
 def read_history(workdir: pathlib.Path) -> dict[int, dict]:
-  """Step → what was recorded there.
+  """Reads what was recorded, by step.
 
-  The steps that a kill made useless come twice, the second time in means over
-  fewer steps: the first one counts.
+  Steps that a kill made useless are recorded twice, the second time perhaps as
+  means over fewer steps: the first record counts.
   """
   history = {}
   for line in (workdir / METRICS).read_text().splitlines():
     try:
       record = json.loads(line)
     except json.JSONDecodeError:
-      continue  # Cut off as the run was killed.
+      continue  # A kill cut the line off.
     step = record['step']
     history[step] = record | history.get(step, {})
   return history
 
 
-def _curves(histories, place) -> str:
-  """An SVG: loss and headline on dev against the step, a line a run."""
+def _curves(histories, headline) -> str:
+  """Plots loss and headline on dev by step as SVG, one line per run."""
   canvas = figure.Figure(figsize=(9, 3.2), layout='constrained')
   left, right = canvas.subplots(1, 2)
   for name, history in histories.items():
@@ -225,7 +239,7 @@ def _curves(histories, place) -> str:
       (
         right,
         {
-          s: 100 * headline_score(r['dev'], place)
+          s: 100 * headline_score(r['dev'], headline)
           for s, r in history.items()
           if 'dev' in r
         },
@@ -233,15 +247,13 @@ def _curves(histories, place) -> str:
     ):
       axes.plot(values.keys(), values.values(), marker='.', label=name)
   left.set(title='training loss', xlabel='step', yscale='symlog')
-  right.set(title=f'dev {" ".join(place)}, percent', xlabel='step')
+  right.set(title=f'dev {" ".join(headline)}, percent', xlabel='step')
   for axes in (left, right):
     axes.spines[['top', 'right']].set_visible(False)
   right.legend(frameon=False)
   text = io.StringIO()
   canvas.savefig(text, format='svg')
-  return (
-    text.getvalue().partition('<svg')[1] + text.getvalue().partition('<svg')[2]
-  )
+  return '<svg' + text.getvalue().split('<svg', 1)[1]
 
 
 def _html_table(rows):

@@ -1,4 +1,4 @@
-"""Pure steps: nothing here knows of files, data sets or devices."""
+"""Pure steps, which know nothing of files, data sets or devices."""
 
 import contextlib
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from train.objective import Objective
 
 
 class TrainState(NamedTuple):
-  """All that changes in training.
+  """Everything that changes in training.
 
   Attributes:
-    step: how many were made, int32.
-    params: of the model.
-    opt_state: of the optimizer.
+    step: number of steps that were made, int32 `[]`.
+    params: parameters of the model.
+    opt_state: state of the optimizer.
     running: running counts of the objective, `()` if it has none.
   """
 
@@ -34,7 +34,7 @@ class TrainState(NamedTuple):
 def init_state(
   params, optimizer: optax.GradientTransformation, running: Any = ()
 ) -> TrainState:
-  """The state before step 0."""
+  """Makes the state before the first step."""
   step = jnp.zeros((), jnp.int32)
   return TrainState(step, params, optimizer.init(params), running)
 
@@ -49,20 +49,22 @@ def make_train_step(
   axis_name: str | None = None,
   wrap: Callable[[Callable], Callable] = lambda forward: forward,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
-  """One update of the parameters.
+  """Makes the function that updates the parameters once.
 
   Args:
-    model: called with a batch's `tokens`, `segments` if it has them, `mask`;
-      with `states`, where it has them, as what its encoder returns.
-    objective: of the outputs of the model and the batch.
-    optimizer: of the gradients.
-    seed: of dropout, together with the step: nothing random is stored.
-    micro_batches: parts of a batch that are encoded one after another, in the
-      memory of one; the number of rows is a multiple. The objective is that of
-      the whole batch.
-    axis_name: mapped axis over which the rows of a batch are spread, if it is;
-      the objective then has the same value everywhere.
-    wrap: what is made of the forward pass, `(params, batch, key) -> outputs`.
+    model: called with `tokens`, `segments` (if there are any) and `mask` of a
+      batch, each `[B, L]`. If the batch has `states` `[B, L, H]`, the encoder
+      returns these.
+    objective: scalar of the model's outputs and the batch.
+    optimizer: transforms the gradients.
+    seed: seed of dropout, which depends on it and the step: nothing random is
+      stored.
+    micro_batches: number of parts of a batch that are encoded one after the
+      other, in the memory of one part; divides the number of rows `B`. The
+      objective is still that of the whole batch.
+    axis_name: mapped axis over which the rows of a batch are spread, if they
+      are; the objective must then have the same value on all devices.
+    wrap: decorator for the forward pass, `(params, batch, key) -> outputs`.
 
   Returns:
     `(state, batch) -> state, metrics`.
@@ -102,7 +104,7 @@ def make_train_step(
 
 
 def init_params(model: nn.Module, batch: dict, seed: int) -> Any:
-  """Fresh parameters; with `states` in the batch, of the head alone."""
+  """Makes fresh parameters; with `states` in the batch, only of the head."""
   key = jax.random.key(seed)
   like = jax.tree.map(lambda x: jnp.zeros((1, 1, *x.shape[2:]), x.dtype), batch)
   with _given_states(like.get('states')):
@@ -112,10 +114,10 @@ def init_params(model: nn.Module, batch: dict, seed: int) -> Any:
 def make_predict_step(
   model: nn.Module, answer: Callable[[Any, dict], Any]
 ) -> Callable[[Any, dict], Any]:
-  """What decoding needs of a batch.
+  """Makes the function that computes what decoding needs.
 
   Args:
-    model: as of `make_train_step`.
+    model: see `make_train_step`.
     answer: `(outputs, batch) -> arrays [batch, ...]`.
 
   Returns:
@@ -129,16 +131,17 @@ def make_predict_step(
 
 
 def _in_parts(forward, objective, params, batch, key, parts):
-  """Value and gradient of an objective of outputs that are made in parts.
+  """Computes value and gradient of an objective, encoding a batch in parts.
 
-  Only the outputs are kept of a first pass. The second one makes them again,
-  part by part, and pulls back what the objective of them all says of each. So
-  it need be neither a sum over examples nor a ratio of sums, and what it
-  returns besides the value is that of the whole batch.
+  A first pass keeps only the outputs. The objective of all outputs gives the
+  gradient with respect to each; the second pass computes the outputs again,
+  part by part, and pulls that gradient back to the parameters. So the objective
+  need not be a sum over examples, and its running counts are those of the whole
+  batch.
   """
 
   def split(tree):
-    # Each device keeps its rows: of these, every one in `parts` goes together.
+    # A part takes every `parts`-th row, and so no row changes its device.
     return jax.tree.map(
       lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), tree
     )
@@ -165,7 +168,7 @@ def _in_parts(forward, objective, params, batch, key, parts):
 
 
 def apply_model(model: nn.Module, params: Any, batch: dict, **kwargs) -> Any:
-  """The outputs of a model for a batch."""
+  """Applies a model to a batch, see `make_train_step`."""
   with _given_states(batch.get('states')):
     return model.apply(
       {'params': params},
@@ -178,12 +181,12 @@ def apply_model(model: nn.Module, params: Any, batch: dict, **kwargs) -> Any:
 
 @contextlib.contextmanager
 def _given_states(states: jax.Array | None) -> Iterator[None]:
-  """Within, encoders return these hidden states in place of computing them.
+  """Context: encoders return these hidden states instead of computing any.
 
-  Then a model has the parameters of its head alone.
+  A model then has only the parameters of its head.
 
   Args:
-    states: `[batch, length, hidden_size]`; None changes nothing.
+    states: `[B, L, H]`; None changes nothing.
   """
 
   def intercept(method, args, kwargs, context):
