@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import json
 import pathlib
 import signal
@@ -18,23 +17,21 @@ from train import frozen
 from train import inference
 from train import interrupts
 from train import parallel
-from train import prior
 from train import report
 from train import settings
 from train import tasks
 from train import workdir as files
-from train.data.batches import TrainingBatches
-from train.data.batches import pack
 from train.data.splits import read_splits
 from train.encoder import digest_params
 from train.encoder import make_encoder
+from train.initial import log_odds
+from train.initial import make_init
+from train.inputs import count_targets
+from train.inputs import make_batches
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
 from train.progress import Progress
 from train.step import TrainState
-from train.step import apply_model
-from train.step import init_params
-from train.step import init_state
 from train.step import make_train_step
 from train.tasks.task import Scores
 
@@ -56,6 +53,7 @@ class Trainer:
     weights: published parameters by module; empty for a run from scratch.
     batches: the batches of the training split.
     predict: `(params, examples, features) -> predictions`.
+    init: makes the state before the first step.
   """
 
   def __init__(self, config: config_dict.ConfigDict, workdir: pathlib.Path):
@@ -113,28 +111,35 @@ class Trainer:
     self._mesh = parallel.make_mesh(config.fsdp)
     axis_name = parallel.DATA if config.parallel == 'pmap' else None
     sigmoid = config.loss.activation == 'sigmoid'
-    counts, foreground = prior.count_targets(
-      task, self.features['train'], sigmoid
-    )
-    self._objective = task.objective(config.loss, axis_name, counts)
-    print(f'loss: {self._objective.description}', flush=True)
-    self._model = task.model(self._encoder, config.model.dtype)
+    counts, foreground = count_targets(task, self.features['train'], sigmoid)
+    objective = task.objective(config.loss, axis_name, counts)
+    print(f'loss: {objective.description}', flush=True)
+    model = task.model(self._encoder, config.model.dtype)
     if config.model.frozen:
-      self._freeze()
+      self._freeze(model)
     # Standardised states have mean 0, so that only the bias of a head on a
     # frozen encoder can express the prior, which takes Adam hundreds of steps.
     # The positions that a softmax of span QA chooses from have no prior.
     has_prior = sigmoid or config.task != 'span_qa'
-    self._bias = None
-    if config.model.prior_bias or (config.model.frozen and has_prior):
-      self._bias = prior.log_odds(counts, sigmoid)
-    self.batches = self._make_batches(foreground)
-    self._optimizer = make_optimizer(config.optimizer, len(self.batches))
-    self._shapes = jax.eval_shape(lambda: self._begin(self._fresh_params()))
+    prior = config.model.prior_bias or (config.model.frozen and has_prior)
+    self.batches = make_batches(
+      config, task, self.features['train'], foreground, self._mesh
+    )
+    optimizer = make_optimizer(config.optimizer, len(self.batches))
+    self._shapes, self.init = make_init(
+      model,
+      objective,
+      optimizer,
+      self.batches[0],
+      config.seed,
+      self._mesh,
+      weights=self.weights,
+      bias=log_odds(counts, sigmoid) if prior else 0.0,
+    )
     step = make_train_step(
-      self._model,
-      self._objective,
-      self._optimizer,
+      model,
+      objective,
+      optimizer,
       config.seed,
       micro_batches=config.micro_batches,
       axis_name=axis_name,
@@ -143,18 +148,16 @@ class Trainer:
     self._compiled_step = parallel.compile_step(
       step, self._mesh, self._shapes, config.parallel
     )
-    self.predict = inference.make_predictor(
-      task, self._model, config, self._mesh
-    )
+    self.predict = inference.make_predictor(task, model, config, self._mesh)
 
-  def _freeze(self):
+  def _freeze(self, model):
     """Replaces the inputs of a frozen encoder by its hidden states."""
     encoder = self.weights.pop('encoder')
     # A published pooler is made for states that are not standardised.
     self.weights.pop('pooler', None)
     self.features, moments = frozen.add_states(
       self.config,
-      self._model,
+      model,
       encoder,
       self.features,
       self.task.fill,
@@ -170,55 +173,6 @@ class Trainer:
       return self.meta['weights']
     encoder = self.weights.get('encoder')
     return digest_params(encoder) if encoder else ''
-
-  def _make_batches(self, foreground) -> TrainingBatches:
-    config, features = self.config, self.features['train']
-    size = config.batch_size
-    if config.packing:
-      number = len(features)
-      features = pack(
-        features, self.task.fill, max_length=config.max_length, seed=config.seed
-      )
-      # A batch keeps about as many sentences as without packing.
-      size = max(1, round(size * len(features) / number))
-    rows = parallel.padded_batch_size(size, self._mesh, config.micro_batches)
-    return TrainingBatches(
-      features,
-      self.task.fill,
-      batch_size=size,
-      rows=rows,
-      own=parallel.local_rows(rows),
-      max_length=config.max_length,
-      epochs=config.epochs,
-      seed=config.seed,
-      foreground=foreground,
-      share=config.data.foreground,
-    )
-
-  def _fresh_params(self):
-    params = init_params(self._model, self.batches[0], self.config.seed)
-    if self._bias is not None:
-      prior.add_bias(params, self._bias)
-    return params
-
-  def _begin(self, params) -> TrainState:
-    """The state with the given parameters before the first step."""
-    batch = self.batches[0]
-    outputs = jax.eval_shape(
-      functools.partial(apply_model, self._model), params, batch
-    )
-    running = self._objective.init(outputs, batch)
-    return init_state(params, self._optimizer, running)
-
-  def init(self) -> TrainState:
-    """Makes the state before the first step, on all devices."""
-    shardings = parallel.shard_state(self._mesh, self._shapes)
-    # Compiled, because it takes much longer operation by operation, and because
-    # no device then has to hold all of a state that is sharded.
-    params = jax.jit(self._fresh_params, out_shardings=shardings.params)()
-    for name in self.weights.keys() & params.keys():  # Not every head pools.
-      params[name] = jax.device_put(self.weights[name], shardings.params[name])
-    return jax.jit(self._begin, out_shardings=shardings)(params)
 
   def restore(self, checkpoints: CheckpointManager) -> tuple[TrainState, float]:
     """Makes the state to start from.

@@ -1,0 +1,75 @@
+"""The training split as a model sees it: counts of classes, and batches."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from ml_collections import config_dict
+
+from train import parallel
+from train.data.batches import TrainingBatches
+from train.data.batches import pack
+from train.tasks.task import Features
+from train.tasks.task import Task
+
+
+def count_targets(
+  task: Task, features: Features, sigmoid: bool
+) -> tuple[np.ndarray, list[bool]]:
+  """Counts the classes of the training split.
+
+  Args:
+    task: knows the targets of a feature.
+    features: the features of the training split.
+    sigmoid: whether there are two classes, negatives and positives.
+
+  Returns:
+    Counts `[C]`, and for each feature whether it has a positive. Without a
+    background class, no feature counts as having one.
+  """
+  targets = [task.targets(feature) for feature in features]
+  number = 2 if sigmoid else max(len(task.labels), 2)
+  counts = np.bincount(np.concatenate(targets), minlength=number)
+  return counts, [bool(task.background and (t > 0).any()) for t in targets]
+
+
+def make_batches(
+  config: config_dict.ConfigDict,
+  task: Task,
+  features: Features,
+  foreground: Sequence[bool],
+  mesh: jax.sharding.Mesh,
+) -> TrainingBatches:
+  """Makes the batches of the training split, packed if the config says so.
+
+  Args:
+    config: the config of the run.
+    task: knows how features are padded.
+    features: the features of the training split.
+    foreground: for each feature, whether it has a positive.
+    mesh: all devices, from `parallel.make_mesh`.
+
+  Returns:
+    Batches of the rows that this process prepares.
+  """
+  size = config.batch_size
+  if config.packing:
+    number = len(features)
+    features = pack(
+      features, task.fill, max_length=config.max_length, seed=config.seed
+    )
+    # A batch keeps about as many sentences as without packing.
+    size = max(1, round(size * len(features) / number))
+  rows = parallel.padded_batch_size(size, mesh, config.micro_batches)
+  return TrainingBatches(
+    features,
+    task.fill,
+    batch_size=size,
+    rows=rows,
+    own=parallel.local_rows(rows),
+    max_length=config.max_length,
+    epochs=config.epochs,
+    seed=config.seed,
+    foreground=foreground,
+    share=config.data.foreground,
+  )
