@@ -68,76 +68,104 @@ def add_states(
   Raises:
     ValueError: the states would take more than `config.model.frozen_memory`.
   """
-  encoder, pooled = model.config, isinstance(model, TextClassifier)
-  dtype = jnp.dtype(model.dtype)
-  rows = sum(
-    1 if pooled else len(feature['tokens'])
-    for part in features.values()
-    for feature in part
+  pooled = isinstance(model, TextClassifier)
+  _check_memory(config, model, features, pooled)
+  # By their digests, inputs are found in whichever split they are, so that
+  # splits drawn anew from the same examples share their states.
+  unique = {_digest_inputs(f): f for part in features.values() for f in part}
+  inputs = dict(sorted(unique.items()))
+  states = _find_states(config, model, params, inputs, fill, mesh, pooled)
+  moments = _moments(
+    [
+      states[_digest_inputs(feature)][_has_target(feature, fill, pooled)]
+      for feature in features['train']
+    ]
   )
-  size = rows * encoder.hidden_size * dtype.itemsize / _GIB
+  # In place, because the states may fill most of the memory.
+  for x in states.values():
+    x[:] = (x - moments.mean) / moments.scale
+  features = {
+    split: [
+      _shorten(feature, pooled) | {'states': states[_digest_inputs(feature)]}
+      for feature in part
+    ]
+    for split, part in features.items()
+  }
+  return features, moments
+
+
+def _check_memory(config, model, features, pooled):
+  rows = sum(_length(f, pooled) for part in features.values() for f in part)
+  itemsize = jnp.dtype(model.dtype).itemsize
+  size = rows * model.config.hidden_size * itemsize / _GIB
   if size > config.model.frozen_memory:
     raise ValueError(
       f'model.frozen: the hidden states of all splits take {size:.2f} GiB, '
       f'more than model.frozen_memory={config.model.frozen_memory:g}.'
     )
 
+
+def _length(feature, pooled) -> int:
+  """The number of states of an input."""
+  return 1 if pooled else len(feature['tokens'])
+
+
+def _find_states(config, model, params, inputs, fill, mesh, pooled):
+  """Reads the states of inputs from the cache, or computes and caches them.
+
+  Returns:
+    Raw states `[L, H]` by the digest of the input.
+  """
+  lengths = [_length(feature, pooled) for feature in inputs.values()]
+  ends = np.cumsum(lengths)
+  shape, dtype = (
+    (int(ends[-1]), model.config.hidden_size),
+    jnp.dtype(model.dtype),
+  )
+  cache, key = _Cache(config), _cache_key(model, params, inputs, pooled)
+  states = cache.read(key, shape, dtype)
+  if states is None:
+    states = np.empty(shape, dtype)
+    encode = inference.make_mapper(
+      _make_encode(model, pooled), fill, config, mesh
+    )
+    encoded = encode(params, list(inputs.values()))
+    for i, x in _with_progress(encoded, len(inputs)):
+      states[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
+    cache.write(key, states)
+  return dict(zip(inputs, np.split(states, ends[:-1]), strict=True))
+
+
+def _make_encode(model, pooled):
+  """Makes `(params, batch) -> states`, `[B, L, H]` (pooled: `[B, 1, H]`)."""
+  encoder = Bert(model.config, model.dtype)
+
   def encode(params, batch):
-    states = Bert(encoder, model.dtype).apply(
+    states = encoder.apply(
       {'params': params}, batch['tokens'], batch.get('segments'), batch['mask']
     )
     if pooled:
       return pool_states(states, batch['mask'], model.pooling)[:, None]
     return states
 
-  encode_all = inference.make_mapper(encode, fill, config, mesh)
-  cache = _Cache(config)
+  return encode
+
+
+def _cache_key(model, params, inputs, pooled) -> str:
+  """Computes a digest of everything that states depend on."""
   # Dropout is off, and `remat` saves memory without changing a number: configs
   # that differ only in these share their states.
-  shape = dataclasses.replace(encoder, hidden_dropout_prob=0.0, remat=False)
-  what = json.dumps(
-    [
-      digest_params(params),
-      dataclasses.asdict(shape),
-      str(dtype),
-      model.pooling if pooled else '',
-    ],
-    sort_keys=True,
+  encoder = dataclasses.replace(
+    model.config, hidden_dropout_prob=0.0, remat=False
   )
-  # The key does not depend on the split that an example is in, so that splits
-  # drawn anew from the same examples share their states.
-  unique = {_digest_inputs(f): f for part in features.values() for f in part}
-  digests = sorted(unique)
-  examples = [unique[digest] for digest in digests]
-  lengths = [1 if pooled else len(feature['tokens']) for feature in examples]
-  ends = np.cumsum(lengths)
-  shape = (int(ends[-1]), encoder.hidden_size)
-  key = hashlib.sha256('\n'.join([what, *digests]).encode()).hexdigest()
-  states = cache.read(key, shape, dtype)
-  if states is None:
-    states = np.empty(shape, dtype)
-    for i, x in _with_progress(encode_all(params, examples), len(examples)):
-      states[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
-    cache.write(key, states)
-  states = np.split(states, ends[:-1])
-  by_digest = dict(zip(digests, states, strict=True))
-  moments = _moments(
-    [
-      by_digest[_digest_inputs(feature)][_has_target(feature, fill, pooled)]
-      for feature in features['train']
-    ]
-  )
-  # In place, because the states may fill most of the memory.
-  for x in by_digest.values():
-    x[:] = (x - moments.mean) / moments.scale
-  features = {
-    split: [
-      _shorten(feature, pooled) | {'states': by_digest[_digest_inputs(feature)]}
-      for feature in part
-    ]
-    for split, part in features.items()
-  }
-  return features, moments
+  parts = [
+    digest_params(params),
+    dataclasses.asdict(encoder),
+    str(jnp.dtype(model.dtype)),
+    model.pooling if pooled else '',
+  ]
+  lines = [json.dumps(parts, sort_keys=True), *inputs]
+  return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
 
 def _has_target(feature, fill, pooled):
