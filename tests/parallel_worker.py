@@ -38,7 +38,7 @@ class Task:
 
   fill = FILL
 
-  def answer(self, logits, batch):
+  def postprocess(self, logits, batch):
     return logits
 
   def decode(self, examples, features, answers):

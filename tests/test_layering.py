@@ -19,7 +19,7 @@ NEVER = ['tensorflow', 'torch', 'transformers']
     ('dicejax.models', ['safetensors', 'huggingface_hub', *PROGRAM[:2]]),
     ('dicejax.concepts.__main__', ['flax', 'optax', 'tqdm', *PROGRAM[:2]]),
     ('train.step', ['configs', 'orbax', 'tensorflow_datasets', 'grain']),
-    ('train.loop', ['configs']),
+    ('train.trainer', ['configs']),
     ('train.data.splits', ['tensorflow_datasets', 'faker', 'configs']),
     ('configs.default', ['jax', 'dicejax', 'train']),
   ],

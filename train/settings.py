@@ -60,12 +60,6 @@ def _check_model(config):
     )
   if model.frozen and jax.process_count() > 1:
     raise ValueError('model.frozen: the head alone is trained in one process.')
-  softmax = config.loss.activation == 'softmax'
-  if model.prior_bias and config.task == 'span_qa' and softmax:
-    raise ValueError(
-      "model.prior_bias: span_qa needs loss.activation='sigmoid', as the "
-      'positions of a softmax are no classes.'
-    )
 
 
 def _check_loss(config):

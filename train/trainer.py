@@ -119,9 +119,7 @@ class Trainer:
       self._freeze(model)
     # Standardised states have mean 0, so that only the bias of a head on a
     # frozen encoder can express the prior, which takes Adam hundreds of steps.
-    # The positions that a softmax of span QA chooses from have no prior.
-    has_prior = sigmoid or config.task != 'span_qa'
-    prior = config.model.prior_bias or (config.model.frozen and has_prior)
+    prior = config.model.prior_bias or (config.model.frozen and task.has_prior)
     self.batches = make_batches(
       config, task, self.features['train'], foreground, self._mesh
     )
@@ -340,7 +338,9 @@ class Trainer:
       'best_step': best,
       'seconds': seconds,
       'headline': list(self.headline),
-      'beside': [row for row in self.task.compared if row != self.headline[0]],
+      'beside': [
+        row for row in self.task.decision_rows if row != self.headline[0]
+      ],
       'scores': {
         s: self.task.score(self.examples[s], predictions[s], tuned)
         for s in splits
