@@ -6,11 +6,15 @@ negatives). Dice, Jaccard, precision, recall and F-beta are the same ratio of
 these with different weights.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 
 @jax.tree_util.register_dataclass
@@ -22,21 +26,21 @@ class Counts:
   ones (sums of probabilities or weights), in numpy or JAX.
   """
 
-  tp: jax.typing.ArrayLike
-  fp: jax.typing.ArrayLike
-  fn: jax.typing.ArrayLike
+  tp: Any
+  fp: Any
+  fn: Any
 
-  def __add__(self, other: 'Counts') -> 'Counts':
+  def __add__(self, other: Counts) -> Counts:
     return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
 
 
 def tversky_index(
   counts: Counts,
-  alpha: jax.typing.ArrayLike = 0.5,
-  beta: jax.typing.ArrayLike = 0.5,
+  alpha: ArrayLike = 0.5,
+  beta: ArrayLike = 0.5,
   *,
-  smooth: jax.typing.ArrayLike = 0.0,
-) -> jax.typing.ArrayLike:
+  smooth: ArrayLike = 0.0,
+) -> jax.Array | np.ndarray:
   r"""Computes the overlap of two sets, from 0 (disjoint) to 1 (equal).
 
   .. math::
@@ -69,11 +73,11 @@ def tversky_index(
 
 def tversky_distance(
   counts: Counts,
-  alpha: jax.typing.ArrayLike = 0.5,
-  beta: jax.typing.ArrayLike = 0.5,
+  alpha: ArrayLike = 0.5,
+  beta: ArrayLike = 0.5,
   *,
-  smooth: jax.typing.ArrayLike = 0.0,
-) -> jax.typing.ArrayLike:
+  smooth: ArrayLike = 0.0,
+) -> jax.Array | np.ndarray:
   r"""Computes one minus the Tversky index, without the subtraction.
 
   .. math::
@@ -98,7 +102,7 @@ def tversky_distance(
   return _ratio(missed, counts.tp + smooth)
 
 
-def _ratio(part, rest):
+def _ratio(part, rest) -> jax.Array | np.ndarray:
   """part / (part + rest), and 0 where that is 0 / 0."""
   if isinstance(part + rest, jax.Array):
     return _jax_ratio(part, rest)

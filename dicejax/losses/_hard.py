@@ -78,9 +78,10 @@ def keep_hardest(
   where = check_where(True if where is None else where, loss.shape)
 
   positive, negative = where & (labels > 0), where & (labels <= 0)
-  if k is None:
+  if ratio is not None:
     # One float up before rounding down: 0.072 * 375 is 27, but comes out below.
     k = jnp.floor(jnp.nextafter(ratio * jnp.sum(positive), jnp.inf))
+  assert k is not None  # Exactly one of the two is given.
   hardness = jnp.where(jnp.isnan(loss), jnp.inf, jax.lax.stop_gradient(loss))
   # lexsort sorts by its last key first: negatives, and the hardest among them.
   order = jnp.lexsort((-hardness.ravel(), ~negative.ravel()))

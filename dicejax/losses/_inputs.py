@@ -9,6 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 
@@ -144,7 +145,7 @@ def check_fraction(**values) -> None:
   """Raises ValueError for a Python number outside [0, 1]."""
   check_not_negative(**values)
   for name, value in values.items():
-    if isinstance(value, numbers.Real) and value > 1:
+    if isinstance(value, numbers.Real) and not value <= 1:
       raise ValueError(f'{name} must be at most 1, got {value}.')
 
 
@@ -173,7 +174,7 @@ def describe(**arrays: jax.Array) -> str:
 
 def is_concrete(x: ArrayLike) -> bool:
   """Whether the value is known now, and not only when a program runs."""
-  return not any(isinstance(y, jax.core.Tracer) for y in jax.tree.leaves(x))
+  return not any(isinstance(y, Tracer) for y in jax.tree.leaves(x))
 
 
 def _check_logits(logits, labels, softmax):

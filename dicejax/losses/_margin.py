@@ -55,7 +55,7 @@ def class_balanced_weights(
     <https://arxiv.org/abs/1901.05555>`_, 2019.
   """
   check_not_negative(beta=beta)
-  if isinstance(beta, numbers.Real) and beta >= 1:
+  if isinstance(beta, numbers.Real) and not beta < 1:
     raise ValueError(f'beta must be below 1, got {beta}.')
   counts = _some_of_each(_check_vector(class_counts))
   # beta - 1 is computed before beta becomes float32, which would leave it only
@@ -143,7 +143,7 @@ def deferred_weights(
     Margin Loss <https://arxiv.org/abs/1906.07413>`_, 2019.
   """
   weights = class_balanced_weights(class_counts, beta=beta)
-  return jnp.where(step >= start, weights, 1)
+  return jnp.where(jnp.greater_equal(step, start), weights, 1)
 
 
 def logit_adjusted(

@@ -621,9 +621,8 @@ def generalised_dice(
   if class_weights is not None:
     factors = check_class_weights(class_weights, sets.inputs.logits)
     weights *= jnp.broadcast_to(factors, weights.shape)
-  return tversky_distance(
-    jax.tree.map(lambda count: jnp.sum(weights * count, axis=-1), counts)
-  )
+  counts = jax.tree.map(lambda c: jnp.sum(weights * c, axis=-1), counts)
+  return jnp.asarray(tversky_distance(counts))
 
 
 def sigmoid_f1(

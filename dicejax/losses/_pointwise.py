@@ -82,7 +82,7 @@ def cross_entropy(
   even = x._replace(labels=jnp.full_like(x.logits, 1 / _num_classes(x)))
   spread = _sum_over_classes(lambda u: jax.nn.softplus(-u), even, class_weights)
   smoothed = (1 - label_smoothing) * loss + label_smoothing * spread
-  return smoothed.astype(loss.dtype)
+  return jnp.asarray(smoothed, loss.dtype)
 
 
 def focal(
@@ -129,7 +129,7 @@ def focal(
   # The weight is computed in log space, because the derivative of a power of
   # 1 - p may be infinite where p rounds to 1.
   return _sum_over_classes(
-    lambda u: jnp.exp(-gamma * jax.nn.softplus(u)) * jax.nn.softplus(-u),
+    lambda u: jnp.exp(-(gamma * jax.nn.softplus(u))) * jax.nn.softplus(-u),
     x,
     class_weights,
   )
@@ -240,7 +240,7 @@ def asymmetric(
   check_not_negative(
     gamma_positive=gamma_positive, gamma_negative=gamma_negative, margin=margin
   )
-  if isinstance(margin, numbers.Real) and margin >= 1:
+  if isinstance(margin, numbers.Real) and not margin < 1:
     raise ValueError(f'margin must be below 1, got {margin}.')
   check_option('weight_gradient', weight_gradient, ('full', 'stop'))
   x = check_inputs(logits, labels, where, 'sigmoid')

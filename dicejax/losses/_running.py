@@ -113,7 +113,7 @@ def with_running_counts(
   if 'where' in options:
     raise TypeError('where differs from batch to batch: pass it to update.')
   if is_concrete(decay):
-    decay = float(decay)  # A NumPy float64 would widen the counts.
+    decay = float(np.asarray(decay))  # A NumPy float64 would widen the counts.
     if not 0 <= decay < 1:
       raise ValueError(f'decay must be at least 0 and below 1, got {decay}.')
   # Zeros need no sum over devices, so that init works outside of the axis.
@@ -181,7 +181,7 @@ def _scale(running, counts, elements):
 
 
 def _check_loss(loss):
-  module = sys.modules.get(getattr(loss, '__module__', None))
+  module = sys.modules.get(getattr(loss, '__module__', ''))
   name = getattr(loss, '__name__', repr(loss))
   # A function that is jitted inside would keep the running counts of its first
   # call in its cache, so only the losses themselves are taken.

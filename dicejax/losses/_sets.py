@@ -157,7 +157,8 @@ class Sets:
   ) -> jax.Array:
     """One minus the Tversky index, shaped like `counts`."""
     fp, fn, smooth = self._constants(alpha, beta, smooth)
-    return tversky_distance(self.counts(measure, decay), fp, fn, smooth=smooth)
+    counts = self.counts(measure, decay)
+    return jnp.asarray(tversky_distance(counts, fp, fn, smooth=smooth))
 
   def mean_over_classes(self, losses: jax.Array) -> jax.Array:
     """Weighted mean of the losses of the classes, shaped like `counts`."""

@@ -1,5 +1,7 @@
 """Scores of answers, as in SQuAD and, for several spans, in QuoRef."""
 
+from __future__ import annotations
+
 import collections
 import re
 import string
@@ -176,13 +178,13 @@ def _words_f1(predicted: list[str], gold: list[str]) -> float:
 
 
 def _bag_f1(predicted: str, gold: str) -> float:
-  predicted, gold = set(predicted.split()), set(gold.split())
-  numbers = {word for word in gold if _is_number(word)}
-  if numbers and not numbers & predicted:
+  found, true = set(predicted.split()), set(gold.split())
+  numbers = {word for word in true if _is_number(word)}
+  if numbers and not numbers & found:
     return 0.0
-  same = len(predicted & gold)
-  precision = same / len(predicted) if predicted else 1.0
-  recall = same / len(gold) if gold else 1.0
+  same = len(found & true)
+  precision = same / len(found) if found else 1.0
+  recall = same / len(true) if true else 1.0
   if precision == recall == 0:
     return 0.0
   return 2 * precision * recall / (precision + recall)

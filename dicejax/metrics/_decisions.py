@@ -1,10 +1,12 @@
 """Decisions: which outputs of a model to call positive, for the best F1."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 
-import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from dicejax.metrics._scores import f_score
 from dicejax.metrics._spans import entity_spans
@@ -14,9 +16,7 @@ from dicejax.tversky import Counts
 _HIGHEST = 20.0  # The highest temperature; the lowest is 1 / 20.
 
 
-def fit_temperature(
-  logits: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
-) -> float:
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
   r"""Fits the temperature T that calibrates the probabilities of `logits / T`.
 
   T minimises the negative log likelihood of the labels,
@@ -55,30 +55,29 @@ def fit_temperature(
   # Importing scipy.optimize takes a third as long as importing dicejax.
   from scipy import optimize
 
-  logits, labels = _as_softmax(logits, labels)
+  z, ids = _as_softmax(logits, labels)
   # Subtracting the largest logit changes no probability and keeps exp from
   # overflowing.
-  logits = logits - logits.max(axis=-1, keepdims=True)
-  true = np.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+  z = z - z.max(axis=-1, keepdims=True)
+  true = np.take_along_axis(z, ids[:, None], axis=-1)[:, 0]
 
-  def slope(log_temperature):
-    weights = np.exp(logits * math.exp(-log_temperature))
-    expected = (weights * logits).sum(axis=-1) / weights.sum(axis=-1)
+  def slope(log_temperature: float) -> float:
+    weights = np.exp(z * math.exp(-log_temperature))
+    expected = (weights * z).sum(axis=-1) / weights.sum(axis=-1)
     return float(np.mean(expected - true))
 
-  if not logits.any():
+  if not z.any():
     return 1.0
   high = math.log(_HIGHEST)
   if slope(-high) <= 0:
     return 1 / _HIGHEST
   if slope(high) >= 0:
     return _HIGHEST
-  return math.exp(optimize.brentq(slope, -high, high))
+  bracket = (-high, high)
+  return math.exp(optimize.root_scalar(slope, bracket=bracket).root)
 
 
-def fit_platt(
-  logits: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
-) -> tuple[float, float]:
+def fit_platt(logits: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
   r"""Fits slope a and bias b that calibrate sigmoid(a z + b).
 
   A temperature changes how confident a model is, but not how often it predicts
@@ -156,7 +155,7 @@ def fit_platt(
 
 
 def plug_in_threshold(
-  probabilities: jax.typing.ArrayLike,
+  probabilities: ArrayLike,
 ) -> tuple[float, float]:
   r"""Computes the best threshold for F1 from probabilities, without labels.
 
@@ -209,7 +208,7 @@ def plug_in_threshold(
 
 
 def best_offset(
-  gaps: Sequence[jax.typing.ArrayLike],
+  gaps: Sequence[ArrayLike],
   tags: Sequence[Sequence[str]],
   gold: Sequence[Sequence[str]],
   scheme: str = 'conll',
@@ -249,12 +248,12 @@ def best_offset(
     >>> f'{offset:.2f} {f1:.2f}'  # between the gaps 0.5 and 2
     '1.25 1.00'
   """
-  gaps, starts = _flatten(gaps, tags, gold)
+  flat, starts = _flatten(gaps, tags, gold)
   true = [set(entity_spans(row, scheme)) for row in gold]
   if not any(true):
     raise ValueError('No true entity: every offset has an F1 of 0.')
-  order = np.argsort(gaps, kind='stable')
-  order = order[gaps[order] < np.inf]
+  order = np.argsort(flat, kind='stable')
+  order = order[flat[order] < np.inf]
   # The words leave `O` one by one, in the order of their gaps. Each changes the
   # entities of its own sentence only, so that only this one is counted again.
   found = [['O'] * len(row) for row in tags]
@@ -273,8 +272,8 @@ def best_offset(
   f1 = f_score(Counts(tp=tp, fp=predicted - tp, fn=fn))
   # The offset at which exactly k words have left `O` is above the gap of word k
   # and at most the gap of word k + 1. Equal gaps leave no such offset.
-  above = np.append(gaps.dtype.type(-np.inf), gaps[order])
-  up_to = np.append(gaps[order], gaps.dtype.type(np.inf))
+  above = np.append(flat.dtype.type(-np.inf), flat[order])
+  up_to = np.append(flat[order], flat.dtype.type(np.inf))
   cuts = np.flatnonzero((above < up_to) & (f1 == f1[above < up_to].max()))
   offsets = [_nearest_offset(above[k], up_to[k]) for k in cuts]
   return min(offsets, key=abs), float(f1[cuts[0]])

@@ -1,11 +1,14 @@
 """Counts of true and false positives, and precision, recall and F of them."""
 
+from __future__ import annotations
+
 import collections
 from collections.abc import Iterable
 from collections.abc import Sequence
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from dicejax.metrics._spans import Span
 from dicejax.tversky import Counts
@@ -45,7 +48,7 @@ def span_counts(
   )
 
 
-def precision(counts: Counts) -> jax.typing.ArrayLike:
+def precision(counts: Counts) -> jax.Array | np.ndarray:
   """Computes the fraction of predictions that are right, TP / (TP + FP).
 
   Args:
@@ -61,7 +64,7 @@ def precision(counts: Counts) -> jax.typing.ArrayLike:
   return tversky_index(counts, alpha=1, beta=0)
 
 
-def recall(counts: Counts) -> jax.typing.ArrayLike:
+def recall(counts: Counts) -> jax.Array | np.ndarray:
   """Computes the fraction of true elements that are found, TP / (TP + FN).
 
   Args:
@@ -77,7 +80,7 @@ def recall(counts: Counts) -> jax.typing.ArrayLike:
   return tversky_index(counts, alpha=0, beta=1)
 
 
-def f_score(counts: Counts, beta: float = 1.0) -> jax.typing.ArrayLike:
+def f_score(counts: Counts, beta: float = 1.0) -> jax.Array | np.ndarray:
   r"""Computes the weighted harmonic mean of precision P and recall R.
 
   .. math::
@@ -107,7 +110,7 @@ def f_score(counts: Counts, beta: float = 1.0) -> jax.typing.ArrayLike:
 
 
 def label_counts(
-  gold: jax.typing.ArrayLike, predicted: jax.typing.ArrayLike, num_labels: int
+  gold: ArrayLike, predicted: ArrayLike, num_labels: int
 ) -> Counts:
   """Counts each class, for examples with one label each.
 
@@ -206,7 +209,7 @@ def _count_types(spans: set[Span], types: Sequence[str]) -> np.ndarray:
   return np.array([count[type_] for type_ in types], np.int64)
 
 
-def _label_ids(ids: jax.typing.ArrayLike, num_labels: int) -> np.ndarray:
+def _label_ids(ids: ArrayLike, num_labels: int) -> np.ndarray:
   ids = np.asarray(ids)
   if ids.ndim != 1 or (ids.size and ids.dtype.kind not in 'iu'):
     raise ValueError(f'Expected ids of labels, not {ids.dtype}{ids.shape}.')

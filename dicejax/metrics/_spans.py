@@ -5,6 +5,8 @@ an entity, `I` continues it, `E` ends it, and `S` marks an entity of one word.
 The schemes differ in the prefixes they use and in which tag may follow which.
 """
 
+from __future__ import annotations
+
 import functools
 import re
 from collections.abc import Iterable

@@ -1,15 +1,15 @@
 """Thresholds tuned on the scores of examples with known labels."""
 
-import jax
+from __future__ import annotations
+
 import numpy as np
+from jax.typing import ArrayLike
 
 from dicejax.metrics._scores import f_score
 from dicejax.tversky import Counts
 
 
-def best_threshold(
-  scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
-) -> tuple[float, float]:
+def best_threshold(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
   """Finds the threshold with the highest F1: positive if score >= threshold.
 
   All thresholds that lead to different predictions are tried. If several have
@@ -58,8 +58,8 @@ def best_threshold(
 
 
 def best_thresholds(
-  scores: jax.typing.ArrayLike,
-  labels: jax.typing.ArrayLike,
+  scores: ArrayLike,
+  labels: ArrayLike,
   *,
   default: float = 0.5,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -106,9 +106,9 @@ def best_thresholds(
 
 
 def best_null_threshold(
-  null_scores: jax.typing.ArrayLike,
-  scores_if_answered: jax.typing.ArrayLike,
-  scores_if_not: jax.typing.ArrayLike,
+  null_scores: ArrayLike,
+  scores_if_answered: ArrayLike,
+  scores_if_not: ArrayLike,
 ) -> tuple[float, float]:
   """Finds the threshold of SQuAD 2.0: no answer if null_score > threshold.
 
@@ -165,7 +165,7 @@ def best_null_threshold(
   return threshold, float(totals[best] / len(null_scores))
 
 
-def _as_scores(scores):
+def _as_scores(scores: ArrayLike) -> np.ndarray:
   scores = np.asarray(scores)
   if scores.dtype.kind in 'biu':
     scores = scores.astype(np.float64)
@@ -174,7 +174,7 @@ def _as_scores(scores):
   return scores
 
 
-def _check_length(*arrays):
+def _check_length(*arrays: np.ndarray) -> None:
   shapes = [array.shape for array in arrays]
   if len(shapes[0]) != 1 or not shapes[0][0] or len(set(shapes)) > 1:
     raise ValueError(f'Expected equal lengths of at least 1, not {shapes}.')

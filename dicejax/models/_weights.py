@@ -5,6 +5,8 @@ A path, such as `layer_0/query/kernel`, leads to a parameter in the tree of
 Hugging Face's files call the same weight.
 """
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -3,13 +3,17 @@
 Shapes: B texts, L tokens, H hidden units, N heads.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from typing import Literal
 
 import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 # The published weights were trained with the exact GELU. The tanh approximation
 # differs by up to 5e-4 per element, so it only answers to its own names.
@@ -71,7 +75,7 @@ class BertConfig:
   initializer_range: float = 0.02
   model_type: str = 'bert'
   remat: bool = False
-  attention: str = 'xla'
+  attention: Literal['xla', 'cudnn'] = 'xla'
 
   def __post_init__(self):
     if self.num_attention_heads < 1 or (
@@ -102,7 +106,9 @@ class BertConfig:
   @property
   def position_offset(self) -> int:
     """Row of `positions` that the first token uses."""
-    return 0 if self.model_type == 'bert' else self.pad_token_id + 1
+    if self.model_type == 'bert' or self.pad_token_id is None:
+      return 0
+    return self.pad_token_id + 1
 
   @property
   def max_length(self) -> int:
@@ -137,7 +143,7 @@ class Bert(nn.Module):
   """
 
   config: BertConfig
-  dtype: jax.typing.DTypeLike = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -216,7 +222,7 @@ class _Layer(nn.Module):
   """Self-attention and a perceptron, each with residual and layer norm."""
 
   config: BertConfig
-  dtype: jax.typing.DTypeLike
+  dtype: DTypeLike
 
   @nn.compact
   def __call__(self, x, attended, deterministic):

@@ -5,11 +5,14 @@ keeps the encoder's parameters under `encoder`, where the tree that
 `load_pretrained` returns belongs. Shapes: B texts, L tokens, H hidden units.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from dicejax.models.bert import Bert
 from dicejax.models.bert import BertConfig
@@ -93,7 +96,7 @@ class TokenTagger(_Head):
   """
 
   num_labels: int
-  dtype: jax.typing.DTypeLike = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def _score(self, states, mask, deterministic):
     return self._dense(self.num_labels, 'head')(
@@ -126,7 +129,7 @@ class SpanExtractor(_Head):
     Devlin et al., `BERT <https://arxiv.org/abs/1810.04805>`_, 2019, §4.2.
   """
 
-  dtype: jax.typing.DTypeLike = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def _score(self, states, mask, deterministic):
     return self._dense(2, 'head')(self._dropout(states, deterministic))
@@ -163,7 +166,7 @@ class TextClassifier(_Head):
   """
 
   num_labels: int
-  dtype: jax.typing.DTypeLike = jnp.float32
+  dtype: DTypeLike = jnp.float32
   pooling: str = 'cls'
 
   def _score(self, states, mask, deterministic):
@@ -258,7 +261,7 @@ class QuerySpanTagger(_Head):
   """
 
   match: bool = False
-  dtype: jax.typing.DTypeLike = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def _score(self, states, mask, deterministic):
     width = self.config.hidden_size

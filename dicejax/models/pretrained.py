@@ -1,5 +1,7 @@
 """Loading and saving encoders as Hugging Face directories."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib
 import json

@@ -158,11 +158,11 @@ def _facts(example: Any, spans: bool, positive: str) -> _Facts:
         inside = len(tags) - tags.count('O')
       outside = len(tokens) - inside
       return _Facts(len(tokens), labels, outside, inside, tuple(tokens))
-    case Query(_, type, _, tokens, places):
+    case Query(_, kind, _, tokens, places):
       inside = len({i for start, end in places for i in range(start, end)})
       outside = len(tokens) - inside
-      content = (type, *tokens)
-      return _Facts(len(tokens), [type] * len(places), outside, inside, content)
+      content = (kind, *tokens)
+      return _Facts(len(tokens), [kind] * len(places), outside, inside, content)
     case Question(_, _, question, context, answers):
       spans = answers[0] if answers else []
       starts = [match.start() for match in _TOKEN.finditer(context)]
