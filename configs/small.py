@@ -1,4 +1,4 @@
-"""Experiments cut down to minutes on two cores, measured in their heads.
+r"""Experiments cut down to minutes on two cores, measured in their heads.
 
   python -m train.sweep --config=configs/small.py:paraphrase/mrpc \
     --config.data.dir=DIR --losses=cross_entropy,paper_dice,running_dice

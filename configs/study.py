@@ -1,4 +1,4 @@
-"""The study of docs/study.md: which loss has the higher F1, and by how much.
+r"""The study of docs/study.md: which loss has the higher F1, and by how much.
 
   python docs/study_data.py CORPORA DIR
   python -m train.sweep --config=configs/study.py:wnut17 --config.data.dir=DIR \

@@ -1,4 +1,4 @@
-"""Tversky losses with the weight alpha of false positives from 0.1 to 0.9.
+r"""Tversky losses with the weight alpha of false positives from 0.1 to 0.9.
 
   python -m train.sweep --config=configs/ablations/tversky_alpha.py:wnut17 \
     --config.data.dir=DIR

@@ -1,22 +1,22 @@
-"""Answers that need coreference, of one span or of several: QuoRef.
+r"""Answers that need coreference, of one span or of several: QuoRef.
 
   python -m train --config=configs/mrc/quoref.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 DIR holds quoref-train-v0.1.json and quoref-dev-v0.1.json
-(https://allenai.org/data/quoref). Scores are of dev, where the best checkpoint
-and the threshold of further spans are chosen, too; the row without 'tuned' is
-that of threshold 1, for the sum of two probabilities.
+(https://allenai.org/data/quoref). Dev chooses the best checkpoint and the
+threshold of further spans, and also gives the scores. The row without 'tuned'
+has a threshold of 1, for the sum of two probabilities.
 
 Li et al., 2020, table 6, exact match and F1 of BERT: 58.44, 64.95 with cross
 entropy, 60.78, 66.19 focal, 62.03, 66.88 Dice, 62.44, 67.52 self-adjusting
 Dice. Table 10, F1 of Tversky with alpha 0.1, 0.2, ... 0.9, and beta 1 - alpha:
 63.23, 63.45, 65.88, 68.44, 67.52, 66.35, 65.09, 64.13, 64.84.
 
-Cross entropy, too, is that of a sigmoid a position here: a softmax has one
-start in a window. How the paper reads several spans is not said.
+Here cross entropy also has a sigmoid per position, because a softmax has one
+start in a window. The paper does not say how it reads several spans.
 
-Settings: those of squad1.py; none are published for this data set.
+Settings: as in squad1.py. None are published for this data set.
 """
 
 from configs import losses

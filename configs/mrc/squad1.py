@@ -1,34 +1,41 @@
-"""Answers in paragraphs of Wikipedia, SQuAD 1.1.
+r"""Answers in paragraphs of Wikipedia, SQuAD 1.1.
 
   python -m train --config=configs/mrc/squad1.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 DIR holds train-v1.1.json and dev-v1.1.json (https://rajpurkar.github.io/
-SQuAD-explorer). Scores are of dev, where the best checkpoint is chosen, too, as
-in the paper.
+SQuAD-explorer). As in the paper, dev both chooses the best checkpoint and
+gives the scores.
 
 Li et al., 2020, table 6, exact match and F1: BERT 84.1, 90.9 with cross entropy
 (as in the paper of BERT, of the large model), 84.67, 91.25 focal, 84.83, 91.86
 Dice, 85.34, 91.97 self-adjusting Dice.
 
-Cross entropy is that of a softmax over the positions of a window; other losses
-have a sigmoid a position, and Dice one set a batch of starts and one of ends.
+Cross entropy is over the softmax of the positions of a window. Other losses
+have a sigmoid per position; Dice has one set of starts and one of ends per
+batch.
 
-Settings: their scripts' for BERT-base, with cross entropy, focal loss and, with
-any other loss, Dice. Different here: one batch of what they accumulate (for
-Dice 5 x 4, each of the 5 a set of its own), only context and [CLS] count (their
-mask for Dice does not mask), their hard-negative ratio 0.3, which their code
-does not apply as meant, is left out, the decay for focal loss is linear from
-the start (theirs is one cycle), and bfloat16 for float16. For BERT-large all
-have
+Settings: those of their scripts for BERT-base with cross entropy, with focal
+loss and, for every other loss, with Dice, except
+
+                     theirs                          ours
+  batch              accumulated, for Dice 5 x 4     one batch
+  set of Dice        each accumulated part           the batch
+  positions, Dice    all (the mask does not mask)    context and [CLS]
+  hard negatives     ratio 0.3, which their code     all negatives
+                     does not apply as meant
+  decay, focal loss  one cycle                       linear from the start
+  number type        float16                         bfloat16
+
+For BERT-large their scripts have
 
   --config.model.pretrained=google-bert/bert-large-uncased
 
-and besides, with cross entropy
+and in addition, with cross entropy
 
   --config.batch_size=24
 
-with focal loss (a script for large that names the base model; 3 GPUs)
+with focal loss (the script for large names the base model; 3 GPUs)
 
   --config.batch_size=72 --config.epochs=2 --config.evaluations_per_epoch=8 \
     --config.optimizer.warmup=0.002 --config.optimizer.weight_decay=0.002

@@ -1,17 +1,17 @@
-"""Answers in paragraphs of Wikipedia, or none: SQuAD 2.0.
+r"""Answers in paragraphs of Wikipedia, or none: SQuAD 2.0.
 
   python -m train --config=configs/mrc/squad2.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
 DIR holds train-v2.0.json and dev-v2.0.json (https://rajpurkar.github.io/
-SQuAD-explorer). Scores are of dev, where the best checkpoint and the threshold
-of no answer are chosen, too; the rows without 'tuned' are those of threshold 0.
+SQuAD-explorer). Dev chooses the best checkpoint and the threshold of no answer,
+and also gives the scores. Rows without 'tuned' have a threshold of 0.
 
 Li et al., 2020, table 6, exact match and F1 of BERT: 78.7, 81.9 with cross
 entropy (as in the paper of BERT, of the large model), 78.92, 82.20 focal,
 78.99, 82.88 Dice, 79.02, 82.95 self-adjusting Dice.
 
-Settings: those of squad1.py; none are published for this data set, which the
+Settings: as in squad1.py. None are published for this data set, which the
 published code cannot evaluate.
 """
 

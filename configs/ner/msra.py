@@ -1,13 +1,12 @@
-"""Named entities of MSRA (Chinese; LOC, ORG, PER), as a tagger of characters.
+r"""Named entities of MSRA (Chinese; LOC, ORG, PER), as a tagger of characters.
 
   python -m train --config=configs/ner/msra.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds msra_train_bio and msra_test_bio (SIGHAN 2006, a character and its tag
-a row). There is no dev set: a tenth of the training sentences is it.
+per row). There is no dev set: a tenth of the training sentences becomes dev.
 
-Li et al., 2020, table 5: a BERT tagger has 94.80; see msra_mrc.py for the query
-reader.
+Li et al., 2020, table 5: a BERT tagger has 94.80. For queries see msra_mrc.py.
 
 Measured with version 0.1.0, `--config=configs/small.py:ner/msra`, from random
 weights on a slice, a minute on two CPU cores: F1 16.58 with cross entropy, 0.00

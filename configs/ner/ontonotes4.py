@@ -1,13 +1,14 @@
-"""Named entities of OntoNotes 4 (Chinese; GPE, LOC, ORG, PER), as a tagger.
+r"""Named entities of OntoNotes 4 (Chinese; GPE, LOC, ORG, PER), as a tagger.
 
   python -m train --config=configs/ner/ontonotes4.py:running_dice \
     --config.data.dir=DIR
 
-DIR holds train.txt, dev.txt and test.txt: LDC2011T03, a character and its tag
-a row, BIOES, split as Che et al., 2013 (https://aclanthology.org/N13-1006).
+DIR holds train.txt, dev.txt and test.txt: LDC2011T03, a character and its
+BIOES tag per row, split as in Che et al., 2013
+(https://aclanthology.org/N13-1006).
 
-Li et al., 2020, table 5: a BERT tagger has 79.16; see ontonotes4_mrc.py for the
-query reader.
+Li et al., 2020, table 5: a BERT tagger has 79.16.
+For queries see ontonotes4_mrc.py.
 """
 
 from configs import default

@@ -1,11 +1,11 @@
-"""Named entities of OntoNotes 4 (Chinese; 4 types) as answers to queries.
+r"""Named entities of OntoNotes 4 (Chinese; 4 types) as answers to queries.
 
   python -m train \
     --config=configs/ner/ontonotes4_mrc.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
-The corpus is LDC2011T03 (https://catalog.ldc.upenn.edu/LDC2011T03), of which
-GPE, LOC, ORG and PER are kept, the split that of Glyce
+The corpus is LDC2011T03 (https://catalog.ldc.upenn.edu/LDC2011T03) with the
+types GPE, LOC, ORG and PER, split as in Glyce
 (https://arxiv.org/abs/1901.10125). DIR holds mrc-ner.train, mrc-ner.dev and
 mrc-ner.test: MRC-NER JSON as BERT-MRC's authors convert it, with their queries
 (https://github.com/ShannonAI/mrc-for-flat-nested-ner). For the same sentences
@@ -21,13 +21,20 @@ Li et al., 2020, table 5, test F1 of BERT-base: 82.11 with cross entropy, 83.30
 focal, 84.01 Dice, 84.47 self-adjusting Dice (84.67 with Tversky, alpha 0.6:
 table 10).
 
-Settings: their scripts', for focal loss and, with any other loss, for Dice.
-Different here: one batch of what they accumulate (2 x 8, each of the 2 a set of
-its own), heads with GELU (theirs: ReLU), only the sentence's characters count
-(their Dice has no mask: tokens of the query, special ones and padding are
-negatives), their hard-negative ratio 0.3, which their code does not apply as
-meant, is left out, and no head for whether there is an answer (weight 0.2 for
-Dice, 0.3 for focal).
+Settings: those of their scripts with focal loss and, for every other loss, with
+Dice, except
+
+                     theirs                          ours
+  batch              accumulated, 2 x 8              one batch
+  set of Dice        each accumulated part           the batch
+  positions, Dice    all (there is no mask: query,  the sentence's characters
+                     special tokens and padding
+                     are negatives)
+  hard negatives     ratio 0.3, which their code     all negatives
+                     does not apply as meant
+  activation, heads  ReLU                            GELU
+  head for whether   weight 0.2 for Dice, 0.3 for    none
+  there is an answer focal loss
 """
 
 from configs import default

@@ -1,11 +1,11 @@
-"""Named entities of OntoNotes 5 (English, 18 types) as answers to queries.
+r"""Named entities of OntoNotes 5 (English, 18 types) as answers to queries.
 
   python -m train \
     --config=configs/ner/ontonotes5_mrc.py:paper_self_adjusting_dice \
     --config.data.dir=DIR
 
-The corpus is LDC2013T19 (https://catalog.ldc.upenn.edu/LDC2013T19), the split
-that of CoNLL-2012 (https://aclanthology.org/W13-3516). DIR holds mrc-ner.train,
+The corpus is LDC2013T19 (https://catalog.ldc.upenn.edu/LDC2013T19), split
+as in CoNLL-2012 (https://aclanthology.org/W13-3516). DIR holds mrc-ner.train,
 mrc-ner.dev and mrc-ner.test: MRC-NER JSON as BERT-MRC's authors convert it,
 with their queries (https://github.com/ShannonAI/mrc-for-flat-nested-ner). For
 the same sentences with BIO tags in columns, and the queries of this repository:
@@ -18,13 +18,20 @@ Li et al., 2020, table 5, test F1 of BERT-large: 91.11 with cross entropy, 91.22
 focal, 91.88 Dice, 92.07 self-adjusting Dice; their code's README says 91.12
 focal and 92.01 Dice.
 
-Settings: their scripts', for focal loss and, with any other loss, for Dice.
-Different here: one batch of what they accumulate (for Dice 6 x 12, each of the
-6 a set of its own), heads with GELU (theirs: ReLU), only the first sub-words of
-the sentence's words count (their Dice has no mask: tokens of the query, special
-ones and padding are negatives), their hard-negative ratio 0.3, which their code
-does not apply as meant, is left out, and no head for whether there is an answer
-(weight 0.2).
+Settings: those of their scripts with focal loss and, for every other loss, with
+Dice, except
+
+                     theirs                          ours
+  batch              accumulated, for Dice 6 x 12    one batch
+  set of Dice        each accumulated part           the batch
+  positions, Dice    all (there is no mask: query,  first sub-words of the
+                     special tokens and padding      sentence's words
+                     are negatives)
+  hard negatives     ratio 0.3, which their code     all negatives
+                     does not apply as meant
+  activation, heads  ReLU                            GELU
+  head for whether   weight 0.2                      none
+  there is an answer
 """
 
 from configs import default

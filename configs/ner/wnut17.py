@@ -1,11 +1,11 @@
-"""Emerging and rare entities of WNUT 2017 (English, social media; 6 types).
+r"""Emerging and rare entities of WNUT 2017 (English, social media; 6 types).
 
   python -m train --config=configs/ner/wnut17.py:running_dice \
     --config.data.dir=DIR --config.model.pretrained=MODEL
 
-DIR holds wnut17train.conll, emerging.dev.conll and emerging.test.annotated of
+DIR holds wnut17train.conll, emerging.dev.conll and emerging.test.annotated from
 https://github.com/leondz/emerging_entities_17. Not in Li et al., 2020; more
-imbalanced than their NER sets: one word in 20 is of an entity.
+imbalanced than their NER sets: one word in 20 belongs to an entity.
 
 Measured with version 0.1.0, `--config=configs/small.py:ner/wnut17`, MiniLM,
 seed 0, two CPU cores that also did other work:

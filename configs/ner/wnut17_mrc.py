@@ -1,9 +1,9 @@
-"""Emerging entities of WNUT 2017 as answers to queries: BERT-MRC.
+r"""Emerging entities of WNUT 2017 as answers to queries: BERT-MRC.
 
   python -m train --config=configs/ner/wnut17_mrc.py:running_dice \
     --config.data.dir=DIR
 
-As wnut17.py, with a query for each of the six types. Not in Li et al., 2020;
+As wnut17.py, with a query per type. Not in Li et al., 2020;
 the settings are the same for every loss.
 """
 

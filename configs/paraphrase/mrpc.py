@@ -1,4 +1,4 @@
-"""Paraphrases of the Microsoft Research corpus, MRPC (English; 0 and 1).
+r"""Paraphrases of the Microsoft Research corpus, MRPC (English; 0 and 1).
 
   python -m train \
     --config=configs/paraphrase/mrpc.py:paper_self_adjusting_dice \
@@ -6,8 +6,8 @@
 
 DIR holds train.tsv and dev.tsv of GLUE (https://gluebenchmark.com) and the
 corpus's own msr_paraphrase_test.txt, which has the labels of the test
-(https://www.microsoft.com/en-us/download/details.aspx?id=52398). Of the 3,668
-pairs of the training split 67 % are paraphrases: here, the rare side is 0.
+(https://www.microsoft.com/en-us/download/details.aspx?id=52398). 67 % of the
+3,668 training pairs are paraphrases: here the rare label is 0.
 
 Li et al., 2020, table 7, test F1 of paraphrases: 88.0 with cross entropy, 88.43
 focal, 88.71 Dice, 88.92 self-adjusting Dice. Their scripts' F1 and accuracy:
@@ -17,14 +17,19 @@ focal, 88.71 Dice, 88.92 self-adjusting Dice. Their scripts' F1 and accuracy:
   focal                 88.06   83.59     88.35   84.06
   self_adjusting_dice   88.23   83.59     88.98   84.64
 
-Settings: their scripts' for BERT-base, for cross entropy, focal loss and, with
-any other loss, Dice. Their threshold is 0.5; one that is tuned on dev is
-reported beside it. For BERT-large all have
+Settings: those of their scripts for BERT-base with cross entropy, with focal
+loss and, for every other loss, with Dice, except
+
+                     theirs                          ours
+  threshold          0.5                             0.5, and tuned on dev
+
+For BERT-large their scripts have
 
   --config.model.pretrained=google-bert/bert-large-cased \
     --config.optimizer.learning_rate=2e-5
 
-and besides, with cross entropy and focal loss (the last flag, focal loss alone)
+and in addition, with cross entropy and focal loss (the last flag for focal loss
+only)
 
   --config.batch_size=32 --config.optimizer.weight_decay=0.002 \
     --config.loss.options.gamma=3.0

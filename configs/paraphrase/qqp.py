@@ -1,14 +1,14 @@
-"""Duplicates among Quora's question pairs, QQP (English; 0 and 1).
+r"""Duplicates among Quora's question pairs, QQP (English; 0 and 1).
 
   python -m train --config=configs/paraphrase/qqp.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds train.tsv and dev.tsv of GLUE (https://gluebenchmark.com), with the
-header `id qid1 qid2 question1 question2 is_duplicate`. Rows with other columns,
-a few of train.tsv, are left out and counted. GLUE's test has no labels: the
-best checkpoint is chosen on dev and reported on dev, and so is the row `tuned`.
-For a file of the same columns without header, of which a tenth is dev and a
-fifth is test:
+header `id qid1 qid2 question1 question2 is_duplicate`. Rows with another
+number of columns, a few in train.tsv, are left out and counted. GLUE's test has
+no labels: dev chooses the best checkpoint and the threshold of the row `tuned`,
+and also gives the scores. For a file with the same columns but no header, where
+a tenth becomes dev and a fifth test:
 
   --config.data.files.train=FILE --config.data.files.dev= \
     --config.data.held_out.dev=0.1 --config.data.held_out.test=0.2 \
@@ -17,7 +17,7 @@ fifth is test:
 
 Li et al., 2020, table 7, F1 of duplicates: 91.3 with cross entropy, 91.86
 focal, 91.92 Dice, 92.11 self-adjusting Dice. They publish no settings; these
-are the usual ones of BERT, the same for every loss.
+are the usual ones for BERT, the same for every loss.
 
 Measured with version 0.1.0, `--config=configs/small.py:paraphrase/qqp` (2,500
 pairs of train.tsv), MiniLM, seed 0, two CPU cores that also did other work

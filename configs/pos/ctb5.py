@@ -1,10 +1,10 @@
-"""Words and parts of speech of the Chinese Treebank 5, as spans of characters.
+r"""Words and parts of speech of the Chinese Treebank 5, as spans of characters.
 
   python -m train --config=configs/pos/ctb5.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds train.txt, dev.txt and test.txt: LDC2005T01, a character and its tag
-(B-NN, I-NN, E-NN, S-NN) a row, split by articles as Jiang et al., 2008
+(B-NN, I-NN, E-NN, S-NN) per row, split by articles as in Jiang et al., 2008
 (https://aclanthology.org/P08-1102). The score is the joint F1 of segmentation
 and tagging.
 

@@ -1,4 +1,4 @@
-"""Words and parts of speech of the Chinese Treebank 6, as spans of characters.
+r"""Words and parts of speech of the Chinese Treebank 6, as spans of characters.
 
   python -m train --config=configs/pos/ctb6.py:running_dice \
     --config.data.dir=DIR

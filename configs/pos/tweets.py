@@ -1,11 +1,11 @@
-"""Parts of speech of tweets (Ritter et al., 2011; English).
+r"""Parts of speech of tweets (Ritter et al., 2011; English).
 
   python -m train --config=configs/pos/tweets.py:running_dice \
     --config.data.dir=DIR
 
-DIR holds pos.txt of https://github.com/aritter/twitter_nlp, a word and its tag
-a row. There is no split: a tenth each is dev and test, which may not be those
-of the paper.
+DIR holds pos.txt from https://github.com/aritter/twitter_nlp, a word and its
+tag per row. There is no split: a tenth becomes dev and a tenth test, which may
+differ from the paper's.
 
 Li et al., 2020, table 4 (F1): BERT tagger 92.34, + focal 92.47, + dice 92.52,
 + self-adjusting Dice 92.58.

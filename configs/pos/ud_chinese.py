@@ -1,4 +1,4 @@
-"""Words and parts of speech of UD 1.4 Chinese, as spans of characters.
+r"""Words and parts of speech of UD 1.4 Chinese, as spans of characters.
 
   python -m train --config=configs/pos/ud_chinese.py:running_dice \
     --config.data.dir=DIR

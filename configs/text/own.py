@@ -1,12 +1,12 @@
-"""Your own texts with labels, in tab-separated files.
+r"""Your own texts with labels, in tab-separated files.
 
-  python -m train --config=configs/text/own.py --config.data.dir=DIR \\
+  python -m train --config=configs/text/own.py --config.data.dir=DIR \
     --config.classification.positive=LABEL --config.model.pretrained=MODEL
 
 DIR holds train.tsv, dev.tsv and test.tsv, with a header that names the columns
 `text` and `label`. Other names: `--config.data.tsv.text=NAME`. Without dev.tsv:
 `--config.data.files.dev= --config.data.held_out.dev=0.1`. For more than two
-labels: `--config.classification.positive=` and a loss of a softmax, such as
+labels: `--config.classification.positive=` and a softmax loss, such as
 `configs/text/own.py:macro_dice`.
 """
 

@@ -1,14 +1,14 @@
-"""Spam among text messages (English; ham and spam, 6.5 to 1).
+r"""Spam among text messages (English; ham and spam, 6.5 to 1).
 
   python -m train --config=configs/text/sms_spam.py:running_dice \
     --config.data.dir=DIR
 
 DIR holds SMSSpamCollection (https://archive.ics.uci.edu/dataset/228), 5,574
-messages. There is no official split: a random tenth is dev, a fifth is test. A
-message that was sent to several may be in more than one of them.
+messages. There is no official split: a random tenth becomes dev, a fifth test.
+A message that was sent to several people may be in more than one split.
 
 Almeida et al., 2011 (https://doi.org/10.1145/2034691.2034742). Not in the paper
-of Li et al.: a small set with a rare side, for a start.
+of Li et al.: a small set with a rare label, for a start.
 """
 
 from configs import default

@@ -1,4 +1,4 @@
-"""Sentiment of film reviews, SST-2 (English; 0 negative, 1 positive).
+r"""Sentiment of film reviews, SST-2 (English; 0 negative, 1 positive).
 
   python -m train --config=configs/text/sst2.py:running_dice \
     --config.data.dir=DIR
@@ -6,17 +6,17 @@
 DIR holds train.txt, dev.txt and test.txt: the trees of the Stanford Sentiment
 Treebank (https://nlp.stanford.edu/sentiment). Labels 0 and 1 are 0, 3 and 4 are
 1, neutral phrases are left out and counted. Dev and test are whole sentences
-(872 and 1,821, as in GLUE); training has the phrases of its 6,920, too: 98,794
-with those that come again. GLUE has each once, and no labels of the test:
+(872 and 1,821, as in GLUE); training also has the phrases of its 6,920
+sentences: 98,794 with repetitions. GLUE has each once, and no labels for test:
 
   --config.data.format=tsv --config.data.files.train=train.tsv \
     --config.data.files.dev=dev.tsv --config.data.files.test=
 
 Li et al., 2020, table 9, accuracy of BERT-large: 94.90 with cross entropy,
-94.37 Dice, 94.84 self-adjusting Dice. Both sides are as frequent, and accuracy
-is what counts: Dice is not made for it. So there is no positive label here, and
-Dice is the one of several classes, as for SST-5. They publish no settings;
-these are the usual ones of BERT-large, the same for every loss.
+94.37 Dice, 94.84 self-adjusting Dice. Both labels are equally frequent and
+accuracy is scored, for which Dice is not made. So there is no positive label
+here, and Dice is over several classes, as for SST-5. They publish no settings;
+these are the usual ones for BERT-large, the same for every loss.
 
 Measured with version 0.1.0, `--config=configs/small.py:text/sst2` (some 20,000
 phrases), MiniLM, seed 0, two CPU cores that also did other work:
