@@ -137,6 +137,7 @@ def test_changes():
       '--config.optimizer.learning_rate=3e-5',
       '--config.loss.options.gamma=1.5',
       '--config.data.dir=a=b',
+      '--config.loss.class_weighting=balanced',
       '--config.packing',
       '--noconfig.model.remat',
       '--config.epochs=2',
@@ -146,6 +147,7 @@ def test_changes():
   assert config.is_locked
   assert config.loss.name == 'focal' and config.loss.options.gamma == 1.5
   assert config.optimizer.learning_rate == 3e-5
+  assert config.loss.class_weighting == 'balanced'
   assert config.data.dir == 'a=b' and config.epochs == 4
   assert config.packing is True and config.model.remat is False
 
@@ -162,6 +164,9 @@ def test_numbers_by_label():
     config = config_flag.load(WNUT, changes)
     assert config.loss.class_weights.to_dict() == weights
     assert config.is_locked
+  change = '--config.loss.class_weights.B-PER=2'
+  config = config_flag.load(f'{WNUT}:cross_entropy', [change])
+  assert config.loss.class_weights.to_dict() == {'B-PER': 2.0}
   config = config_flag.load(
     'configs/paraphrase/mrpc.py', ['--config.data.resample.1=2']
   )

@@ -4,15 +4,12 @@ import functools
 import json
 import math
 import re
-import sys
 
 import numpy as np
 import pytest
 import tokenizers
-from absl import flags
 from helpers import CONFIGS
 from helpers import load_config
-from ml_collections import config_flags
 
 from configs import default
 from configs import losses as presets
@@ -20,6 +17,7 @@ from configs import small
 from configs.ablations import tversky_alpha
 from dicejax import losses
 from train import compare
+from train import config_flag
 from train import settings
 from train import tasks
 
@@ -183,40 +181,17 @@ def test_added_cross_entropy():
     assert presets.get_loss(name).cross_entropy == weight
 
 
-def test_flags(monkeypatch):
-  """What users type: a file, its loss, a setting and an option of the loss."""
-  values = flags.FlagValues()
-  config_flags.DEFINE_config_file('config', flag_values=values)
-  argv = [
-    'train',
-    f'--config={CONFIGS}/ner/conll2003.py:focal',
-    '--config.optimizer.learning_rate=3e-5',
-    '--config.loss.options.gamma=1.5',
-    '--config.data.dir=here',
-    '--config.loss.class_weighting=balanced',
-    "--config.loss.class_weights={'O': 0.5}",
-  ]
-  monkeypatch.setattr(sys, 'argv', argv)  # Where overrides are looked for.
-  values(argv)
-  assert values.config.optimizer.learning_rate == 3e-5
-  assert values.config.loss.options.gamma == 1.5
-  assert values.config.loss.class_weighting == 'balanced'
-  assert values.config.loss.class_weights.to_dict() == {'O': 0.5}
-
-
 @pytest.mark.parametrize(
   'text, axis', [('None', None), ('()', ()), ('0', 0), ('(0,1)', (0, 1))]
 )
 @pytest.mark.parametrize('loss', ['dice', 'paper_dice'])
-def test_flag_of_an_axis(text, axis, loss, monkeypatch):
-  values = flags.FlagValues()
-  config_flags.DEFINE_config_file('config', flag_values=values)
-  argv = ['train', f'--config={CONFIGS}/default.py:{loss}']
-  argv += [f'--config.loss.options.axis={text}', '--config.loss.running=.9']
-  monkeypatch.setattr(sys, 'argv', argv)
-  values(argv)
-  assert values.config.loss.options.axis == axis
-  assert json.loads(values.config.to_json())['loss']['running'] == 0.9
+def test_flag_of_an_axis(text, axis, loss):
+  config = config_flag.load(
+    f'{CONFIGS}/default.py:{loss}',
+    [f'--config.loss.options.axis={text}', '--config.loss.running=.9'],
+  )
+  assert config.loss.options.axis == axis
+  assert json.loads(config.to_json())['loss']['running'] == 0.9
 
 
 def test_unknown_loss():

@@ -17,7 +17,7 @@ Dice, except
                      theirs                          ours
   batch              accumulated, for Dice 8 x 36    one batch
   set of Dice        each accumulated part           the batch
-  positions, Dice    all (there is no mask: query,  first sub-words of the
+  positions, Dice    all (there is no mask: query,   first sub-words of the
                      special tokens and padding      sentence's words
                      are negatives)
   activation, heads  ReLU                            GELU

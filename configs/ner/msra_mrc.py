@@ -17,7 +17,7 @@ head, and, for every other loss, with Dice, except
                      theirs                          ours
   batch              accumulated, for Dice 3 x 10    one batch
   set of Dice        each accumulated part           the batch
-  positions, Dice    all (there is no mask: query,  the sentence's characters
+  positions, Dice    all (there is no mask: query,   the sentence's characters
                      special tokens and padding
                      are negatives)
   hard negatives     ratio 0.3, which their code     all negatives

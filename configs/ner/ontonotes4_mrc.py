@@ -27,7 +27,7 @@ Dice, except
                      theirs                          ours
   batch              accumulated, 2 x 8              one batch
   set of Dice        each accumulated part           the batch
-  positions, Dice    all (there is no mask: query,  the sentence's characters
+  positions, Dice    all (there is no mask: query,   the sentence's characters
                      special tokens and padding
                      are negatives)
   hard negatives     ratio 0.3, which their code     all negatives

@@ -24,7 +24,7 @@ Dice, except
                      theirs                          ours
   batch              accumulated, for Dice 6 x 12    one batch
   set of Dice        each accumulated part           the batch
-  positions, Dice    all (there is no mask: query,  first sub-words of the
+  positions, Dice    all (there is no mask: query,   first sub-words of the
                      special tokens and padding      sentence's words
                      are negatives)
   hard negatives     ratio 0.3, which their code     all negatives
