@@ -1,7 +1,7 @@
 """Prints the tables of scaling.md: `python docs/scaling.py`, a few minutes.
 
-What devices tell each other is read from the program that XLA compiles for
-eight of them; no weights are made, and CPU devices do.
+The communication between devices is read from the program that XLA compiles for
+eight of them. No weights are made, and CPU devices are enough.
 """
 
 import math
@@ -30,11 +30,11 @@ from train.step import make_train_step
 BASE = BertConfig(hidden_dropout_prob=0.0)
 LABELS = tuple(f'label{i}' for i in range(9))  # As many as CoNLL-2003 has.
 _BYTES = {'f32': 4, 'bf16': 2, 's32': 4, 'u32': 4, 'pred': 1, 's64': 8}
-# Name, peak bfloat16 TFLOP/s, GB/s out of a device, by the makers' data sheets.
-# Eight rings over hosts of eight GPUs cross each border over a card each, of 50
-# GB/s: an eighth of the bytes at an eighth of the rate.
+# Name, peak bfloat16 TFLOP/s, and GB/s out of a device by number of devices,
+# from the data sheets. Hosts of eight GPUs are joined by eight rings, each over
+# its own 50 GB/s card, so that 400 GB/s leave a host.
 CHIPS = [
-  ('H100 SXM, 8 a host', 989, {8: 450, 64: 400, 1024: 400}),
+  ('H100 SXM, 8 per host', 989, {8: 450, 64: 400, 1024: 400}),
   ('TPU v5p, one slice', 459, {8: 300, 64: 300, 1024: 300}),
 ]
 
@@ -48,7 +48,7 @@ def table(header, rows):
 
 
 def compiled(loss, fsdp):
-  """The program of a step of BERT-base for eight devices."""
+  """Compiles a step of BERT-base for eight devices; its text and size."""
   model = TokenTagger(BASE, len(LABELS), jnp.bfloat16)
   optimizer = make_optimizer(default.get_config().optimizer, 100)
   loss = make_loss(presets.get_loss(loss), LABELS)
@@ -88,7 +88,7 @@ def compiled(loss, fsdp):
 
 
 def collectives(program):
-  """Kind → how many, and the bytes of all their results."""
+  """Maps each kind of collective to its number and total bytes."""
   found = {}
   pattern = r'= (\(.*?\)|\S+) (all-reduce|all-gather|reduce-scatter|all-to-all)'
   for shapes, kind in re.findall(pattern + r'(?:-start)?\(', program):
@@ -115,13 +115,13 @@ def communication():
 
 
 def bias():
-  """Set Dice of batches of a class that one word in a hundred has."""
+  """Dice of one set, for batches in which 1 % of the words have the class."""
   rng = np.random.default_rng(0)
   rows = []
   for words in (100, 640, 5_120, 40_960, 655_360):
     repetitions = max(4, min(1000, 4_000_000 // words))
     is_class = rng.random((repetitions, words)) < 0.01
-    # A middling classifier, of which an eighth of the words is found.
+    # A mediocre classifier.
     logits = rng.normal(np.where(is_class, 0.5, -4.0), 1.5)
     values = jax.vmap(lambda x, y: losses.dice(x, y, axis=None, smooth=1.0))(
       jnp.float32(logits), jnp.float32(is_class)
@@ -135,11 +135,14 @@ def bias():
         f'{100 * empty:.0f} %',
       ]
     )
-  table(['words in the batch', 'mean', 'deviation', 'without the class'], rows)
+  table(
+    ['words in the batch', 'mean', 'standard deviation', 'without the class'],
+    rows,
+  )
 
 
 def efficiency(count):
-  """Compute and all-reduce of a step, were both at the rates assumed."""
+  """Compares computation and all-reduce of a step at the assumed rates."""
   rows = []
   table_size = BASE.vocab_size * BASE.hidden_size
   for name, peak, rates in CHIPS:
@@ -149,13 +152,13 @@ def efficiency(count):
       for devices, rate in rates.items():
         sent = 2 * (devices - 1) / devices * 4 * count
         seconds = sent / (rate * 1e9)
-        # Nothing overlapped; and all but the last layer's and the embeddings'.
+        # Without overlap, and with as much overlap as possible.
         low = compute / (compute + seconds)
         high = compute / max(compute, seconds)
         cells.append(f'{100 * low:.0f} to {100 * high:.0f} %')
       rows.append([name, f'{tokens:,}', f'{1000 * compute:.0f} ms', *cells])
   table(
-    ['chip', 'tokens a device', 'compute', '8', '64', '1,024 devices'], rows
+    ['chip', 'tokens per device', 'compute', '8', '64', '1,024 devices'], rows
   )
 
 
