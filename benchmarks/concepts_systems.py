@@ -1,4 +1,4 @@
-"""The reports of `concepts.py`, and what ranks them: text and concepts."""
+"""Reports and retrieval systems of `concepts.py`, by text and by concepts."""
 
 import collections
 import csv
@@ -30,13 +30,13 @@ try:
 except ImportError:
   bm25s = None
 
-# On a terminal only.
+# Progress bars, on a terminal only.
 progress = functools.partial(tqdm, leave=False, disable=None)
 
 FOLDS = 5
-MIN_REPORTS = 5  # Of a label.
+MIN_REPORTS = 5  # Labels of fewer reports are left out.
 RECOMMENDED = 'concepts, recommended'
-# They name no finding.
+# Labels that do not name a finding.
 LEFT_OUT = {
   'normal',
   'No Indexing',
@@ -48,18 +48,18 @@ NEGATED = re.compile(
   r'|clear|intact|within)\b',
   re.IGNORECASE,
 )
-# Queries and pool, as rows in ascending order, to scores [q, m], or to two of
-# them, of which the second orders what the first has equal.
+# Maps queries and pool, as rows in ascending order, to scores [q, m], or to two
+# arrays of scores, of which the second breaks ties of the first.
 System = Callable[[np.ndarray, np.ndarray], Any]
 
 
 class Collection(NamedTuple):
-  """Reports, row by row."""
+  """Reports, by row."""
 
   ids: list[str]
   texts: list[str]
-  problems: list[frozenset[str]]  # Empty: no human has labelled it.
-  gold: dict[str, frozenset[str]]  # Classes of a report.
+  problems: list[frozenset[str]]  # Empty if no human labelled it.
+  gold: dict[str, frozenset[str]]  # Classes by report.
   classes: list[str]
   test: frozenset[str]
 
@@ -69,15 +69,15 @@ class Recipe:
   """How concepts are compared; the defaults are the recommended setting."""
 
   measure: similarity.Measure = similarity.Asymmetric()  # noqa: RUF009
-  polarity: bool = True  # False: all mentions count as present.
-  uncertain: bool = False  # Counted as present.
-  information: bool = True  # Information content as weights; False: all 1.
+  polarity: bool = True  # False counts all mentions as present.
+  uncertain: bool = False  # True counts uncertain as present.
+  information: bool = True  # Weights; False makes all of them 1.
   aliases: bool = True
-  closure: bool = False  # With all ancestors.
+  closure: bool = False  # True adds all ancestors.
 
 
 class Annotated(NamedTuple):
-  """Reports with their mentions, found by one dictionary."""
+  """Reports with their mentions, from one dictionary."""
 
   ontology: ontologies.Ontology
   mentions: list[list[extract.Mention]]
@@ -121,7 +121,7 @@ def problems_of(row: dict[str, str]) -> frozenset[str]:
 
 
 def splits_of(collection: Collection) -> list[tuple[np.ndarray, np.ndarray]]:
-  """Queries and pools: the test reports if they have labels, else folds."""
+  """Returns queries and pools: the test reports if labelled, else folds."""
   labelled = np.array([bool(names) for names in collection.problems])
   test = np.array([uid in collection.test for uid in collection.ids])
   if (labelled & test).any():
@@ -132,7 +132,7 @@ def splits_of(collection: Collection) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def has_labels(collection: Collection) -> tuple[list[str], np.ndarray]:
-  """Labels that enough reports have, and `[n, labels]` bool."""
+  """Returns labels with enough reports, and bool `[n, labels]`."""
   counts = collections.Counter(itertools.chain(*collection.problems))
   names = sorted(
     name
@@ -147,7 +147,7 @@ def has_labels(collection: Collection) -> tuple[list[str], np.ndarray]:
 
 
 def affirmed(text: str) -> str:
-  """Text without the sentences that negate or call something normal."""
+  """Drops the sentences that negate something or call it normal."""
   sentences = SENTENCE_END.split(text)
   return ' '.join(s for s in sentences if not NEGATED.search(s))
 
@@ -183,7 +183,7 @@ def bm25(texts: list[str]) -> System:
 
 
 def minilm(directory: pathlib.Path, texts: list[str]) -> System:
-  """Cosine of the means of token vectors, of the first 256 tokens."""
+  """Ranks by the cosine of mean token vectors of the first 256 tokens."""
   import tokenizers
 
   from dicejax import models
@@ -206,7 +206,7 @@ def minilm(directory: pathlib.Path, texts: list[str]) -> System:
   for start in progress(range(0, len(order), size), 'MiniLM'):
     rows = order[start : start + size]
     longest = len(encoded[rows[-1]])
-    # Few shapes, few compilations.
+    # Lengths are rounded up, because every shape is compiled.
     tokens = np.zeros((size, -(-longest // 32) * 32), np.int32)
     mask = np.zeros(tokens.shape, bool)
     for i, row in enumerate(rows):
@@ -220,7 +220,7 @@ def minilm(directory: pathlib.Path, texts: list[str]) -> System:
 
 
 def annotate(files: list[pathlib.Path], texts: list[str]) -> dict:
-  """The reports with and without the table of aliases."""
+  """Annotates the reports with and without the table of aliases."""
   ontology = ontologies.merge(*map(ontologies.read_obo, files))
   aliases = extract.read_aliases()
   extended = extract.with_aliases(ontology, aliases)
@@ -254,7 +254,7 @@ def repolarise(mentions, change: dict):
 def concept_ids(
   annotated: Annotated, recipe: Recipe
 ) -> tuple[Sequence[Set[str]], Sequence[Set[str]]]:
-  """What each report says is there, and what it says is not."""
+  """Returns the affirmed and the denied concepts of each report."""
   mentions = annotated.mentions
   if not recipe.polarity:
     mentions = repolarise(mentions, dict.fromkeys(Polarity, Polarity.PRESENT))
@@ -268,7 +268,7 @@ def concept_ids(
 
 
 class ConceptSystem:
-  """Compares the concepts of reports, by a recipe."""
+  """Ranks by the concepts of reports, as a recipe says."""
 
   def __init__(self, annotated: Annotated, recipe: Recipe):
     self._ontology, self._recipe = annotated.ontology, recipe
@@ -281,7 +281,7 @@ class ConceptSystem:
     )
 
   def weights(self, pool: np.ndarray) -> np.ndarray:
-    """`[V]` of the concepts that occur, learnt from the pool."""
+    """Learns the weights `[V]` of the concepts from the pool."""
     if not self._recipe.information:
       return np.ones(len(self._known), np.float32)
     information = ontologies.corpus_information(
@@ -311,13 +311,13 @@ class ConceptSystem:
 
 
 def negatives(sets: similarity.ConceptSets) -> similarity.ConceptSets:
-  """The negative sets in the place of the positive ones."""
+  """Returns the negative sets as positive ones."""
   nothing = np.full((len(sets), 1), -1, np.int32)
   return similarity.ConceptSets(sets.negative, nothing)
 
 
 def with_text(concepts: System, text: System, share: float = 0.2) -> System:
-  """The scores of concepts, plus a share of those of the text, at most 1."""
+  """Adds text scores, scaled to at most `share`, to concept scores."""
 
   def scores(queries, pool):
     first, _ = concepts(queries, pool)

@@ -1,25 +1,27 @@
-"""A run that is killed, stopped, damaged, crowded out; and one that is not.
+"""Kills, stops and damages training runs, which must end with the same bits.
 
   python benchmarks/faults.py
   python benchmarks/faults.py --kills=50 --seed=1 --keep=DIR
 
-From the repository root; a quarter of an hour on two CPU cores. A small tagger
-with dropout trains on made-up sentences, 20 steps a kill, a checkpoint every
-10. Once it is left alone. Then, by turns:
+Run it from the repository root; it takes a quarter of an hour on two CPU cores.
+A small tagger with dropout trains on synthetic sentences, with 20 steps per
+kill and a checkpoint every 10 steps. One run is not disturbed. The others
+suffer, in turn:
 
-- SIGKILL at a random moment after the start, after a random step, or while a
-  checkpoint is written; the same command goes on each time. What is lost is at
-  most the steps since the last checkpoint, and the one that was being written.
-- SIGTERM: exit code 75.
-- A file of the latest checkpoint is missing, cut, emptied, or has one bit
-  flipped; or a file of each checkpoint is cut.
+- SIGKILL at a random time after the start, after a random step, or while a
+  checkpoint is written. The same command continues each time. At most the steps
+  since the last checkpoint may be lost, and the checkpoint that was being
+  written.
+- SIGTERM, with exit code 75.
+- A file of the latest checkpoint that is missing, cut, emptied, or has one bit
+  flipped; or a file of each checkpoint that is cut.
 - A second process in the same workdir.
-- A full disk, and a disk that can only be read: a small tmpfs, where this
-  process may mount one.
+- A full disk and a read-only disk: a small tmpfs, if this process may mount
+  one.
 
-What can go on then goes on, and must end with the same bits as the run that was
-left alone: parameters, optimizer state, scores. What cannot must say so in one
-line. The exit code is 1 if anything is not as it should be.
+Runs that can continue must end with the same bits as the undisturbed run:
+parameters, optimizer state, scores. Runs that cannot must say why in one line.
+The exit code is 1 if any of this fails.
 """
 
 import argparse
@@ -38,7 +40,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-# The program of this tree.
+# Imports the program of this tree, not an installed one.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import jax
@@ -49,15 +51,15 @@ from absl import logging
 from train import checkpoint
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-EVERY = 10  # Steps from one checkpoint to the next.
-STEPS_A_KILL = 20
+EVERY = 10  # Steps between checkpoints.
+STEPS_PER_KILL = 20
 BATCH_SIZE = 16
 EPOCHS = 4
 CORPUS = 'config.data.synthetic.sentences'
 
 
 class Trainer:
-  """The command, in any workdir."""
+  """Runs the training command in a workdir."""
 
   def __init__(self, steps: int):
     self.steps = steps
@@ -89,14 +91,14 @@ class Trainer:
     )
 
   def run(self, workdir: pathlib.Path) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error."""
+    """Returns exit code, standard output and standard error."""
     with self.start(workdir) as process:
       out, error = process.communicate()
     return process.returncode, out, error
 
 
 class Tally:
-  """How often each fault was met as it should be."""
+  """Counts how often the program handled each fault correctly."""
 
   def __init__(self):
     self._right = collections.Counter()
@@ -108,7 +110,7 @@ class Tally:
     self._right[fault] += bool(right)
     if note:
       self._notes[fault] = note
-    verdict = 'as it should be' if right else 'WRONG'
+    verdict = 'as expected' if right else 'WRONG'
     print(f'{fault}: {verdict} {note}', flush=True)
 
   def skip(self, fault: str, note: str) -> None:
@@ -116,8 +118,8 @@ class Tally:
     self._notes[fault] = f'not tried: {note}'
 
   def report(self) -> bool:
-    """Prints a table; whether all is right."""
-    print('\n| fault | tried | as it should be | |\n|---|---|---|---|')
+    """Prints a table; returns whether everything was as expected."""
+    print('\n| fault | tried | as expected | |\n|---|---|---|---|')
     for fault, number in self._all.items():
       note = self._notes.get(fault, '')
       print(f'| {fault} | {number} | {self._right[fault]} | {note} |')
@@ -131,22 +133,22 @@ def saved_steps(workdir: pathlib.Path) -> list[int]:
   return sorted(int(p.name) for p in directory.iterdir() if p.name.isdecimal())
 
 
-def told_steps(output: str) -> list[int]:
+def printed_steps(output: str) -> list[int]:
   return [int(number) for number in re.findall(r'^step (\d+)/', output, re.M)]
 
 
 def read_until(process: subprocess.Popen, step: int) -> str:
-  """What it says until it has told that step, or ends."""
+  """Returns the output until it reports that step, or ends."""
   lines = []
   for line in process.stdout:
     lines.append(line)
-    if (told_steps(line) or [0])[0] >= step:
+    if (printed_steps(line) or [0])[0] >= step:
       break
   return ''.join(lines)
 
 
 def same_end(workdir: pathlib.Path, whole: pathlib.Path) -> bool:
-  """Whether two runs have the same bits and scores at the end."""
+  """Tests whether two runs ended with the same bits and scores."""
   ends = []
   for path in (workdir, whole):
     if not (path / 'results.json').is_file():
@@ -164,8 +166,8 @@ def same_end(workdir: pathlib.Path, whole: pathlib.Path) -> bool:
   return ends[0] == ends[1]
 
 
-def goes_on(trainer, workdir, whole) -> tuple[bool, str]:
-  """Whether it ends as it should; what it says."""
+def continues(trainer, workdir, whole) -> tuple[bool, str]:
+  """Tests whether a run ends like the undisturbed one; also its output."""
   code, out, error = trainer.run(workdir)
   return code == 0 and same_end(workdir, whole), out + error
 
@@ -176,14 +178,14 @@ def says_why(code: int, error: str, pattern: str) -> bool:
 
 
 def kill_at_random(trainer, workdir, rng, moment, usual) -> tuple[bool, str]:
-  """Starts it, and kills it.
+  """Starts the command and kills it.
 
   Args:
     moment: 'time', 'step' or 'save'.
     usual: seconds from the start to the first step.
 
   Returns:
-    Whether no more was lost than may be, and a note.
+    Whether no more was lost than allowed, and a note.
   """
   before = (saved_steps(workdir) or [0])[-1]
   process = trainer.start(workdir)
@@ -191,7 +193,7 @@ def kill_at_random(trainer, workdir, rng, moment, usual) -> tuple[bool, str]:
   if moment == 'time':
     time.sleep(rng.uniform(0, 1.3 * usual))
   else:
-    out = read_until(process, before + rng.randint(1, STEPS_A_KILL))
+    out = read_until(process, before + rng.randint(1, STEPS_PER_KILL))
     if moment == 'step':
       time.sleep(rng.uniform(0, 0.05))
     else:
@@ -203,13 +205,13 @@ def kill_at_random(trainer, workdir, rng, moment, usual) -> tuple[bool, str]:
   process.send_signal(signal.SIGKILL)
   rest, _ = process.communicate()
   steps = saved_steps(workdir)
-  last = max(told_steps(out + rest), default=before)
-  # The save before has ended when one begins.
+  last = max(printed_steps(out + rest), default=before)
+  # A save only begins after the one before has ended.
   least = max(before, (last - 1) // EVERY * EVERY - EVERY)
   found = (steps or [0])[-1]
   note = f'after step {last}, {found} is saved'
   if saving:
-    note += ', killed within a save'
+    note += ', killed during a save'
   return process.returncode == -signal.SIGKILL and found >= least, note
 
 
@@ -222,16 +224,16 @@ def try_kills(trainer, workdir, whole, kills, rng, usual, tally) -> None:
   }
   for i in range(kills):
     if (workdir / 'results.json').is_file():
-      tally.skip('the other kills', 'the run was over')
+      tally.skip('the other kills', 'the run had ended')
       break
     moment = moments[i % len(moments)]
     right, note = kill_at_random(trainer, workdir, rng, moment, usual)
     tally.count(names[moment], right)
     print(f'  {note}')
-  right, _ = goes_on(trainer, workdir, whole)
+  right, _ = continues(trainer, workdir, whole)
   tally.count('the same bits after all kills', right)
   left = list(workdir.glob('checkpoints/*tmp*'))
-  tally.count('nothing left of killed saves', not left)
+  tally.count('no remains of killed saves', not left)
 
 
 def try_sigterm(trainer, workdir, tally) -> None:
@@ -265,9 +267,9 @@ def try_damage(trainer, stopped, whole, scratch, tally) -> None:
       workdir = scratch / f'{kind}-{item}'.replace(' ', '-')
       shutil.copytree(stopped, workdir)
       damage(largest(workdir / 'checkpoints' / str(last) / item), kind)
-      right, text = goes_on(trainer, workdir, whole)
-      told = re.search(rf'/{last} is damaged: .* is used instead\.', text)
-      tally.count(f'damaged checkpoint: {kind}', right and bool(told))
+      right, text = continues(trainer, workdir, whole)
+      reported = re.search(rf'/{last} is damaged: .* is used instead\.', text)
+      tally.count(f'damaged checkpoint: {kind}', right and bool(reported))
       shutil.rmtree(workdir)
   workdir = scratch / 'all'
   shutil.copytree(stopped, workdir)
@@ -276,7 +278,7 @@ def try_damage(trainer, stopped, whole, scratch, tally) -> None:
   code, _, error = trainer.run(workdir)
   right = saved_steps(workdir) == saved_steps(stopped)
   right = right and says_why(code, error, 'No other one is whole')
-  tally.count('all checkpoints damaged: told, none deleted', right)
+  tally.count('all checkpoints damaged: reported, none deleted', right)
 
 
 def try_second(trainer, workdir, whole, tally) -> None:
@@ -290,7 +292,7 @@ def try_second(trainer, workdir, whole, tally) -> None:
 
 @contextlib.contextmanager
 def tmpfs(path: pathlib.Path, size: int) -> Iterator[None]:
-  """Raises PermissionError where it may not be mounted."""
+  """Mounts a tmpfs; raises PermissionError if that is not allowed."""
   path.mkdir()
   command = ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', str(path)]
   done = subprocess.run(command, capture_output=True, text=True)
@@ -303,7 +305,7 @@ def tmpfs(path: pathlib.Path, size: int) -> Iterator[None]:
 
 
 def bytes_in(directory: pathlib.Path) -> int:
-  """On a disk of pages of 4 KiB."""
+  """Returns the size of a directory on a disk with blocks of 4 KiB."""
   sizes = [path.stat().st_size for path in directory.rglob('*')]
   return sum(-(-size // 4096) * 4096 for size in sizes)
 
@@ -329,9 +331,9 @@ def try_disks(trainer, stopped, whole, scratch, tally) -> None:
     code, _, error = trainer.run(pathlib.Path('/sys/run'))
     tally.count('no place to write', says_why(code, error, '/sys/run'))
     return
-  right = right and goes_on(trainer, after, whole)[0]
+  right = right and continues(trainer, after, whole)[0]
   tally.count('full disk', right, f'tmpfs of {room / 2**20:.1f} MiB')
-  tally.count('disk that can only be read', read_only)
+  tally.count('read-only disk', read_only)
 
 
 def main() -> None:
@@ -339,17 +341,22 @@ def main() -> None:
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument('--kills', type=int, default=20, help='default 20')
-  parser.add_argument('--seed', type=int, default=0, help='of the moments')
   parser.add_argument(
-    '--keep', type=pathlib.Path, metavar='DIR', help='where the runs stay'
+    '--seed', type=int, default=0, help='seed of the random times'
+  )
+  parser.add_argument(
+    '--keep',
+    type=pathlib.Path,
+    metavar='DIR',
+    help='directory in which to keep the runs',
   )
   args = parser.parse_args()
   logging.set_verbosity(logging.FATAL)
   rng, tally = random.Random(args.seed), Tally()
-  steps = -(-args.kills * STEPS_A_KILL // EPOCHS // EVERY) * EVERY * EPOCHS
+  steps = -(-args.kills * STEPS_PER_KILL // EPOCHS // EVERY) * EVERY * EPOCHS
   trainer = Trainer(max(steps, 2 * EPOCHS * EVERY))
   if args.keep:
-    args.keep.mkdir(parents=True)  # Raises if it is there.
+    args.keep.mkdir(parents=True)  # Raises if it exists.
   with contextlib.ExitStack() as stack:
     scratch = args.keep or pathlib.Path(
       stack.enter_context(tempfile.TemporaryDirectory())
@@ -377,7 +384,7 @@ def main() -> None:
     try_disks(trainer, stopped, whole, scratch, tally)
     try_second(trainer, stopped, whole, tally)
     right = tally.report()
-    print(f'{time.monotonic() - began:.0f} s in all')
+    print(f'{time.monotonic() - began:.0f} s in total')
   sys.exit(0 if right else 1)
 
 

@@ -1,20 +1,21 @@
-"""Time and memory of value and gradient of the losses, beside other writings.
+"""Time and memory of the losses' value and gradient, next to other code.
 
   python benchmarks/losses.py
   python benchmarks/losses.py --classes 9 50 --dtype bfloat16 --repetitions=50
   python benchmarks/losses.py --classes=1000 --memory
 
-From the repository root, on the first device that JAX has; all of it takes
-many minutes. Beside dicejax: optax (of the extra `train`), a plain JAX writing,
-PyTorch if it is installed, and the published PyTorch module if its file is
-named. It is not ours to ship:
+Run it from the repository root; it uses the first device of JAX and takes many
+minutes. dicejax is compared with optax (from the extra `train`), a plain JAX
+implementation, PyTorch if it is installed, and the published PyTorch module if
+its file is given. We may not distribute that one:
 
   git clone https://github.com/ShannonAI/dice_loss_for_NLP
   python benchmarks/losses.py --published=dice_loss_for_NLP/loss/dice_loss.py
 
-Writings of one loss must agree in value and gradient before any is timed. Each
-repetition then times every row once, in an order drawn anew. Ratios are of
-medians. `memory` is the peak beside the inputs, in units of the logits.
+All implementations of a loss must agree in value and gradient before any is
+timed. Each repetition then times every row once, in a new random order. Ratios
+are ratios of medians. `memory` is the peak without the inputs, in units of the
+logits.
 """
 
 import argparse
@@ -33,10 +34,10 @@ from typing import NamedTuple
 
 # JAX would take most of a GPU's memory and leave PyTorch none.
 os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
-# PyTorch's threads spin while they wait. If anything else runs, XLA's threads
-# or a neighbour's, it loses by that: 300 ms became 55 ms.
+# PyTorch's threads spin while they wait, which costs it time whenever anything
+# else runs, such as XLA's threads: without spinning, 300 ms became 55 ms.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-# The library of this tree, not an installed one.
+# Imports the library of this tree, not an installed one.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import jax
@@ -53,7 +54,7 @@ except ImportError:
   torch = None
 
 ADJUSTING = 'self_adjusting_dice'
-PASS_BYTES = 2**29  # Beyond all caches.
+PASS_BYTES = 2**29  # Larger than all caches.
 # The published module slices the probabilities class by class, and the gradient
 # of each slice is as large as all of them: at 1,000 classes a call takes many
 # minutes.
@@ -61,7 +62,7 @@ PUBLISHED_MAX_CLASSES = 100
 
 
 class Contender(NamedTuple):
-  loss: str  # Contenders of one loss compute the same.
+  loss: str  # Contenders with the same loss compute the same.
   author: str
   function: Callable  # (logits [N, C], labels [N]) -> mean loss
 
@@ -71,14 +72,14 @@ class Row:
   contender: Contender
   call: Callable  # () -> value and gradient, both ready
   compilation: float | None = None  # In seconds.
-  peak: int | None = None  # Bytes of temporaries and results, by XLA.
+  peak: int | None = None  # Bytes of temporaries and results, from XLA.
   seconds: list[float] = dataclasses.field(default_factory=list)
 
   def milliseconds(self, quantile: float = 0.5) -> float:
     return 1e3 * float(np.quantile(self.seconds, quantile))
 
 
-# Every writing widens narrow logits to float32 first, as dicejax does inside.
+# Every implementation first casts narrow logits to float32, as dicejax does.
 
 
 def optax_cross_entropy(logits, labels):
@@ -89,11 +90,13 @@ def optax_cross_entropy(logits, labels):
 def optax_dice(logits, labels):
   logits = logits.astype(jnp.float32)[None]
   y = jax.nn.one_hot(labels, logits.shape[-1])[None]
-  return optax.losses.dice_loss(logits, y, smooth=0.5)  # Of halved counts.
+  return optax.losses.dice_loss(
+    logits, y, smooth=0.5
+  )  # Optax halves the counts.
 
 
 def plain_dice(logits, labels, axis):
-  """The formula as the docstring has it; autodiff does the rest."""
+  """Writes the formula as in the docstring, for automatic differentiation."""
   p = jax.nn.softmax(logits.astype(jnp.float32))
   y = jax.nn.one_hot(labels, logits.shape[-1])
   q = (1 - p) ** 0.01 * p
@@ -133,7 +136,7 @@ def published_dice(path: pathlib.Path) -> Callable:
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   loss = module.DiceLoss(alpha=0.01, smooth=1.0, square_denominator=True)
-  # It sums over classes.
+  # The published loss is a sum over classes, not a mean.
   return lambda logits, labels: loss(logits.float(), labels) / logits.shape[-1]
 
 
@@ -142,7 +145,7 @@ def mean(loss: Callable, **settings) -> Callable:
 
 
 def jax_contenders() -> list[Contender]:
-  """dicejax first in each loss: it is what the others must agree with."""
+  """Lists the JAX contenders; dicejax comes first, as the reference."""
   ours = losses.self_adjusting_dice
   return [
     Contender('cross_entropy', 'dicejax', mean(losses.cross_entropy)),
@@ -200,7 +203,7 @@ def torch_row(contender: Contender, logits, labels) -> Row:
 
 
 def memory_pass_row() -> Row:
-  """Moves PASS_BYTES, half of them in, half out: the bound of every row.
+  """Reads and writes PASS_BYTES in total, to measure the memory bound.
 
   In place, as a new buffer is no bound on a CPU: glibc returns large ones after
   each call, and their pages are faulted in anew. Of 262 MB a copy took 110 ms,
@@ -218,7 +221,7 @@ def memory_pass_row() -> Row:
 
 
 def check(rows: list[Row], dtype: str) -> list[Row]:
-  """The rows that agree with dicejax; exits if others than optax do not.
+  """Returns the rows that agree with dicejax; exits unless only optax differs.
 
   optax may drop out: another version of it may compute something else.
   """
@@ -235,7 +238,7 @@ def check(rows: list[Row], dtype: str) -> list[Row]:
     if author == 'dicejax':
       wanted, slope = value, gradient
     distance = np.abs(gradient - slope).max() / np.abs(slope).max()
-    # Put so that NaN agrees with nothing.
+    # `not <=` instead of `>`, so that NaN fails.
     if abs(value - wanted) <= 1e-5 * abs(wanted) and distance <= limit:
       agreed.append(row)
       continue
@@ -250,7 +253,7 @@ def check(rows: list[Row], dtype: str) -> list[Row]:
 
 
 def torch_device() -> str | None:
-  """The device of JAX in PyTorch's words; None if PyTorch cannot use it."""
+  """Returns PyTorch's name of JAX's device; None if PyTorch cannot use it."""
   device = {'cpu': 'cpu', 'gpu': 'cuda'}.get(jax.devices()[0].platform)
   if torch is None or (device == 'cuda' and not torch.cuda.is_available()):
     return None
@@ -258,10 +261,11 @@ def torch_device() -> str | None:
 
 
 def measure(num_classes: int, dtype: str, args) -> tuple[list[Row], Row]:
-  """The rows by loss, and the pass over memory that was timed among them."""
+  """Times all rows, and among them a pass over memory; returns both."""
   rng = np.random.default_rng(0)
-  # No larger: near p = 1 the plain writings lose digits. At twice the size and
-  # two classes their gradient is wrong by 3e-4 of the largest, ours by 3e-7.
+  # Logits are no larger because plain implementations lose digits near p = 1.
+  # At twice the size and two classes, their gradient is wrong by 3e-4 of the
+  # largest value, ours by 3e-7.
   logits = rng.standard_normal((args.elements, num_classes), np.float32)
   labels = rng.integers(num_classes, size=args.elements)
   inputs = jnp.asarray(logits, dtype), jnp.asarray(labels, jnp.int32)
@@ -283,7 +287,7 @@ def measure(num_classes: int, dtype: str, args) -> tuple[list[Row], Row]:
       start = time.perf_counter()
       result = row.call()
       row.seconds.append(time.perf_counter() - start)
-      del result  # Outside the clock.
+      del result  # Freeing memory is not timed.
   show('')
   return rows, memory_pass
 
@@ -328,11 +332,11 @@ def report(num_classes: int, dtype: str, args) -> str:
 
 
 def report_memory(num_classes: int, dtype: str, args) -> None:
-  """Peaks by XLA, and as measured in a process for each loss.
+  """Prints peaks from XLA, and as measured in a process for each loss.
 
-  Measured, they hold a few MB of the process itself, such as stacks.
+  Measured peaks include a few MB of the process itself, such as stacks.
   """
-  cells = [['loss', 'by XLA', 'measured']]
+  cells = [['loss', 'from XLA', 'measured']]
   for loss, author, _ in jax_contenders():
     if author == 'dicejax':
       show(f'Memory of {loss}')
@@ -347,7 +351,7 @@ def report_memory(num_classes: int, dtype: str, args) -> None:
 
 
 def print_peak(args) -> None:
-  """By XLA, and by how much a first call raises the peak of this process."""
+  """Prints the peak from XLA, and the growth of this process in a call."""
   (contender,) = (
     c for c in jax_contenders() if c[:2] == (args.peak_of, 'dicejax')
   )
@@ -360,11 +364,11 @@ def print_peak(args) -> None:
 
 
 def peak_bytes(reset: bool = False) -> int:
-  """The most memory in use so far: of the device, or of this process."""
+  """Returns the peak memory so far, of the device or of this process."""
   if statistics := jax.devices()[0].memory_stats():
     return statistics['peak_bytes_in_use']
   process = pathlib.Path('/proc/self')
-  if reset:  # To what is in use now: compilation took more.
+  if reset:  # Compilation took more memory; the peak becomes the present use.
     (process / 'clear_refs').write_text('5')
   status = (process / 'status').read_text()
   return 1024 * int(re.search(r'VmHWM:\s*(\d+) kB', status)[1])
@@ -384,7 +388,7 @@ def print_table(cells: list[list[str]], markdown: bool) -> None:
 
 
 def show(text: str) -> None:
-  """Progress, on one line of a terminal."""
+  """Shows progress, on one line of a terminal."""
   if sys.stderr.isatty():
     print(f'\r\x1b[K{text}', end='', file=sys.stderr, flush=True)
   elif text:
@@ -403,16 +407,16 @@ def parse_flags() -> argparse.Namespace:
     nargs='+',
     default=['float32', 'bfloat16'],
     choices=['float32', 'bfloat16'],
-    help='of the logits and the gradient',
+    help='type of the logits and the gradient',
   )
   add('--repetitions', type=int, default=20, metavar='R', help='default 20')
   add('--published', type=pathlib.Path, metavar='dice_loss.py')
   add(
     '--memory',
     action='store_true',
-    help='measure peaks, too, at the largest C (of a CPU: under Linux)',
+    help='also measure peaks at the largest C (on CPUs only on Linux)',
   )
-  add('--markdown', action='store_true', help='tables for a page')
+  add('--markdown', action='store_true', help='print tables in Markdown')
   add('--peak-of', help=argparse.SUPPRESS)
   return parser.parse_args()
 

@@ -1,13 +1,13 @@
-"""A newcomer's first problem: 3 % positives, and each loss as it is called.
+"""A first problem, 3 % positives, with each loss at its default arguments.
 
   python benchmarks/newcomer.py
 
-20,000 made-up rows, of which 3 % are positive; a network of two layers, trained
-by 600 steps of Adam on batches of 256, the same for each loss. The table has
-the F1 of 20,000 other rows, where the probability is above .5 and where it is
-above the threshold that is best on a third 20,000: means and standard
-deviations over ten seeds of data, weights and batches, and the paired
-difference to the loss with the best mean at .5, with its 95 % interval.
+A network of two layers is trained on 20,000 synthetic rows, 3 % of them
+positive, by 600 steps of Adam on batches of 256, the same for each loss. The
+table has the F1 on 20,000 test rows, at a probability of .5 and at the
+threshold that is best on 20,000 dev rows: means and standard deviations over
+ten seeds of data, weights and batches, and the paired difference to the loss
+with the best mean at .5, with its 95 % interval.
 
 `dice` and `self_adjusting_dice` have class ids and the default arguments.
 """
@@ -33,12 +33,12 @@ POSITIVE, NOISE = 0.03, 0.6
 
 
 def elements(loss):
-  """The mean over elements, as for a loss of single ones."""
+  """Takes the mean of a loss with a value per element."""
   return lambda logits, labels: jnp.mean(loss(logits, labels))
 
 
 def sigmoid(loss):
-  """One logit, of the positive class; labels of its shape."""
+  """Calls a loss with one logit per row, for the positive class."""
   return lambda logits, labels: loss(
     logits[:, 1] - logits[:, 0], labels.astype(logits.dtype)
   )
@@ -66,7 +66,7 @@ LOSSES = {
 
 
 def make_data(key):
-  """Training, dev and test rows and labels: a sum, a product and chance."""
+  """Makes training, dev and test rows with noisy labels."""
   keys = jax.random.split(key)
   x = jax.random.normal(keys[0], (3, ROWS, FEATURES))
   score = x[..., 0] + x[..., 1] + x[..., 2] * x[..., 3]
@@ -90,7 +90,7 @@ def init(key):
 @functools.partial(jax.jit, static_argnums=0)
 @functools.partial(jax.vmap, in_axes=(None, 0))
 def train(loss, seed):
-  """Probabilities and labels of the rows of dev and test, `[2, rows]` each."""
+  """Returns probabilities and labels of dev and test, `[2, rows]` each."""
   data_key, init_key, batch_key = jax.random.split(jax.random.key(seed), 3)
   x, y = make_data(data_key)
   optimizer = optax.adam(RATE)
@@ -115,7 +115,7 @@ def f1(p, y, threshold):
 
 
 def scores(loss):
-  """Test F1 at .5 and at the threshold tuned on dev: `[seeds, 2]`."""
+  """Returns test F1 at .5 and at the threshold tuned on dev: `[seeds, 2]`."""
   found = []
   for p, y in zip(*map(np.asarray, train(loss, np.arange(SEEDS))), strict=True):
     threshold, _ = metrics.best_threshold(p[0], y[0] == 1)
