@@ -1,7 +1,7 @@
 """Draws the figure of losses.md: `python docs/losses.py` writes losses.svg.
 
 Every curve is computed by the losses themselves: derivatives by `jax.grad`,
-optima by trying all.
+optima by gradient descent or on a grid.
 """
 
 import functools
@@ -17,7 +17,7 @@ from matplotlib import rc_context
 
 from dicejax import losses
 
-# Okabe and Ito's colours: told apart by colour-blind eyes, and in grey.
+# Okabe and Ito's colours differ for colour-blind readers, and in grey.
 BLACK, GREY, BLUE, SKY = '#000000', '#808080', '#0072B2', '#56B4E9'
 GREEN, RED, ORANGE, PINK = '#009E73', '#D55E00', '#E69F00', '#CC79A7'
 
@@ -40,7 +40,7 @@ CURVES = {  # Each element a set, smooth = 1.
 
 
 def slope(loss, p, label, **kwargs):
-  """Derivative by the logit, at the probabilities p."""
+  """Computes the derivative by the logit at the probabilities p."""
   logits = jnp.log(p) - jnp.log1p(-p)
   return jax.grad(lambda z: loss(z, jnp.full(p.shape, label), **kwargs).sum())(
     logits
@@ -48,10 +48,10 @@ def slope(loss, p, label, **kwargs):
 
 
 def calibrated_data():
-  """Group, posterior of each group and labels of some elements.
+  """Makes elements: their groups, posteriors of the groups, and labels.
 
-  A group of 60 k elements has as many positives as its posterior says, and the
-  elements of a group look the same: they must share a logit.
+  A group of 60 k elements has as many positives as its posterior says. Its
+  elements look the same, so they share a logit.
   """
   posteriors = (np.arange(30) + 0.5) / 30
   sizes = 60 * (1 + np.round(200 * np.exp(-16 * posteriors)).astype(int))
@@ -62,7 +62,7 @@ def calibrated_data():
 
 
 def fit(loss, steps=300):
-  """Least loss of `calibrated_data` by gradient descent: p of each group."""
+  """Minimises a loss on `calibrated_data`; returns p of each group."""
   group, posteriors, labels = calibrated_data()
   share = np.bincount(group) / len(group)
 
@@ -78,14 +78,14 @@ def fit(loss, steps=300):
 
 
 def f1_at(threshold):
-  """F1 of `calibrated_data` where posteriors above the threshold are taken."""
+  """F1 on `calibrated_data` if posteriors above the threshold are positive."""
   group, posteriors, labels = calibrated_data()
   logits = np.where(posteriors > threshold, 50.0, -50.0)[group]
   return 1 - losses.dice(logits, labels, smooth=0.0)
 
 
 def best_p(loss, posteriors):
-  """The p of least expected loss of single elements."""
+  """Finds the p with the lowest expected loss of single elements."""
   p = jax.nn.sigmoid(jnp.linspace(-20, 20, 4001))
   logits = jnp.log(p) - jnp.log1p(-p)
   of = [loss(logits, jnp.full(p.shape, label)) for label in (0, 1)]
@@ -132,7 +132,7 @@ def draw_by_logit(axes, label):
 
 
 def draw_threshold(axes):
-  """F1 of all thresholds, and where set-level Dice finds the best."""
+  """Draws F1 at all thresholds, and the threshold that set-level Dice finds."""
   _, posteriors, _ = calibrated_data()
   at = (posteriors[1:] + posteriors[:-1]) / 2  # Between the groups.
   scores = np.array([f1_at(threshold) for threshold in at])
@@ -149,7 +149,7 @@ def draw_threshold(axes):
 
 
 def draw_optima(axes):
-  """The p of least loss for elements that are positive so often."""
+  """Draws the p with the lowest loss against the posterior."""
   _, posteriors, _ = calibrated_data()
   sets = functools.partial(losses.dice, smooth=0.0)
   fine = np.linspace(0.002, 0.998, 499)
@@ -178,7 +178,7 @@ def note(axes, x, y, color, text, **kwargs):
 
 
 def draw():
-  """The figure, by rows: slopes by p, slopes by the logit, and optima."""
+  """Draws the figure: slopes by p, slopes by the logit, and optima."""
   page = figure.Figure(figsize=(7.4, 9.6), layout='constrained')
   grid = page.subplots(3, 2)
   for axes in grid.flat:
@@ -236,7 +236,7 @@ def draw():
 
 
 def write(path):
-  """An SVG whose text is text, with coordinates to a hundredth of a point."""
+  """Writes an SVG with real text and coordinates in 1/100 of a point."""
   svg = io.StringIO()
   fixed = {'svg.hashsalt': 'dicejax', 'svg.fonttype': 'none'}
   with rc_context(fixed), jax.enable_x64(True):
