@@ -87,6 +87,13 @@ def test_one_sentence_for_an_error(command, text):
     ('optimizer.eps=x', "optimizer.eps: expected a number, found 'x'"),
     ('packing=3.5', "packing: expected true or false, found '3.5'"),
     ('data.resample=3', "data.resample: expected a dict such as {'a': 1.0}"),
+    (
+      "optimizer={'lr': 1}",
+      '--config.optimizer: expected a dict with clip_norm, eps, final, '
+      'learning_rate, warmup, weight_decay, found lr.',
+    ),
+    ("data.files={'train': 'a'}", 'with dev, test, train, found train.'),
+    ('data.files={}', 'with dev, test, train, found none.'),
     ('loss.class_weights.O=x', "weights.O: expected a number, found 'x'"),
     ('loss.class_weights.a.b=1', 'a label with a dot cannot be a key'),
     ('los.class_weights.O=1', 'did you mean `loss.class_weights`?'),
@@ -140,6 +147,7 @@ def test_changes():
       '--config.loss.class_weighting=balanced',
       '--config.packing',
       '--noconfig.model.remat',
+      "--config.data.held_out={'dev': 0.1, 'test': 0.2}",
       '--config.epochs=2',
       '--config.epochs=4',
     ],
@@ -148,6 +156,7 @@ def test_changes():
   assert config.loss.name == 'focal' and config.loss.options.gamma == 1.5
   assert config.optimizer.learning_rate == 3e-5
   assert config.loss.class_weighting == 'balanced'
+  assert config.data.held_out.to_dict() == {'dev': 0.1, 'test': 0.2}
   assert config.data.dir == 'a=b' and config.epochs == 4
   assert config.packing is True and config.model.remat is False
 

@@ -1,6 +1,7 @@
 """What the commands share: help, quiet logs, and errors in one sentence."""
 
 import difflib
+import os
 import pathlib
 import re
 import sys
@@ -78,8 +79,7 @@ def run(main: Callable[[], None], config: ConfigFlag | None = None) -> None:
 
 def _parse(argv, config):
   if set(argv) & set(_HELP):
-    print(_help())
-    sys.exit(0)
+    _print_and_exit(_help())
   try:
     argv = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
     if config:
@@ -90,8 +90,7 @@ def _parse(argv, config):
     if config:
       config.read()
       if config.prints_settings:
-        _print_settings(config)
-        sys.exit(0)
+        _print_and_exit(_settings(config))
     return arguments
   except UsageError as error:
     _fail(error, 2)
@@ -119,11 +118,19 @@ def _parse_flags(argv, config):
     raise UsageError(str(error)) from error
 
 
-def _print_settings(config):
+def _settings(config) -> str:
   from train import settings_table  # Not before --help is answered.
 
-  print(f'Settings of {config.file}; * differs from configs/default.py.\n')
-  print(settings_table.format_settings(config.value))
+  title = f'Settings of {config.file}; * differs from configs/default.py.'
+  return f'{title}\n\n{settings_table.format_settings(config.value)}'
+
+
+def _print_and_exit(text):
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:  # The reader, such as `head`, has seen enough.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  sys.exit(0)
 
 
 def _fail(error, code):

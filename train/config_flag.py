@@ -99,15 +99,16 @@ def load(file: str, changes: Sequence[str] = ()) -> ConfigDict:
     name, _, value = change.partition('=')
     key = name.partition('.')[2]
     # A label may have characters that a name of Python may not have.
-    if match := re.fullmatch(
-      r'((?:.+\.)?(?:class_weights|resample))\.(.+)', key
-    ):
-      _find(config, match[1])
+    match = re.fullmatch(r'((?:.+\.)?(?:class_weights|resample))\.(.+)', key)
+    _find(config, match[1] if match else key)
+    if match:
       by_label.append((*match.groups(), value))
     else:
-      _find(config, key)
       plain.append(change)
+  sections = _fixed_sections(config)
   _set_plain(config.lock(), plain)
+  for key, names in sections.items():
+    _check_names(config, key, names)
   for section, label, value in by_label:
     _set_label(config, section, label, value)
   return config
@@ -234,6 +235,28 @@ def _set_plain(config, changes):
   except Exception as error:  # Whatever ConfigDict raises, in a repr.
     lines = str(error).strip('"').replace("\\'", "'").split('\\n')
     raise UsageError(f'--config: {". ".join(lines)}') from error
+
+
+def _fixed_sections(config) -> dict[str, list[str]]:
+  """The names in each section, except where labels or the user choose them."""
+  free = re.compile(r'runs|.*(class_weights|resample|options)')
+  keys = [key for key in _walk(config) if not free.match(key)]
+  sections = {key: _find(config, key) for key in keys}
+  return {
+    key: list(section)
+    for key, section in sections.items()
+    if isinstance(section, ConfigDict)
+  }
+
+
+def _check_names(config, key, names):
+  """Checks that a section which was set to a dict still has all its names."""
+  section = _find(config, key)
+  if set(section) != set(names):
+    raise UsageError(
+      f'--config.{key}: expected a dict with {", ".join(names)}, found '
+      f'{", ".join(section) or "none"}.'
+    )
 
 
 def _set_label(config, section, label, value):
