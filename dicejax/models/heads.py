@@ -75,7 +75,7 @@ class _Head(nn.Module):
 class TokenTagger(_Head):
   """Scores the labels of each token: dropout and a linear layer.
 
-  Returns logits `[B, L, num_labels]`, float32.
+  The output is logits `[B, L, num_labels]`, float32.
 
   Attributes:
     config: the shape of the encoder.
@@ -107,8 +107,8 @@ class TokenTagger(_Head):
 class SpanExtractor(_Head):
   """Scores each token as the start and as the end of an answer.
 
-  BERT's head for SQuAD: the network is a `TokenTagger` with two labels. Returns
-  logits `[B, L, 2]`, float32: start and end.
+  BERT's head for SQuAD: the network is a `TokenTagger` with two labels. The
+  output is logits `[B, L, 2]`, float32: start and end.
 
   Attributes:
     config: the shape of the encoder.
@@ -140,8 +140,8 @@ class TextClassifier(_Head):
 
   The pooler is a linear layer and tanh, on the state of the first token, [CLS],
   or on the mean of all. `load_pooler` reads the one of a published checkpoint.
-  Returns logits `[B, num_labels]`, float32. A row is one text: if `mask` says
-  that it holds several, the logits belong to the first.
+  The output is logits `[B, num_labels]`, float32. A row is one text: if `mask`
+  says that it holds several, the logits belong to the first.
 
   Attributes:
     config: the shape of the encoder.
@@ -238,7 +238,7 @@ class QuerySpanTagger(_Head):
   the other, and once more for the gradient. Tokens of different sequences in a
   row are scored as pairs like any others, and so are query and padding.
 
-  Returns `QuerySpanLogits`.
+  The output is `QuerySpanLogits`.
 
   Attributes:
     config: the shape of the encoder.
