@@ -23,6 +23,7 @@ from train import tasks
 from train import workdir as files
 from train.data.batches import batches_in_order
 from train.data.describe import count_notes
+from train.data.files import read_json
 from train.data.tokenizer import load_tokenizer
 from train.encoder import load_encoder
 from train.step import make_predict_step
@@ -169,7 +170,7 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   path = workdir / files.CONFIG
   if not path.is_file():
     raise FileNotFoundError(f'{workdir} holds no run: there is no {path}.')
-  config = config_dict.ConfigDict(files.read_json(path))
+  config = config_dict.ConfigDict(read_json(path))
   for key, value in _SINCE_0_1.items():
     section, _, name = key.rpartition('.')
     part = config[section] if section else config

@@ -21,6 +21,7 @@ import dicejax
 from dicejax import metrics
 from dicejax.tversky import Counts
 from train import workdir as files
+from train.data.files import read_json
 from train.trainer import Trainer
 
 RATE, REPORT = 'rate', 'report'
@@ -189,7 +190,7 @@ def _contradiction(other, line, same_data) -> str:
 
 def describe_run(run: Trainer) -> dict[str, Any]:
   """Describes the data, encoder, devices and versions of a prepared run."""
-  digests = files.read_json(run.workdir / files.DATA)
+  digests = read_json(run.workdir / files.DATA)
   return {
     'examples': {split: len(part) for split, part in run.examples.items()},
     'data': {split: digests[split][:12] for split in run.examples},

@@ -21,6 +21,7 @@ from train import report
 from train import settings
 from train import tasks
 from train import workdir as files
+from train.data.files import read_json
 from train.data.splits import read_splits
 from train.encoder import digest_params
 from train.encoder import make_encoder
@@ -249,7 +250,7 @@ class Trainer:
     results = self.workdir / files.RESULTS
     if results.is_file():
       print(f'{self.workdir} is finished.')
-      return files.read_json(results)
+      return read_json(results)
     with self._locked():
       directory = self.workdir / files.CHECKPOINTS
       checkpoints = checkpoint.open_checkpoints(directory)

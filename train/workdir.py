@@ -14,6 +14,8 @@ from typing import Any
 import filelock
 from ml_collections import config_dict
 
+from train.data.files import read_json
+
 LOCK = 'lock'  # Locked by the process that trains.
 # Names that process. On Windows nobody else can read a locked file, and some
 # versions of filelock empty the file before they know that it is locked.
@@ -112,18 +114,6 @@ def check_data(workdir: pathlib.Path, parts: Mapping[str, Any]) -> None:
       f'{workdir} holds a run on other data: {", ".join(changed)} changed '
       'since. Choose another --workdir.'
     )
-
-
-def read_json(path: pathlib.Path) -> Any:
-  """Reads a JSON file.
-
-  Raises:
-    ValueError: it is not JSON; names the file.
-  """
-  try:
-    return json.loads(path.read_text(encoding='utf-8'))
-  except ValueError as error:
-    raise ValueError(f'{path}: expected JSON: {error}.') from None
 
 
 def write_whole(path: pathlib.Path, text: str) -> None:
