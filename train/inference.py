@@ -74,13 +74,13 @@ def make_predictor(
 ) -> Predictor:
   """Makes `(params, examples, features) -> predictions`, one per example."""
   step = make_predict_step(model, task.postprocess)
-  answer_all = make_mapper(step, task.fill, config, mesh)
+  compute = make_mapper(step, task.fill, config, mesh)
 
   def predict(params, examples, features):
-    answers: list = [None] * len(features)
-    for i, answer in answer_all(params, features):
-      answers[i] = answer
-    return task.decode(examples, features, answers)
+    outputs: list = [None] * len(features)
+    for i, output in compute(params, features):
+      outputs[i] = output
+    return task.decode(examples, features, outputs)
 
   return predict
 
@@ -135,10 +135,10 @@ def make_mapper(
   return compute
 
 
-def _by_row(indices, answer) -> Iterator[tuple[int, Any]]:
-  answer = parallel.to_host(answer)
+def _by_row(indices, outputs) -> Iterator[tuple[int, Any]]:
+  outputs = parallel.to_host(outputs)
   for row, i in enumerate(indices):
-    yield int(i), jax.tree.map(operator.itemgetter(row), answer)
+    yield int(i), jax.tree.map(operator.itemgetter(row), outputs)
 
 
 @dataclasses.dataclass(frozen=True)

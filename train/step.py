@@ -112,20 +112,20 @@ def init_params(model: nn.Module, batch: dict, seed: int) -> Any:
 
 
 def make_predict_step(
-  model: nn.Module, answer: Callable[[Any, dict], Any]
+  model: nn.Module, postprocess: Callable[[Any, dict], Any]
 ) -> Callable[[Any, dict], Any]:
   """Makes the function that computes what decoding needs.
 
   Args:
     model: see `make_train_step`.
-    answer: `(outputs, batch) -> arrays [batch, ...]`.
+    postprocess: `(outputs, batch) -> arrays [B, ...]`, see `Task`.
 
   Returns:
-    `(params, batch) -> arrays [batch, ...]`.
+    `(params, batch) -> arrays [B, ...]`.
   """
 
   def predict_step(params, batch):
-    return answer(apply_model(model, params, batch), batch)
+    return postprocess(apply_model(model, params, batch), batch)
 
   return predict_step
 
