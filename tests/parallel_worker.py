@@ -34,16 +34,16 @@ FILL = {'tokens': 0, 'labels': -1}
 
 @dataclasses.dataclass
 class Task:
-  """As much of one as predictions take; an answer is all logits of a row."""
+  """The members of a task that predictions need; all logits are the outputs."""
 
   fill = FILL
 
   def postprocess(self, logits, batch):
     return logits
 
-  def decode(self, examples, features, answers):
-    rows = zip(features, answers, strict=True)
-    return [answer[: len(feature['tokens'])] for feature, answer in rows]
+  def decode(self, examples, features, outputs):
+    rows = zip(features, outputs, strict=True)
+    return [logits[: len(feature['tokens'])] for feature, logits in rows]
 
 
 def make_features(seed=0, n=133):
