@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from compiling import jit
 from jax.flatten_util import ravel_pytree
 
 from dicejax.models import Bert
@@ -38,7 +39,7 @@ def hidden_error(reference, **changes):
   config, params = load_pretrained(reference)
   config = dataclasses.replace(config, **changes)
   e = np.load(reference / 'expected.npz')
-  hidden = jax.jit(functools.partial(apply, config=config))(
+  hidden = jit(functools.partial(apply, config=config))(
     params, e['tokens'], e['segments'], e['mask']
   )
   return relative(hidden[e['mask']], e['hidden'][e['mask']])
@@ -50,7 +51,7 @@ def gradient_error(reference):
   _, expected = load_pretrained(reference / 'gradient')
   e = np.load(reference / 'expected.npz')
 
-  @jax.jit
+  @jit
   @jax.grad
   def gradient(params):
     hidden = apply(params, e['tokens'], e['segments'], e['mask'], config=config)

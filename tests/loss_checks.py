@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import oracle
+from compiling import jit
 
 from dicejax import losses
 
@@ -15,11 +16,6 @@ SOFTMAX = [True, False]
 SETS = [(), 0, (1,), None]
 KINDS = ['ids', 'distributions', 'sigmoids']
 UNIFIED = ['unified_focal', 'asymmetric_unified_focal']
-# Compilation is the time of these tests.
-QUICKLY = {'xla_backend_optimization_level': 0}
-if jax.__version_info__ < (0, 11):
-  QUICKLY['xla_cpu_use_fusion_emitters'] = False  # Later there is no choice.
-jit = functools.partial(jax.jit, compiler_options=QUICKLY)
 
 
 def example(softmax, seed=0, shape=(3, 5), classes=4, scale=3.0):

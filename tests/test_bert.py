@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit
 from encoder_checks import CONFIG
 from encoder_checks import TOKENS
 from encoder_checks import apply
@@ -30,7 +31,7 @@ MASK = TOKENS != 0
 @functools.cache
 def _params():
   """Larger than those of `init`, so that every weight matters."""
-  params = jax.jit(Bert(CONFIG).init)(jax.random.key(0), TOKENS)['params']
+  params = jit(Bert(CONFIG).init)(jax.random.key(0), TOKENS)['params']
   flat, unravel = ravel_pytree(params)
   return unravel(flat + 0.3 * jax.random.normal(jax.random.key(1), flat.shape))
 
@@ -58,24 +59,24 @@ def test_a_mistake_is_seen(reference, change):
 
 
 def test_padding_has_no_influence():
-  @jax.jit
   def real(params, tokens):
     hidden = apply(params, tokens, mask=MASK)
     return jnp.where(MASK[..., None], hidden, 0)
 
-  expected = real(_params(), TOKENS)
+  run = jit(real)
+  expected = run(_params(), TOKENS)
   np.testing.assert_array_equal(
-    real(_params(), jnp.where(MASK, TOKENS, 7)), expected
+    run(_params(), jnp.where(MASK, TOKENS, 7)), expected
   )
-  shorter = apply(_params(), TOKENS[1:, :3])
+  shorter = jit(apply)(_params(), TOKENS[1:, :3])
   np.testing.assert_allclose(expected[1:, :3], shorter, rtol=1e-5, atol=1e-6)
-  grads = jax.jit(jax.grad(lambda p: jnp.sum(real(p, TOKENS) ** 2)))(_params())
+  grads = jit(jax.grad(lambda p: jnp.sum(real(p, TOKENS) ** 2)))(_params())
   rows = np.abs(grads['tokens']['embedding']).max(-1)
   np.testing.assert_array_equal(np.flatnonzero(rows), [1, 2, 3, 4, 5, 6, 9])
 
 
 def test_a_sequence_of_padding_alone_is_finite():
-  @jax.jit
+  @jit
   @jax.value_and_grad
   def loss(params):
     return jnp.sum(apply(params, mask=jnp.zeros_like(MASK)) ** 2)
@@ -170,13 +171,13 @@ def test_packed_sequences_are_as_if_alone(model_type, shape):
     CONFIG, model_type=model_type, pad_token_id=1, max_position_embeddings=19
   )
   rng = np.random.default_rng(shape)
-  init = jax.jit(Bert(config).init)
+  init = jit(Bert(config).init)
   params = jax.tree.map(
     lambda x: x + rng.normal(size=x.shape, scale=0.3).astype(np.float32),
     init(jax.random.key(0), TOKENS[:, :1])['params'],
   )
 
-  @jax.jit
+  @jit
   @functools.partial(jax.grad, has_aux=True)
   def gradient(params, tokens, segments, mask, cotangent):
     hidden = apply(params, tokens, segments, mask, config=config)
@@ -220,7 +221,7 @@ def test_packed_sequences_have_no_influence_on_each_other():
   np.testing.assert_array_equal(before[others], after[others])
   assert np.abs(before - after)[PACKED == 2].max() > 0.1
 
-  @jax.jit
+  @jit
   @jax.grad
   def gradient(params):
     hidden = apply(params, ROWS, mask=PACKED)

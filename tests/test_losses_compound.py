@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from compiling import jit
 from draws import examples
 from loss_checks import KINDS
 from loss_checks import UNIFIED
 from loss_checks import agree
 from loss_checks import by_axis
 from loss_checks import example_of_kind
-from loss_checks import jit
 from loss_checks import right_anywhere
 
 from dicejax import losses

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit
 from draws import examples
 from jax.sharding import PartitionSpec as P
-from loss_checks import jit
 
 from dicejax import losses
 

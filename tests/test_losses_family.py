@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from compiling import jit
 from draws import examples
 from loss_checks import KINDS
 from loss_checks import SETS
@@ -16,7 +17,6 @@ from loss_checks import agree
 from loss_checks import by_axis
 from loss_checks import check
 from loss_checks import example_of_kind
-from loss_checks import jit
 from loss_checks import right_anywhere
 
 from dicejax import losses

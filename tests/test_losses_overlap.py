@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from compiling import jit
 from draws import examples
 from jax.experimental import checkify
 from jax.test_util import check_grads
@@ -21,7 +22,6 @@ from loss_checks import agree
 from loss_checks import by_axis
 from loss_checks import check
 from loss_checks import example
-from loss_checks import jit
 from sklearn.metrics import f1_score
 
 from dicejax import losses

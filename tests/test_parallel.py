@@ -60,6 +60,7 @@ def test_eight_devices_are_one(ways, monkeypatch):
   check_equal(parallel_worker.train(**ways), alone(ways['loss']))
 
 
+@pytest.mark.slow
 def test_parts_are_one_batch():
   found = parallel_worker.train(LOSSES[0], devices=jax.devices()[:1], parts=4)
   check_equal(found, alone(LOSSES[0]))
