@@ -20,6 +20,7 @@ import json
 import pathlib
 import sys
 import tempfile
+from typing import Any
 
 from absl import flags
 
@@ -90,7 +91,7 @@ def main():
   from train.data import describe
   from train.data import splits
 
-  config = _CONFIG.value
+  config: Any = _CONFIG.value
   if _DIR.value is not None:
     config.data.dir = _DIR.value
   with tempfile.TemporaryDirectory() as workdir:

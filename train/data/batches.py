@@ -97,8 +97,8 @@ class TrainingBatches:
   def __len__(self) -> int:
     return self._len
 
-  def __getitem__(self, step: int) -> Batch:
-    indices = self._indices(step)
+  def __getitem__(self, index: int) -> Batch:
+    indices = self._indices(index)
     longest = self._lengths[indices].max()
     width = next(width for width in self._widths if width >= longest)
     rows = [

@@ -20,8 +20,8 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 from absl import logging
-from tensorflow_datasets.core import download
 from tensorflow_datasets.core.download import download_manager
+from tensorflow_datasets.core.download import util
 
 from dicejax import metrics
 from train.data import conllu
@@ -34,7 +34,7 @@ from train.data.texts import Text
 # A checksum is wrong if another file of the same name is in the directory.
 _DOWNLOAD_ERRORS = (
   OSError,
-  download.util.DownloadError,
+  util.DownloadError,
   download_manager.NonMatchingChecksumError,
 )
 _UNLABELLED = -1  # The label of GLUE's test examples.
@@ -194,9 +194,7 @@ def _find(name: str, cache: Path) -> tfds.core.DatasetBuilder:
     raise ValueError(f'{name!r} is not a data set of TFDS: {reason}') from None
 
 
-def _maker(
-  name: str, features: Mapping[str, Any], tag: str, unit: str
-) -> _Make:
+def _maker(name: str, features: Any, tag: str, unit: str) -> _Make:
   """Returns the function that makes examples of a data set's features."""
   kinds = {key: _kind(feature) for key, feature in features.items()}
   classes = [key for key, kind in kinds.items() if kind == 'ClassLabel']

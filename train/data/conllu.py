@@ -90,7 +90,7 @@ def _is_blank(numbered_line: tuple[int, str]) -> bool:
 def _read_block(
   path: Path, block: Iterable[tuple[int, str]], tag: str, unit: str
 ) -> Iterator[Sentence | Skipped]:
-  words, tags, first = [], [], None
+  words, tags, first = [], [], 0
   for number, line in block:
     if line.startswith('#'):
       continue

@@ -16,6 +16,7 @@ import numpy as np
 from dicejax import metrics
 from train.data.conll import Sentence
 from train.data.conll import are_spans
+from train.data.example import Example
 from train.data.mrc_ner import Query
 from train.data.squad import EAST_ASIAN
 from train.data.squad import Answer
@@ -46,7 +47,7 @@ class _Facts(NamedTuple):
 
 
 def describe(
-  splits: Mapping[str, Sequence[NamedTuple]], *, positive: str = ''
+  splits: Mapping[str, Sequence[Example]], *, positive: str = ''
 ) -> dict[str, dict[str, Any]]:
   """Describes the splits of a data set.
 
@@ -143,7 +144,7 @@ def remarks(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
   return lines
 
 
-def count_notes(examples: Iterable[NamedTuple]) -> dict[str, int]:
+def count_notes(examples: Iterable[Example]) -> dict[str, int]:
   """Returns how often each rule changed an example, by its note."""
   notes = (n for example in examples for n in getattr(example, 'notes', ()))
   return dict(collections.Counter(notes).most_common())
@@ -164,11 +165,11 @@ def _facts(example: Any, spans: bool, positive: str) -> _Facts:
       content = (kind, *tokens)
       return _Facts(len(tokens), [kind] * len(places), outside, inside, content)
     case Question(_, _, question, context, answers):
-      spans = answers[0] if answers else []
+      parts = answers[0] if answers else []
       starts = [match.start() for match in _TOKEN.finditer(context)]
-      length, inside = len(starts), len(_edges(starts, spans))
-      labels = ['answered' if spans else 'unanswerable']
-      labels += ['of several spans'] * (len(spans) > 1)
+      length, inside = len(starts), len(_edges(starts, parts))
+      labels = ['answered' if parts else 'unanswerable']
+      labels += ['of several spans'] * (len(parts) > 1)
       content = (question, context)
       return _Facts(length, labels, length - inside, inside, content)
     case Text(text, pair, label):

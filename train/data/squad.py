@@ -257,7 +257,7 @@ def _get(
     raise ValueError(
       f'{place}: expected {_KINDS[kind]} {key!r}, found {found}.'
     )
-  if kind is str:
+  if isinstance(value, str):
     try:
       check_unicode(value, key)
     except ValueError as error:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 import faker
 
@@ -202,7 +203,7 @@ def _count(words: Iterable[tuple[str, str]]) -> tuple[int, int]:
 
 
 def _render(
-  templates: str, words: Mapping[str, list[str]], rng: random.Random
+  templates: str, words: Mapping[str, Sequence[str]], rng: random.Random
 ) -> Iterator[_Sentence]:
   choices = templates.strip().splitlines()
   while True:
@@ -231,7 +232,7 @@ def _in_some_case(sentence: _Sentence, rng: random.Random) -> _Sentence:
   return [(first[0].upper() + first[1:], tag), *rest]
 
 
-def _words(rng: random.Random, seed: str) -> dict[str, list[str]]:
+def _words(rng: random.Random, seed: str) -> Mapping[str, Sequence[str]]:
   """Returns the words for each slot. Slots that look alike share words."""
   fake = faker.Faker('en_US')
   fake.seed_instance(seed)
