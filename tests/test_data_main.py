@@ -201,4 +201,4 @@ def test_errors_are_one_sentence(args, message):
 def test_help():
   done = _run('--help')
   assert 'python -m train.data NAME [--dir=DIR]' in done.stdout
-  assert '--dir: ' in done.stdout
+  assert ' --dir ' in done.stdout

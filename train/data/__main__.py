@@ -31,7 +31,7 @@ _CONFIGS = pathlib.Path(configs.__file__).parent
 # Files of configs/ that name no data.
 _NO_DATA = ('__init__', 'default', 'losses', 'small', 'tversky_alpha')
 # Flags that never take the next argument as their value.
-_SWITCHES = ('--json', '--nojson')
+_SWITCHES = ('--json', '--nojson', '--settings')
 
 
 def _with_config(argv: list[str]) -> list[str]:
