@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped, damaged, crowded out: they lose no bit."""
+"""Runs that are killed, stopped, damaged or short of disk lose no bit."""
 
 import copy
 import gc
@@ -47,7 +47,7 @@ def collect():
 
 
 def final_state(workdir):
-  """All arrays of the last checkpoint, as orbax finds them."""
+  """Returns all arrays of the last checkpoint, as orbax reads them."""
   manager = checkpoint.open_checkpoints(
     workdir / files.CHECKPOINTS, read_only=True
   )
@@ -87,7 +87,7 @@ def write_config(config, path):
 
 
 def until_step(process, number):
-  """Reads on until a step is told; returns it, or 0 at the end."""
+  """Reads up to a step from `number` on; returns it, or 0 at the end."""
   for line in process.stdout:
     if found := re.match(r'step (\d+)/', line):
       if int(found[1]) >= number:
@@ -176,7 +176,9 @@ def test_another_process_is_refused(tmp_path):
     names = sorted(path.name for path in workdir.iterdir())
     assert names == [files.HOLDER, files.LOCK]
     other.kill()
-  for _ in range(2):  # The kernel has let go, and this process does.
+  # The kernel released the lock of the killed process; the second time, this
+  # process released its own.
+  for _ in range(2):
     with files.locked(workdir):
       assert f'process {os.getpid()} ' in (workdir / files.HOLDER).read_text()
   run = Trainer(config, workdir)
@@ -214,7 +216,7 @@ def test_where_nothing_can_be_written(tmp_path):
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
-  """A run, its workdir at the end, and its workdir stopped after step 17."""
+  """A trainer, its final workdir, and its workdir as of step 17."""
   tmp_path = tmp_path_factory.mktemp('runs')
   stopped = tmp_path / 'stopped'
   run = Trainer(make_config(tmp_path, 'running_dice'), tmp_path / 'whole')
@@ -359,7 +361,7 @@ def test_all_are_damaged(tmp_path):
 
 
 def test_zeros_for_a_missing_part_are_seen(tmp_path):
-  """As zarr reads them, with no error."""
+  """The store reads a missing chunk as zeros, without an error."""
   save_small(tmp_path, {1: 0.5})
   manager = checkpoint.open_checkpoints(tmp_path, read_only=True)
   read = manager.restore
@@ -389,7 +391,7 @@ def test_zeros_for_a_missing_part_are_seen(tmp_path):
   ],
 )
 def test_the_latest_two_and_the_best_are_kept(tmp_path, scores, best, kept):
-  """Also where each is saved by a process of its own."""
+  """Also if each is saved by a process of its own."""
   scores = dict(enumerate(scores, start=1))
   save_small(tmp_path / 'one', scores)
   for number, score in scores.items():
@@ -405,7 +407,7 @@ def test_the_latest_two_and_the_best_are_kept(tmp_path, scores, best, kept):
 
 
 def numpy_checksum(tree):
-  """The formula, bit by bit in Python's integers."""
+  """Computes the formula in Python's integers."""
   sums = []
   for x in jax.tree.leaves(tree):
     x = np.asarray(x)

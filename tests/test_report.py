@@ -8,7 +8,7 @@ from train import report
 
 
 def outcome(dev, test=None, seconds=60.0, seed=0):
-  """Of a run whose headline is the F1 in row `micro`."""
+  """Makes the outcome of a run whose headline is the F1 in row `micro`."""
   scores = {'dev': {'micro': {'precision': 0.5, 'f1': dev, 'support': 7}}}
   if test is not None:
     scores['test'] = {'micro': {'precision': 0.25, 'f1': test, 'support': 9}}
@@ -74,7 +74,7 @@ def test_sweep_is_means_deviations_and_a_difference():
     assert cells[0] == '50.00 ± 0.00' and cells[5] == '3'
   p = stats.ttest_rel(tests['dice'], tests['ce']).pvalue
   assert [row[4:6] for row in rows[1:]] == [['', ''], ['+1.00', f'{p:.3f}']]
-  # Without a seed, as where a run diverged, the others are still in pairs.
+  # If a run diverged, the seeds that both have are still compared in pairs.
   del groups['ce'][2]
   assert report.sweep_rows(groups)[2][4] == '+2.00'
 

@@ -90,7 +90,8 @@ def make_loss(
   """Builds the loss that the section `loss` of a config describes.
 
   Args:
-    config: the section; configs/default.py explains its keys.
+    config: the section, which `settings.check` has checked;
+      configs/default.py explains its keys.
     labels: names of the classes, in order, if they have names.
     axis_name: mapped axis over which a batch is spread, if it is.
     class_counts: how often each class occurs in the training split,
@@ -99,8 +100,8 @@ def make_loss(
     background: whether class 0 of a softmax is the negative one.
 
   Raises:
-    ValueError: an unknown loss, option or label, or settings that exclude each
-      other; the message begins with the key.
+    ValueError: an unknown option or label, or settings that do not go with the
+      labels of the task; the message begins with the key.
   """
   function = losses.LOSSES[config.name]
   parameters = inspect.signature(function).parameters
