@@ -72,8 +72,8 @@ from concepts_systems import retrieval_systems
 from concepts_systems import splits_of
 
 import dicejax
-from dicejax.concepts import labels
-from dicejax.concepts.extract import Polarity
+from dicejax.concepts.labels import rules as labels
+from dicejax.concepts.text.linker import Polarity
 
 SEEDS = 5  # Reports per class that start the greedy task.
 DRAWS = 5

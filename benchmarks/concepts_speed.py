@@ -7,7 +7,7 @@ Run it from the repository root. The search runs on the first device of JAX, the
 other methods on the CPU. All methods find the ten nearest reports for each
 query, in the same order, with ties by row:
 
-- search: dicejax.concepts.similarity.search
+- search: dicejax.concepts.search.similarity.search
 - search, negatives: the same with negative sets of the same size
 - Python sets: one query and one candidate at a time, on one core
 - numpy, dense: a product of float32 matrices, reports by concepts; left out if
@@ -55,7 +55,7 @@ from concepts import print_table
 from concepts_systems import progress
 from scipy import sparse
 
-from dicejax.concepts import similarity
+from dicejax.concepts.search import similarity
 
 V = 4096
 DRAWN = 12  # About 11 of them are distinct.

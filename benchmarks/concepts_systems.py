@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from dicejax.concepts import compare
-from dicejax.concepts import extract
 from dicejax.concepts import ontology as ontologies
-from dicejax.concepts import similarity
-from dicejax.concepts.extract import Polarity
+from dicejax.concepts.search import compare
+from dicejax.concepts.search import similarity
+from dicejax.concepts.text import linker as extract
+from dicejax.concepts.text.linker import Polarity
 
 try:
   import bm25s

@@ -12,9 +12,9 @@ import sys
 
 import pytest
 
-from dicejax.concepts import __main__ as command
-from dicejax.concepts import _display
-from dicejax.concepts.index import Index
+from dicejax.concepts.cli import display
+from dicejax.concepts.cli import parser as command
+from dicejax.concepts.search.index import Index
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -591,10 +591,10 @@ def test_a_reader_who_has_enough(index):
 def test_progress_is_for_terminals(monkeypatch):
   stream = io.StringIO()
   monkeypatch.setattr(sys, 'stderr', stream)
-  assert _display.Progress(abs, 1, 'reports')(-7) == 7
+  assert display.Progress(abs, 1, 'reports')(-7) == 7
   assert stream.getvalue() == ''
   stream.isatty = lambda: True
-  count = _display.Progress(abs, 1200, 'reports')
+  count = display.Progress(abs, 1200, 'reports')
   for n in range(1200):
     count(n)
   first, *_, last = stream.getvalue().split('\r')[1:]
@@ -609,14 +609,14 @@ def test_colours_are_for_terminals(monkeypatch, no_color, on_terminal):
   monkeypatch.setenv('NO_COLOR', no_color)
   stream = io.StringIO()
   stream.isatty = lambda: bool(on_terminal)
-  shown = _display.paint('a\nb', 'missing', stream)
+  shown = display.paint('a\nb', 'missing', stream)
   coloured = '\x1b[33ma\x1b[0m\n\x1b[33mb\x1b[0m'
   assert shown == ('a\nb' if no_color or not on_terminal else coloured)
-  assert _display.paint('a', 'forgiven', stream) == 'a'
+  assert display.paint('a', 'forgiven', stream) == 'a'
 
 
 def test_nothing_of_a_report_steers_the_terminal():
-  shown = _display.snippet('a \x1b[2J mass\r\nand\x07 edema', 6, 10)
+  shown = display.snippet('a \x1b[2J mass\r\nand\x07 edema', 6, 10)
   assert shown == 'a [2J mass and edema'
 
 
@@ -624,7 +624,7 @@ def test_nothing_of_a_report_steers_the_terminal():
 def test_a_snippet_holds_its_place(start):
   text = ' '.join(f'word{n:03}' for n in range(50))
   start = text.index(' ', start) + 1 if start < 390 else len(text) - 7
-  shown = _display.snippet(text, start, start + 7, width=30)
+  shown = display.snippet(text, start, start + 7, width=30)
   assert text[start : start + 7] in shown
   assert len(shown) <= 30 + 2 * 8 + 6
   assert all(re.fullmatch(r'word\d{3}', w.strip('.')) for w in shown.split())

@@ -13,22 +13,22 @@ from draws import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicejax.concepts import index as index_room
-from dicejax.concepts._files import replacing
-from dicejax.concepts.compare import compare
-from dicejax.concepts.compare import formula
-from dicejax.concepts.compare import split_polarity
-from dicejax.concepts.extract import Mention
-from dicejax.concepts.extract import Polarity
-from dicejax.concepts.index import Index
-from dicejax.concepts.index import Reports
-from dicejax.concepts.index import concept_sets
-from dicejax.concepts.index import read_reports
+from dicejax.concepts.files import replacing
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
-from dicejax.concepts.similarity import Asymmetric
-from dicejax.concepts.similarity import Symmetric
-from dicejax.concepts.similarity import pairwise
+from dicejax.concepts.search import index as index_room
+from dicejax.concepts.search.compare import compare
+from dicejax.concepts.search.compare import formula
+from dicejax.concepts.search.compare import split_polarity
+from dicejax.concepts.search.index import Index
+from dicejax.concepts.search.index import Reports
+from dicejax.concepts.search.index import concept_sets
+from dicejax.concepts.search.index import read_reports
+from dicejax.concepts.search.similarity import Asymmetric
+from dicejax.concepts.search.similarity import Symmetric
+from dicejax.concepts.search.similarity import pairwise
+from dicejax.concepts.text.linker import Mention
+from dicejax.concepts.text.linker import Polarity
 
 PRESENT, ABSENT, UNCERTAIN = (
   Polarity.PRESENT,

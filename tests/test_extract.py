@@ -8,14 +8,15 @@ from draws import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicejax.concepts import _phrases
-from dicejax.concepts import assertion
-from dicejax.concepts import extract
-from dicejax.concepts.extract import Aliases
-from dicejax.concepts.extract import DictionaryLinker
-from dicejax.concepts.extract import Polarity
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
+from dicejax.concepts.text import assertion
+from dicejax.concepts.text import linker as extract
+from dicejax.concepts.text.linker import Aliases
+from dicejax.concepts.text.linker import DictionaryLinker
+from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.phrases import Phrases
+from dicejax.concepts.text.phrases import phrase_words
 
 
 def _ontology(*terms):
@@ -284,9 +285,9 @@ def test_any_text(text):
     assert mention.cue in text
     assert bool(mention.cue) == (mention.polarity is not Polarity.PRESENT)
     # The words are one of the concept's forms, but for what is skipped.
-    words = _phrases.phrase_words(text[mention.start : mention.end])
+    words = phrase_words(text[mention.start : mention.end])
     term = _TERMS[int(mention.concept.split(':')[1]) - 1]
-    forms = map(_phrases.phrase_words, (term.name, *term.synonyms))
+    forms = map(phrase_words, (term.name, *term.synonyms))
     assert any(set(form) <= set(words) for form in forms)
 
 
@@ -298,7 +299,7 @@ def test_any_text(text):
   st.lists(st.sampled_from('xyz'), max_size=12),
 )
 def test_longest_phrase_by_brute_force(phrases, words):
-  held = _phrases.Phrases()
+  held = Phrases()
   kept = {}
   for number, phrase in enumerate(phrases):
     assert held.add(phrase, number) == (tuple(phrase) not in kept)

@@ -5,16 +5,16 @@ from draws import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicejax.concepts import labels
-from dicejax.concepts.extract import DictionaryLinker
-from dicejax.concepts.extract import Mention
-from dicejax.concepts.extract import Polarity
-from dicejax.concepts.extract import read_aliases
-from dicejax.concepts.labels import Evidence
-from dicejax.concepts.labels import Label
-from dicejax.concepts.labels import LabelRule
+from dicejax.concepts.labels import rules as labels
+from dicejax.concepts.labels.rules import Evidence
+from dicejax.concepts.labels.rules import Label
+from dicejax.concepts.labels.rules import LabelRule
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
+from dicejax.concepts.text.linker import DictionaryLinker
+from dicejax.concepts.text.linker import Mention
+from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.linker import read_aliases
 
 PRESENT, ABSENT, UNCERTAIN = Polarity
 

@@ -12,10 +12,10 @@ import pytest
 from draws import examples
 
 from dicejax.concepts import ontology as on
-from dicejax.concepts._terms import without_cycles
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import OntologyError
 from dicejax.concepts.ontology import Term
+from dicejax.concepts.ontology.terms import without_cycles
 
 # Every trap that a stanza may have, one a stanza.
 _OBO = r"""format-version: 1.2

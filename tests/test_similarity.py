@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from jax import test_util
 
 from dicejax import losses
-from dicejax.concepts import similarity
-from dicejax.concepts.similarity import Asymmetric
-from dicejax.concepts.similarity import ConceptSets
-from dicejax.concepts.similarity import Symmetric
+from dicejax.concepts.search import similarity
+from dicejax.concepts.search.similarity import Asymmetric
+from dicejax.concepts.search.similarity import ConceptSets
+from dicejax.concepts.search.similarity import Symmetric
 
 VOCABULARY = 7
 MEASURES = [

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dicejax.concepts.extract import Mention
-from dicejax.concepts.extract import Polarity
-from dicejax.concepts.similarity import Asymmetric
-from dicejax.concepts.similarity import Symmetric
+from dicejax.concepts.search.similarity import Asymmetric
+from dicejax.concepts.search.similarity import Symmetric
+from dicejax.concepts.text.linker import Mention
+from dicejax.concepts.text.linker import Polarity
 
 UNCERTAIN = ('ignore', 'present')
 

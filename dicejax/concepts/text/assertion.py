@@ -31,8 +31,8 @@ import enum
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dicejax.concepts._phrases import Phrases
-from dicejax.concepts._phrases import phrase_words
+from dicejax.concepts.text.phrases import Phrases
+from dicejax.concepts.text.phrases import phrase_words
 
 
 class Polarity(enum.StrEnum):

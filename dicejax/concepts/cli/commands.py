@@ -9,30 +9,30 @@ import time
 
 import numpy as np
 
-from dicejax.concepts import _display
-from dicejax.concepts import _scoring
-from dicejax.concepts import _views
-from dicejax.concepts._files import check_writable
-from dicejax.concepts._files import replacing
-from dicejax.concepts.compare import compare
-from dicejax.concepts.compare import formula
-from dicejax.concepts.compare import split_polarity
-from dicejax.concepts.extract import DictionaryLinker
-from dicejax.concepts.extract import Polarity
-from dicejax.concepts.extract import read_aliases
-from dicejax.concepts.extract import with_aliases
-from dicejax.concepts.index import Index
-from dicejax.concepts.index import concept_sets
-from dicejax.concepts.index import read_reports
-from dicejax.concepts.labels import NO_FINDING
-from dicejax.concepts.labels import assign_labels
-from dicejax.concepts.labels import read_labels
+from dicejax.concepts.cli import display
+from dicejax.concepts.cli import views
+from dicejax.concepts.files import check_writable
+from dicejax.concepts.files import replacing
+from dicejax.concepts.labels.rules import NO_FINDING
+from dicejax.concepts.labels.rules import assign_labels
+from dicejax.concepts.labels.rules import read_labels
 from dicejax.concepts.ontology import merge
 from dicejax.concepts.ontology import read_obo
 from dicejax.concepts.ontology import read_umls
-from dicejax.concepts.similarity import ConceptSets
-from dicejax.concepts.similarity import pairwise
-from dicejax.concepts.similarity import search as search_sets
+from dicejax.concepts.search import scoring
+from dicejax.concepts.search.compare import compare
+from dicejax.concepts.search.compare import formula
+from dicejax.concepts.search.compare import split_polarity
+from dicejax.concepts.search.index import Index
+from dicejax.concepts.search.index import concept_sets
+from dicejax.concepts.search.index import read_reports
+from dicejax.concepts.search.similarity import ConceptSets
+from dicejax.concepts.search.similarity import pairwise
+from dicejax.concepts.search.similarity import search as search_sets
+from dicejax.concepts.text.linker import DictionaryLinker
+from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.linker import read_aliases
+from dicejax.concepts.text.linker import with_aliases
 
 _CELLS = {Polarity.PRESENT: 1, Polarity.ABSENT: 0, Polarity.UNCERTAIN: -1}
 
@@ -43,7 +43,7 @@ def index(arguments) -> None:
   check_writable(arguments.out, force=arguments.force)
   reports, ontology, stop = _read_input(arguments)
   linker = DictionaryLinker(ontology, stop=stop)
-  extract = _display.Progress(linker, len(reports.texts), 'reports')
+  extract = display.Progress(linker, len(reports.texts), 'reports')
   made = Index.build(reports, ontology, stop=stop, extractor=extract)
   made.save(arguments.out, force=arguments.force)
   mentions = [mention for row in made.mentions for mention in row]
@@ -55,7 +55,7 @@ def index(arguments) -> None:
     'concepts of the ontology': len(ontology.terms),
     'seconds': f'{time.monotonic() - began:.1f}',
   }
-  print(_display.format_counts(counts))
+  print(display.format_counts(counts))
   _tell_skipped(reports, ontology, linker)
 
 
@@ -67,7 +67,7 @@ def label(arguments) -> None:
   rules = read_labels(arguments.labels)
   reports, ontology, stop = _read_input(arguments)
   linker = DictionaryLinker(ontology, stop=stop)
-  extract = _display.Progress(linker, len(reports.texts), 'reports')
+  extract = display.Progress(linker, len(reports.texts), 'reports')
   mentions = [extract(text) for text in reports.texts]
   labels = [assign_labels(row, ontology, rules) for row in mentions]
   columns = [*rules, NO_FINDING]
@@ -88,7 +88,7 @@ def label(arguments) -> None:
   )
   rows = [['', *Polarity]]
   rows += [[c, *(f'{counts[c, p]:,}' for p in Polarity)] for c in columns]
-  print('\n'.join(_display.format_table(rows, _display.terminal_width())))
+  print('\n'.join(display.format_table(rows, display.terminal_width())))
   empty = sum(not row for row in mentions)
   print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
   _tell_skipped(reports, ontology, linker)
@@ -113,7 +113,7 @@ def search(arguments) -> None:
   query = split_polarity(mentions, uncertain=arguments.uncertain)
   if not query.positive | query.negative:
     raise ValueError(_nothing_found(arguments.query, own, mentions, loaded))
-  space = _scoring.Space.of(loaded, arguments)
+  space = scoring.Space.of(loaded, arguments)
   asked = concept_sets(
     [mentions], loaded.ontology, uncertain=arguments.uncertain
   )
@@ -130,20 +130,20 @@ def search(arguments) -> None:
     hit
     for hit in scored
     if hit[0] != own
-    and _views.has_something(query, loaded.mentions[hit[0]], space)
+    and views.has_something(query, loaded.mentions[hit[0]], space)
   ]
   rows = [
-    _views.hit_row(rank, hit, query, loaded, space)
+    views.hit_row(rank, hit, query, loaded, space)
     for rank, hit in enumerate(found[: arguments.k], start=1)
   ]
-  _views.show_hits(rows, query, loaded, space, arguments.format)
+  views.show_hits(rows, query, loaded, space, arguments.format)
 
 
 def explain(arguments) -> None:
   """Shows two reports side by side, and how their score comes about."""
   loaded = Index.load(arguments.index)
   places = loaded.row(arguments.query), loaded.row(arguments.candidate)
-  space = _scoring.Space.of(loaded, arguments)
+  space = scoring.Space.of(loaded, arguments)
   pair = space.sets[np.array(places)]
   nothing = np.full_like(pair.positive, -1)
   score, negative_score = (
@@ -163,7 +163,7 @@ def explain(arguments) -> None:
     for place in places
   )
   comparison = compare(query, candidate, space.same)
-  rows = _views.pair_rows(places, query, candidate, comparison, loaded, space)
+  rows = views.pair_rows(places, query, candidate, comparison, loaded, space)
   about = {
     'query': arguments.query,
     'candidate': arguments.candidate,
@@ -171,7 +171,7 @@ def explain(arguments) -> None:
     'negative_score': round(negative_score, 6),
     'calculation': formula(query, comparison, space.weight, space.measure),
   }
-  _views.show_pair(rows, about, arguments.format)
+  views.show_pair(rows, about, arguments.format)
 
 
 def _read_input(arguments):

@@ -16,17 +16,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dicejax.concepts._files import replacing
-from dicejax.concepts._reports import Reports
-from dicejax.concepts._reports import read_reports
-from dicejax.concepts.compare import split_polarity
-from dicejax.concepts.extract import DictionaryLinker
-from dicejax.concepts.extract import Extractor
-from dicejax.concepts.extract import Mention
-from dicejax.concepts.extract import Polarity
+from dicejax.concepts.files import replacing
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
-from dicejax.concepts.similarity import ConceptSets
+from dicejax.concepts.search.compare import split_polarity
+from dicejax.concepts.search.similarity import ConceptSets
+from dicejax.concepts.text.linker import DictionaryLinker
+from dicejax.concepts.text.linker import Extractor
+from dicejax.concepts.text.linker import Mention
+from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.reports import Reports
+from dicejax.concepts.text.reports import read_reports
 
 __all__ = [
   'Index',

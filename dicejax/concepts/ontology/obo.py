@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable
 from collections.abc import Iterator
 
-from dicejax.concepts._terms import Ontology
-from dicejax.concepts._terms import OntologyError
-from dicejax.concepts._terms import Path
-from dicejax.concepts._terms import Term
-from dicejax.concepts._terms import assemble
-from dicejax.concepts._terms import unique
+from dicejax.concepts.ontology.terms import Ontology
+from dicejax.concepts.ontology.terms import OntologyError
+from dicejax.concepts.ontology.terms import Path
+from dicejax.concepts.ontology.terms import Term
+from dicejax.concepts.ontology.terms import assemble
+from dicejax.concepts.ontology.terms import unique
 
 # A broad synonym also names what the term is not ("heart disease"), a related
 # one often does; a synonym without a scope is a related one.

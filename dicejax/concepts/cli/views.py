@@ -4,15 +4,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from dicejax.concepts import _display
-from dicejax.concepts._scoring import Space
-from dicejax.concepts.compare import Comparison
-from dicejax.concepts.compare import Polar
-from dicejax.concepts.compare import compare
-from dicejax.concepts.compare import number
-from dicejax.concepts.compare import split_polarity
-from dicejax.concepts.extract import Mention
-from dicejax.concepts.index import Index
+from dicejax.concepts.cli import display
+from dicejax.concepts.search.compare import Comparison
+from dicejax.concepts.search.compare import Polar
+from dicejax.concepts.search.compare import compare
+from dicejax.concepts.search.compare import number
+from dicejax.concepts.search.compare import split_polarity
+from dicejax.concepts.search.index import Index
+from dicejax.concepts.search.scoring import Space
+from dicejax.concepts.text.linker import Mention
 
 _GROUPS = ('shared', 'missing', 'extra', 'forgiven', 'contradicting')
 
@@ -54,7 +54,7 @@ def hit_row(
     'score': round(score, 6),
     'negative_score': round(negative_score, 6),
     **groups,
-    'snippet': _display.snippet(text, *(spans or [(0, 0)])[0]),
+    'snippet': display.snippet(text, *(spans or [(0, 0)])[0]),
   }
 
 
@@ -81,7 +81,7 @@ def show_hits(
   def names(ids):
     return [index.ontology.terms[id].name for id in ids]
 
-  chosen = _display.choose_format(chosen, sys.stdout)
+  chosen = display.choose_format(chosen, sys.stdout)
   asked = {
     'present': names(_ordered(query.positive, index, space)),
     'absent': names(_ordered(query.negative, index, space)),
@@ -91,29 +91,29 @@ def show_hits(
       for group in _GROUPS:
         pairs = zip(row[group], names(row[group]), strict=True)
         row[group] = [{'concept': id, 'name': name} for id, name in pairs]
-    _display.write_json({'query': asked, 'hits': rows}, sys.stdout)
+    display.write_json({'query': asked, 'hits': rows}, sys.stdout)
     return
-  width = _display.terminal_width()
+  width = display.terminal_width()
   for polarity in filter(asked.get, asked):
-    entry = _display.format_entry(polarity, asked[polarity], width)
+    entry = display.format_entry(polarity, asked[polarity], width)
     print(entry, file=sys.stdout if chosen == 'table' else sys.stderr)
   if not rows:
     print('No report says any of this.', file=sys.stderr)
   rows = [row | {g: names(row[g]) for g in _GROUPS} for row in rows]
   if chosen == 'csv':
     columns = ['rank', 'id', 'score', 'negative_score', *_GROUPS, 'snippet']
-    _display.write_csv(columns, rows, sys.stdout)
+    display.write_csv(columns, rows, sys.stdout)
     return
   for row in rows:
     print(
-      f'\n{row["rank"]:>3}  {_display.one_line(row["id"])}  '
+      f'\n{row["rank"]:>3}  {display.one_line(row["id"])}  '
       f'score {row["score"]:.4f}, '
       f'negative score {row["negative_score"]:.4f}'
     )
     for group in filter(row.get, _GROUPS):
-      entry = _display.format_entry(group, row[group], width)
-      print(_display.paint(entry, group, sys.stdout))
-    print(_display.format_entry('text', [row['snippet']], width))
+      entry = display.format_entry(group, row[group], width)
+      print(display.paint(entry, group, sys.stdout))
+    print(display.format_entry('text', [row['snippet']], width))
 
 
 def pair_rows(
@@ -153,8 +153,8 @@ def _words(id, place, index) -> list[str]:
   """How a report mentions a concept: `absent "effusion" (no)`."""
   text = index.reports.texts[place]
   said = [
-    f'{m.polarity} "{_display.one_line(text[m.start : m.end])}"'
-    + (f' ({_display.one_line(m.cue)})' if m.cue else '')
+    f'{m.polarity} "{display.one_line(text[m.start : m.end])}"'
+    + (f' ({display.one_line(m.cue)})' if m.cue else '')
     for m in index.mentions[place]
     if m.concept == id
   ]
@@ -163,9 +163,9 @@ def _words(id, place, index) -> list[str]:
 
 def show_pair(rows: list[dict], about: dict, chosen: str | None) -> None:
   """Writes the rows of two reports, and the formula with their numbers."""
-  chosen = _display.choose_format(chosen, sys.stdout)
+  chosen = display.choose_format(chosen, sys.stdout)
   if chosen == 'json':
-    _display.write_json(about | {'concepts': rows}, sys.stdout)
+    display.write_json(about | {'concepts': rows}, sys.stdout)
     return
   score = (
     f'score = {about["calculation"]} = {number(about["score"])}\n'
@@ -173,10 +173,10 @@ def show_pair(rows: list[dict], about: dict, chosen: str | None) -> None:
   )
   if chosen == 'csv':
     columns = ['concept', 'name', 'weight', 'query', 'candidate', 'counts']
-    _display.write_csv(columns, rows, sys.stdout)
+    display.write_csv(columns, rows, sys.stdout)
     print(score, file=sys.stderr)
     return
-  ids = (_display.one_line(about[key]) for key in ('query', 'candidate'))
+  ids = (display.one_line(about[key]) for key in ('query', 'candidate'))
   heading = ['concept', 'weight', *ids, 'counts']
   cells = [
     [
@@ -187,8 +187,8 @@ def show_pair(rows: list[dict], about: dict, chosen: str | None) -> None:
     ]
     for row in rows
   ]
-  lines = _display.format_table([heading, *cells], _display.terminal_width())
+  lines = display.format_table([heading, *cells], display.terminal_width())
   groups = [None, *(next(iter(row['counts'][-1:]), None) for row in rows)]
   for line, group in zip(lines, groups, strict=True):
-    print(_display.paint(line, group, sys.stdout))
+    print(display.paint(line, group, sys.stdout))
   print(f'\n{score}')

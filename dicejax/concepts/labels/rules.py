@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dicejax.concepts import _tables
-from dicejax.concepts.extract import Mention
-from dicejax.concepts.extract import Polarity
+from dicejax.concepts import tables
 from dicejax.concepts.ontology import Ontology
+from dicejax.concepts.text.linker import Mention
+from dicejax.concepts.text.linker import Polarity
 
 NO_FINDING = 'No Finding'
 # Among mentions that disagree, the paper's order: what is denied wins.
@@ -85,7 +85,7 @@ def read_labels(path: str | os.PathLike[str] | None = None) -> LabelRules:
   """
   path = _LABELS if path is None else path
   rules = {}
-  for number, (label, *values) in _tables.read_rows(path):
+  for number, (label, *values) in tables.read_rows(path):
     if not label or not 1 <= len(values) <= 2 or not any(values):
       raise ValueError(
         f'{path}:{number}: expected a label, ids of concepts and perhaps words '
@@ -95,7 +95,7 @@ def read_labels(path: str | os.PathLike[str] | None = None) -> LabelRules:
       reason = 'is there already' if label in rules else 'is given by itself'
       raise ValueError(f'{path}:{number}: the label {label!r} {reason}.')
     try:
-      parts = [_tables.split(value) if value else [] for value in values]
+      parts = [tables.split(value) if value else [] for value in values]
     except ValueError as error:
       raise ValueError(f'{path}:{number}: {error}') from None
     concepts, names = [*parts, []][:2]

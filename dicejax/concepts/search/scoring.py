@@ -5,17 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dicejax.concepts.compare import split_polarity
-from dicejax.concepts.index import Index
-from dicejax.concepts.index import concept_sets
 from dicejax.concepts.ontology import corpus_information
 from dicejax.concepts.ontology import intrinsic_information
 from dicejax.concepts.ontology import synonym_components
 from dicejax.concepts.ontology import type_weights
-from dicejax.concepts.similarity import Asymmetric
-from dicejax.concepts.similarity import ConceptSets
-from dicejax.concepts.similarity import Symmetric
-from dicejax.concepts.similarity import on_grid
+from dicejax.concepts.search.compare import split_polarity
+from dicejax.concepts.search.index import Index
+from dicejax.concepts.search.index import concept_sets
+from dicejax.concepts.search.similarity import Asymmetric
+from dicejax.concepts.search.similarity import ConceptSets
+from dicejax.concepts.search.similarity import Symmetric
+from dicejax.concepts.search.similarity import on_grid
 
 MEASURES = {'asymmetric': Asymmetric, 'symmetric': Symmetric}
 WEIGHTS = ('corpus', 'uniform', 'intrinsic', 'types')

@@ -10,13 +10,13 @@ import pathlib
 from collections.abc import Collection
 from collections.abc import Iterator
 
-from dicejax.concepts._terms import Link
-from dicejax.concepts._terms import Ontology
-from dicejax.concepts._terms import OntologyError
-from dicejax.concepts._terms import Path
-from dicejax.concepts._terms import Term
-from dicejax.concepts._terms import assemble
-from dicejax.concepts._terms import unique
+from dicejax.concepts.ontology.terms import Link
+from dicejax.concepts.ontology.terms import Ontology
+from dicejax.concepts.ontology.terms import OntologyError
+from dicejax.concepts.ontology.terms import Path
+from dicejax.concepts.ontology.terms import Term
+from dicejax.concepts.ontology.terms import assemble
+from dicejax.concepts.ontology.terms import unique
 
 # Columns, counted from 0, and how many there are.
 _NAMES = 18  # CUI LAT TS LUI STT SUI ISPREF AUI .. 11: SAB TTY CODE STR ..

@@ -15,14 +15,14 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dicejax.concepts import _phrases
-from dicejax.concepts import _tables
-from dicejax.concepts import assertion
-from dicejax.concepts._terms import assemble
-from dicejax.concepts.assertion import Polarity
-from dicejax.concepts.assertion import Span
+from dicejax.concepts import tables
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
+from dicejax.concepts.ontology.terms import assemble
+from dicejax.concepts.text import assertion
+from dicejax.concepts.text import phrases
+from dicejax.concepts.text.assertion import Polarity
+from dicejax.concepts.text.assertion import Span
 
 __all__ = [
   'Aliases',
@@ -89,17 +89,17 @@ polarity=<Polarity.ABSENT: 'absent'>, cue='No')]
   """
 
   def __init__(self, ontology: Ontology, *, stop: Collection[str] = ()):
-    self._forms = _phrases.Phrases()
+    self._forms = phrases.Phrases()
     skipped = collections.Counter()
     silent = _at_or_below(ontology, stop)
-    stopped = {_phrases.phrase_words(form) for form in stop}
+    stopped = {phrases.phrase_words(form) for form in stop}
     for term in ontology.terms.values():
       if term.id in silent:
         skipped['terms that are never linked'] += 1
         continue
       own = {}
       for form in (term.name, *term.synonyms):
-        words = _phrases.phrase_words(form)
+        words = phrases.phrase_words(form)
         own[words] = own.get(words, True) and _abbreviation(form)
       for words, abbreviation in own.items():
         if words in stopped or not _is_clear(words):
@@ -111,7 +111,7 @@ polarity=<Polarity.ABSENT: 'absent'>, cue='No')]
   def __call__(self, text: str) -> list[Mention]:
     """The mentions in a text, in order; none overlaps another."""
     mentions = []
-    for sentence in _phrases.split_sentences(text):
+    for sentence in phrases.split_sentences(text):
       found = list(self._link(sentence, text))
       if not found:
         continue
@@ -182,7 +182,7 @@ def read_aliases(path: str | os.PathLike[str] | None = None) -> Aliases:
   path = _ALIASES if path is None else path
   aliases = Aliases({}, {}, frozenset())
   seen, stop = {}, set()
-  for number, fields in _tables.read_rows(path):
+  for number, fields in tables.read_rows(path):
     try:
       _read_line(fields, aliases, seen, stop, number)
     except ValueError as error:
@@ -220,13 +220,13 @@ def with_aliases(ontology: Ontology, aliases: Aliases) -> Ontology:
       forms[resolved] += aliases.forms.get(id, ())
     else:
       skipped['concepts of the alias table that the ontology lacks'] += 1
-  owner = {_phrases.phrase_words(f): id for id in forms for f in forms[id]}
+  owner = {phrases.phrase_words(f): id for id in forms for f in forms[id]}
   terms = {}
   for id, given in forms.items():
     own = [
       name
       for name in known[id].synonyms
-      if owner.get(_phrases.phrase_words(name), id) == id
+      if owner.get(phrases.phrase_words(name), id) == id
     ]
     synonyms = tuple(dict.fromkeys((*own, *given)))
     terms[id] = known[id]._replace(synonyms=synonyms)
@@ -249,17 +249,17 @@ def _read_line(fields, aliases, seen, stop, number):
     id, name = values[:2]
     if id in aliases.terms:
       raise ValueError(f'the term {id} is there already.')
-    parents = tuple(_tables.split(values[2])) if values[2:] else ()
+    parents = tuple(tables.split(values[2])) if values[2:] else ()
     aliases.terms[id] = Term(id, name, parents=parents)
     given = aliases.forms.setdefault(id, ())
   elif kind == 'form' and len(values) == 2 and all(values):
     id = values[0]
-    given = tuple(_tables.split(values[1]))
+    given = tuple(tables.split(values[1]))
     for form in given:
       _claim(form, id, seen, number)
     aliases.forms[id] = (*aliases.forms.get(id, ()), *given)
   elif kind == 'stop' and len(values) == 1 and all(values):
-    stop.update(_tables.split(values[0]))
+    stop.update(tables.split(values[0]))
   else:
     raise ValueError(
       "expected 'term', id, name and perhaps parents, 'form', id and forms, "
@@ -270,7 +270,7 @@ def _read_line(fields, aliases, seen, stop, number):
 
 def _claim(form, id, seen, number):
   """Notes that a form is the concept's; it may be only one concept's."""
-  words = _phrases.phrase_words(form)
+  words = phrases.phrase_words(form)
   if not _is_clear(words):
     raise ValueError(f'the form {form!r} is too short to be linked.')
   other, line = seen.setdefault(words, (id, number))

@@ -1,0 +1,1 @@
+"""Labels of reports from the concepts that they mention."""

@@ -1,0 +1,1 @@
+"""Reports as sets of concepts: compared, searched and explained."""
