@@ -73,7 +73,7 @@ from concepts_systems import splits_of
 
 import dicejax
 from dicejax.concepts.labels import rules as labels
-from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.mentions import Polarity
 
 SEEDS = 5  # Reports per class that start the greedy task.
 DRAWS = 5

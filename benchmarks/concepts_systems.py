@@ -23,7 +23,7 @@ from dicejax.concepts import ontology as ontologies
 from dicejax.concepts.search import compare
 from dicejax.concepts.search import similarity
 from dicejax.concepts.text import linker as extract
-from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.mentions import Polarity
 
 try:
   import bm25s

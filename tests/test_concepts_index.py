@@ -27,8 +27,8 @@ from dicejax.concepts.search.index import read_reports
 from dicejax.concepts.search.similarity import Asymmetric
 from dicejax.concepts.search.similarity import Symmetric
 from dicejax.concepts.search.similarity import pairwise
-from dicejax.concepts.text.linker import Mention
-from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
 
 PRESENT, ABSENT, UNCERTAIN = (
   Polarity.PRESENT,

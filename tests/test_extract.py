@@ -14,7 +14,7 @@ from dicejax.concepts.text import assertion
 from dicejax.concepts.text import linker as extract
 from dicejax.concepts.text.linker import Aliases
 from dicejax.concepts.text.linker import DictionaryLinker
-from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.phrases import Phrases
 from dicejax.concepts.text.phrases import phrase_words
 
@@ -164,7 +164,13 @@ def test_sentences(case):
   found = _LINKER(text)
   wanted = iter(cues)
   assert [
-    (text[m.start : m.end], (m.start, m.end), m.polarity, m.cue) for m in found
+    (
+      text[m.start : m.end],
+      (m.start, m.end),
+      m.polarity,
+      text[slice(*m.cue)] if m.cue else '',
+    )
+    for m in found
   ] == [
     (text[a:b], (a, b), _SIGNS[sign], '' if sign == '+' else next(wanted))
     for (a, b), sign in zip(spans, signs, strict=True)
@@ -282,8 +288,9 @@ def test_any_text(text):
     assert end <= mention.start < mention.end <= len(text)
     end = mention.end
     assert mention.concept in ids
-    assert mention.cue in text
-    assert bool(mention.cue) == (mention.polarity is not Polarity.PRESENT)
+    assert (mention.cue is not None) == (
+      mention.polarity is not Polarity.PRESENT
+    )
     # The words are one of the concept's forms, but for what is skipped.
     words = phrase_words(text[mention.start : mention.end])
     term = _TERMS[int(mention.concept.split(':')[1]) - 1]

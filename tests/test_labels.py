@@ -12,9 +12,9 @@ from dicejax.concepts.labels.rules import LabelRule
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
 from dicejax.concepts.text.linker import DictionaryLinker
-from dicejax.concepts.text.linker import Mention
-from dicejax.concepts.text.linker import Polarity
 from dicejax.concepts.text.linker import read_aliases
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
 
 PRESENT, ABSENT, UNCERTAIN = Polarity
 

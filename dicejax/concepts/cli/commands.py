@@ -30,9 +30,9 @@ from dicejax.concepts.search.similarity import ConceptSets
 from dicejax.concepts.search.similarity import pairwise
 from dicejax.concepts.search.similarity import search as search_sets
 from dicejax.concepts.text.linker import DictionaryLinker
-from dicejax.concepts.text.linker import Polarity
 from dicejax.concepts.text.linker import read_aliases
 from dicejax.concepts.text.linker import with_aliases
+from dicejax.concepts.text.mentions import Polarity
 
 _CELLS = {Polarity.PRESENT: 1, Polarity.ABSENT: 0, Polarity.UNCERTAIN: -1}
 
@@ -219,7 +219,7 @@ def _trail(id, text, name, found, ontology) -> dict:
         'start': mention.start,
         'end': mention.end,
         'polarity': mention.polarity,
-        'cue': mention.cue,
+        'cue': text[slice(*mention.cue)] if mention.cue else '',
         'concept': mention.concept,
         'name': ontology.terms[mention.concept].name,
         'rule': rule,

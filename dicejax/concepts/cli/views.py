@@ -12,7 +12,7 @@ from dicejax.concepts.search.compare import number
 from dicejax.concepts.search.compare import split_polarity
 from dicejax.concepts.search.index import Index
 from dicejax.concepts.search.scoring import Space
-from dicejax.concepts.text.linker import Mention
+from dicejax.concepts.text.mentions import Mention
 
 _GROUPS = ('shared', 'missing', 'extra', 'forgiven', 'contradicting')
 
@@ -154,7 +154,7 @@ def _words(id, place, index) -> list[str]:
   text = index.reports.texts[place]
   said = [
     f'{m.polarity} "{display.one_line(text[m.start : m.end])}"'
-    + (f' ({display.one_line(m.cue)})' if m.cue else '')
+    + (f' ({display.one_line(text[slice(*m.cue)])})' if m.cue else '')
     for m in index.mentions[place]
     if m.concept == id
   ]

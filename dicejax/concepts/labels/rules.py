@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from dicejax.concepts import tables
 from dicejax.concepts.ontology import Ontology
-from dicejax.concepts.text.linker import Mention
-from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
 
 NO_FINDING = 'No Finding'
 # Among mentions that disagree, the paper's order: what is denied wins.

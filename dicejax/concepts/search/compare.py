@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from dicejax.concepts.search.similarity import Asymmetric
 from dicejax.concepts.search.similarity import Symmetric
-from dicejax.concepts.text.linker import Mention
-from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
 
 UNCERTAIN = ('ignore', 'present')
 

@@ -22,9 +22,9 @@ from dicejax.concepts.ontology import Term
 from dicejax.concepts.search.compare import split_polarity
 from dicejax.concepts.search.similarity import ConceptSets
 from dicejax.concepts.text.linker import DictionaryLinker
-from dicejax.concepts.text.linker import Extractor
-from dicejax.concepts.text.linker import Mention
-from dicejax.concepts.text.linker import Polarity
+from dicejax.concepts.text.mentions import Extractor
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.reports import Reports
 from dicejax.concepts.text.reports import read_reports
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _FORMAT = 'dicejax concepts index'
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,9 +182,14 @@ def _pack(index) -> dict[str, np.ndarray]:
   ontology, flat = index.ontology, list(itertools.chain(*index.mentions))
   place = {id: number for number, id in enumerate(ontology.terms)}
   polarity = {value: number for number, value in enumerate(Polarity)}
-  cues = {cue: n for n, cue in enumerate(dict.fromkeys(m.cue for m in flat))}
   numbers = [
-    (place[m.concept], m.start, m.end, polarity[m.polarity], cues[m.cue])
+    (
+      place[m.concept],
+      m.start,
+      m.end,
+      polarity[m.polarity],
+      *(m.cue or (-1, -1)),
+    )
     for m in flat
   ]
   about = {
@@ -193,7 +198,6 @@ def _pack(index) -> dict[str, np.ndarray]:
     'skipped': index.reports.skipped,
     'stop': sorted(index.stop),
     'polarities': list(polarity),
-    'cues': list(cues),
   }
   terms = [
     [t.id, t.name, t.synonyms, t.parents, t.xrefs, t.types]
@@ -204,7 +208,7 @@ def _pack(index) -> dict[str, np.ndarray]:
     'about': _to_json(about),
     'ontology': _to_json([terms, *rest]),
     'reports': _to_json([index.reports.ids, index.reports.texts]),
-    'mentions': np.array(numbers, np.int32).reshape(-1, 5),
+    'mentions': np.array(numbers, np.int32).reshape(-1, 6),
     'lengths': np.array([len(row) for row in index.mentions], np.int32),
   }
 
@@ -213,10 +217,16 @@ def _unpack(arrays, about) -> Index:
   terms, alternatives, equivalents, skipped = _from_json(arrays['ontology'])
   ids, texts = _from_json(arrays['reports'])
   polarities = [Polarity(value) for value in about['polarities']]
-  concepts, cues = [term[0] for term in terms], about['cues']
+  concepts = [term[0] for term in terms]
   flat = [
-    Mention(concepts[place], start, end, polarities[polarity], cues[cue])
-    for place, start, end, polarity, cue in arrays['mentions'].tolist()
+    Mention(
+      concepts[place],
+      start,
+      end,
+      polarities[polarity],
+      None if cue == [-1, -1] else tuple(cue),
+    )
+    for place, start, end, polarity, *cue in arrays['mentions'].tolist()
   ]
   ends = np.cumsum(arrays['lengths']).tolist()
   if not len(ids) == len(texts) == len(ends) or [0, *ends][-1] != len(flat):

@@ -31,16 +31,11 @@ import enum
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dicejax.concepts.text.mentions import Experiencer
+from dicejax.concepts.text.mentions import Polarity
+from dicejax.concepts.text.mentions import Time
 from dicejax.concepts.text.phrases import Phrases
 from dicejax.concepts.text.phrases import phrase_words
-
-
-class Polarity(enum.StrEnum):
-  """What a text says of a finding."""
-
-  PRESENT = 'present'
-  ABSENT = 'absent'
-  UNCERTAIN = 'uncertain'
 
 
 class Span(NamedTuple):
@@ -51,10 +46,12 @@ class Span(NamedTuple):
 
 
 class Assertion(NamedTuple):
-  """The polarity of a finding, and the cue that decided it, if one did."""
+  """What a sentence says of a finding, and the words that decided, if any."""
 
   polarity: Polarity
-  cue: Span | None
+  cue: Span | None = None
+  experiencer: Experiencer = Experiencer.PATIENT
+  time: Time = Time.CURRENT
 
 
 class _Kind(enum.Enum):

@@ -10,7 +10,6 @@ neural tagger, serves as well.
 import collections
 import os
 import pathlib
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -21,8 +20,10 @@ from dicejax.concepts.ontology import Term
 from dicejax.concepts.ontology.terms import assemble
 from dicejax.concepts.text import assertion
 from dicejax.concepts.text import phrases
-from dicejax.concepts.text.assertion import Polarity
 from dicejax.concepts.text.assertion import Span
+from dicejax.concepts.text.mentions import Extractor
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
 
 __all__ = [
   'Aliases',
@@ -35,27 +36,6 @@ __all__ = [
 ]
 
 _ALIASES = pathlib.Path(__file__).with_name('aliases.tsv')
-
-
-class Mention(NamedTuple):
-  """A concept in a text.
-
-  Attributes:
-    concept: the id of its term.
-    start: where its words begin, in characters: they are `text[start:end]`.
-    end: where they end.
-    polarity: what the text says of it.
-    cue: the words that decided the polarity; empty if there are none.
-  """
-
-  concept: str
-  start: int
-  end: int
-  polarity: Polarity
-  cue: str = ''
-
-
-Extractor = Callable[[str], list[Mention]]
 
 
 class DictionaryLinker:
@@ -83,9 +63,9 @@ class DictionaryLinker:
 
   Example:
     >>> linker = DictionaryLinker(Ontology({'X:1': Term('X:1', 'effusion')}))
-    >>> linker('No pleural effusions.')
+    >>> linker('No pleural effusions.')  # doctest: +ELLIPSIS
     [Mention(concept='X:1', start=11, end=20, \
-polarity=<Polarity.ABSENT: 'absent'>, cue='No')]
+polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
   """
 
   def __init__(self, ontology: Ontology, *, stop: Collection[str] = ()):
@@ -117,10 +97,18 @@ polarity=<Polarity.ABSENT: 'absent'>, cue='No')]
         continue
       spans = [span for _, span in found]
       said = assertion.assert_findings(sentence.words, spans)
-      for (concept, span), (polarity, cue) in zip(found, said, strict=True):
-        start, end = _characters(sentence, span)
-        words = text[slice(*_characters(sentence, cue))] if cue else ''
-        mentions.append(Mention(concept, start, end, polarity, words))
+      for (concept, span), of in zip(found, said, strict=True):
+        cue = _characters(sentence, of.cue) if of.cue else None
+        mentions.append(
+          Mention(
+            concept,
+            *_characters(sentence, span),
+            of.polarity,
+            cue,
+            of.experiencer,
+            of.time,
+          )
+        )
     return mentions
 
   def _link(self, sentence, text) -> Iterator[tuple[str, Span]]:

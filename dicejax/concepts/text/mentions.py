@@ -1,0 +1,66 @@
+"""Mentions, which extractors return: concepts and what the text says of them."""
+
+import enum
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Polarity(enum.StrEnum):
+  """Whether a text says that a finding is there."""
+
+  PRESENT = 'present'
+  ABSENT = 'absent'
+  UNCERTAIN = 'uncertain'
+
+
+class Experiencer(enum.StrEnum):
+  """Whose finding it is."""
+
+  PATIENT = 'patient'
+  OTHER = 'other'  # A relative or another person.
+
+
+class Time(enum.StrEnum):
+  """When the finding was or may be there."""
+
+  CURRENT = 'current'
+  PAST = 'past'  # Of the history, or on an earlier study only.
+  HYPOTHETICAL = 'hypothetical'  # "If pneumonia develops".
+
+
+class Mention(NamedTuple):
+  """A concept in a text.
+
+  Attributes:
+    concept: id of its term.
+    start: where its words begin, in characters: they are `text[start:end]`.
+    end: where they end.
+    polarity: whether the text says that it is there.
+    cue: start and end of the words that decided the polarity; None if the
+      finding is simply named.
+    experiencer: whose finding it is.
+    time: when it was or may be there.
+    modifiers: its side and degree in lower case, such as `('small', 'left')`.
+  """
+
+  concept: str
+  start: int
+  end: int
+  polarity: Polarity
+  cue: tuple[int, int] | None = None
+  experiencer: Experiencer = Experiencer.PATIENT
+  time: Time = Time.CURRENT
+  modifiers: tuple[str, ...] = ()
+
+  @property
+  def is_current(self) -> bool:
+    """Whether it speaks of the patient now; others are neither sets nor labels.
+
+    Example:
+      >>> Mention('X:1', 0, 8, Polarity.PRESENT, time=Time.PAST).is_current
+      False
+    """
+    return self.experiencer is Experiencer.PATIENT and self.time is Time.CURRENT
+
+
+Extractor = Callable[[str], list[Mention]]
