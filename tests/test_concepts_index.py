@@ -27,8 +27,10 @@ from dicejax.concepts.search.index import read_reports
 from dicejax.concepts.search.similarity import Asymmetric
 from dicejax.concepts.search.similarity import Symmetric
 from dicejax.concepts.search.similarity import pairwise
+from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
+from dicejax.concepts.text.mentions import Time
 
 PRESENT, ABSENT, UNCERTAIN = (
   Polarity.PRESENT,
@@ -211,8 +213,8 @@ ONTOLOGY = Ontology(
 )
 MENTIONS = {
   'No fluid. Œdema?': [
-    Mention('X:1', 3, 8, ABSENT, 'No'),
-    Mention('X:2', 10, 15, UNCERTAIN, '?'),
+    Mention('X:1', 3, 8, ABSENT, (0, 2)),
+    Mention('X:2', 10, 15, UNCERTAIN, (15, 16)),
   ],
   'nothing \ud800': [],
   'mass': [Mention('X:3', 0, 4, PRESENT)],
@@ -255,7 +257,10 @@ def test_round_trip_without_any_mention(tmp_path):
         st.integers(0, 2**31 - 1),
         st.integers(0, 2**31 - 1),
         st.sampled_from(Polarity),
-        st.text(max_size=3),
+        st.none() | st.tuples(st.integers(0, 99), st.integers(0, 99)),
+        st.sampled_from(Experiencer),
+        st.sampled_from(Time),
+        st.sampled_from([(), ('left',), ('small', 'left')]),
       )
     ).map(tuple),
     min_size=1,
@@ -379,8 +384,8 @@ class _Evil:
     pickle.dumps(_Evil()),
     _zip_of_text(),
     _npz(about=np.zeros(3)),
-    _npz(about=_about(format='dicejax concepts index', version=1)),
-    _npz(about=_about(version=1)),
+    _npz(about=_about(format='dicejax concepts index', version=2)),
+    _npz(about=_about(version=2)),
     _npz(about=np.array([_Evil()], object)),
   ],
 )
@@ -396,10 +401,10 @@ def test_foreign_files(tmp_path, monkeypatch, content):
 
 def test_other_version(tmp_path):
   (tmp_path / 'i').write_bytes(
-    _npz(about=_about(format='dicejax concepts index', version=2))
+    _npz(about=_about(format='dicejax concepts index', version=1))
   )
   with pytest.raises(
-    ValueError, match='of version 2, where this dicejax reads'
+    ValueError, match='of version 1, where this dicejax reads'
   ):
     Index.load(tmp_path / 'i')
 

@@ -179,10 +179,9 @@ def test_sentences(case):
 
 def test_a_cue_does_not_run_into_a_finding():
   said = assertion.assert_findings(['no', 'change', 'seen'], [(1, 2)])
-  assert said == [(Polarity.ABSENT, (0, 1))]
-  assert assertion.assert_findings(['no', 'change', 'x'], [(2, 3)]) == [
-    (Polarity.PRESENT, None)
-  ]
+  assert [of[:2] for of in said] == [(Polarity.ABSENT, (0, 1))]
+  said = assertion.assert_findings(['no', 'change', 'x'], [(2, 3)])
+  assert [of[:2] for of in said] == [(Polarity.PRESENT, None)]
 
 
 @pytest.mark.parametrize(

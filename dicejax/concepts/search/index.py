@@ -22,9 +22,11 @@ from dicejax.concepts.ontology import Term
 from dicejax.concepts.search.compare import split_polarity
 from dicejax.concepts.search.similarity import ConceptSets
 from dicejax.concepts.text.linker import DictionaryLinker
+from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
+from dicejax.concepts.text.mentions import Time
 from dicejax.concepts.text.reports import Reports
 from dicejax.concepts.text.reports import read_reports
 
@@ -181,23 +183,28 @@ def _unknown(id) -> ValueError:
 def _pack(index) -> dict[str, np.ndarray]:
   ontology, flat = index.ontology, list(itertools.chain(*index.mentions))
   place = {id: number for number, id in enumerate(ontology.terms)}
-  polarity = {value: number for number, value in enumerate(Polarity)}
+  modifiers = list(dict.fromkeys(mention.modifiers for mention in flat))
+  kinds = [list(Polarity), list(Experiencer), list(Time), modifiers]
+  code = [{value: n for n, value in enumerate(kind)} for kind in kinds]
   numbers = [
     (
-      place[m.concept],
-      m.start,
-      m.end,
-      polarity[m.polarity],
-      *(m.cue or (-1, -1)),
+      place[mention.concept],
+      mention.start,
+      mention.end,
+      *(mention.cue or (-1, -1)),
+      code[0][mention.polarity],
+      code[1][mention.experiencer],
+      code[2][mention.time],
+      code[3][mention.modifiers],
     )
-    for m in flat
+    for mention in flat
   ]
   about = {
     'format': _FORMAT,
     'version': _VERSION,
     'skipped': index.reports.skipped,
     'stop': sorted(index.stop),
-    'polarities': list(polarity),
+    'kinds': kinds,
   }
   terms = [
     [t.id, t.name, t.synonyms, t.parents, t.xrefs, t.types]
@@ -208,7 +215,7 @@ def _pack(index) -> dict[str, np.ndarray]:
     'about': _to_json(about),
     'ontology': _to_json([terms, *rest]),
     'reports': _to_json([index.reports.ids, index.reports.texts]),
-    'mentions': np.array(numbers, np.int32).reshape(-1, 6),
+    'mentions': np.array(numbers, np.int32).reshape(-1, 9),
     'lengths': np.array([len(row) for row in index.mentions], np.int32),
   }
 
@@ -216,17 +223,35 @@ def _pack(index) -> dict[str, np.ndarray]:
 def _unpack(arrays, about) -> Index:
   terms, alternatives, equivalents, skipped = _from_json(arrays['ontology'])
   ids, texts = _from_json(arrays['reports'])
-  polarities = [Polarity(value) for value in about['polarities']]
   concepts = [term[0] for term in terms]
+  polarities, experiencers, times, modifiers = (
+    [make(value) for value in kind]
+    for make, kind in zip(
+      (Polarity, Experiencer, Time, tuple), about['kinds'], strict=True
+    )
+  )
   flat = [
     Mention(
-      concepts[place],
+      concepts[concept],
       start,
       end,
       polarities[polarity],
-      None if cue == [-1, -1] else tuple(cue),
+      None if first < 0 else (first, last),
+      experiencers[experiencer],
+      times[time],
+      modifiers[modifier],
     )
-    for place, start, end, polarity, *cue in arrays['mentions'].tolist()
+    for (
+      concept,
+      start,
+      end,
+      first,
+      last,
+      polarity,
+      experiencer,
+      time,
+      modifier,
+    ) in arrays['mentions'].tolist()
   ]
   ends = np.cumsum(arrays['lengths']).tolist()
   if not len(ids) == len(texts) == len(ends) or [0, *ends][-1] != len(flat):

@@ -1,4 +1,4 @@
-"""Mentions, which extractors return: concepts and what the text says of them."""
+"""Mentions: the concepts of a text and what it says of them."""
 
 import enum
 from collections.abc import Callable
@@ -54,7 +54,7 @@ class Mention(NamedTuple):
 
   @property
   def is_current(self) -> bool:
-    """Whether it speaks of the patient now; others are neither sets nor labels.
+    """Whether it speaks of the patient now, as sets and labels require.
 
     Example:
       >>> Mention('X:1', 0, 8, Polarity.PRESENT, time=Time.PAST).is_current
