@@ -1,0 +1,394 @@
+"""Side, zone, degree, age and change of findings, as words of a small table.
+
+Of the words of the table in a sentence, a mention gets
+
+- those inside it ("heart is *mildly* enlarged");
+- those of the noun phrase before it ("*small left* pleural effusion", "*left*
+  greater than *right* effusions"), back to a verb, a preposition, a mark or
+  another mention;
+- those said of it afterwards ("effusion on the *left*", "pneumothorax, *right
+  apical*", "effusions are *moderate* on the *right* and *small* on the
+  *left*"), up to the first word that says something else. After a comma or
+  "and", a part counts only as a whole: not that of "effusion, clear left lung";
+- those of a place named first ("on the *left*, there is ...", "*Left* lung:
+  ...").
+
+What is said with a verb of a list holds for all of it ("A and B are
+*stable*"). Of "left A and B" only A is on the left: it may or may not hold for
+B.
+"""
+
+import itertools
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Sequence
+
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.phrases import fold
+
+# By kind, each modifier and the words for it. Within a kind they exclude one
+# another, except what `_IMPLIED` says.
+_KINDS = {
+  'side': {
+    'left': 'left leftsided',
+    'right': 'right rightsided',
+    'bilateral': 'bilateral bilaterally both bibasilar bibasal biapical',
+  },
+  'zone': {
+    'upper': 'upper',
+    'mid': 'mid middle midlung midzone',
+    'lower': 'lower',
+    'apical': 'apical apex apices biapical',
+    'basal': 'basal basilar base bases bibasilar bibasal',
+  },
+  'degree': {
+    'trace': 'trace',
+    'tiny': 'tiny minute',
+    'minimal': 'minimal minimally',
+    'small': 'small',
+    'mild': 'mild mildly slight slightly',
+    'moderate': 'moderate moderately',
+    'marked': 'marked markedly',
+    'large': 'large big sizable sizeable',
+    'severe': 'severe severely',
+    'massive': 'massive massively huge',
+  },
+  'age': {
+    'acute': 'acute acutely',
+    'chronic': 'chronic chronically longstanding',
+    'old': 'old healed remote',
+  },
+  'change': {
+    'new': 'new newly',
+    'stable': 'stable unchanged',
+    'increased': 'increased increasing increase worsened worsening worse '
+    'progressed progressing larger enlarging',
+    'decreased': 'decreased decreasing decrease improved improving improvement '
+    'smaller diminished resolving',
+  },
+}
+# What a modifier says as well, when two mentions are compared.
+_IMPLIED = {
+  'apical': {'upper'},
+  'basal': {'lower'},
+  'trace': {'small'},
+  'tiny': {'small'},
+  'minimal': {'small'},
+  'mild': {'small'},
+  'marked': {'large'},
+  'severe': {'large'},
+  'massive': {'large'},
+  'old': {'chronic'},
+}
+_SIDES = frozenset(['left', 'right'])
+# The wrong side is a worse mistake than another size.
+_SIDE_WEIGHT = 2.0
+
+
+def _modifiers_by_word() -> dict[str, tuple[str, ...]]:
+  table = {}
+  for modifiers in _KINDS.values():
+    for modifier, words in modifiers.items():
+      for word in words.split():
+        table[fold(word)] = (*table.get(fold(word), ()), modifier)
+  return table
+
+
+def _folded(words: str) -> frozenset[str]:
+  return frozenset(map(fold, words.split()))
+
+
+_MODIFIERS = _modifiers_by_word()
+_CHANGES = _folded(' '.join(_KINDS['change'].values()))
+_PLACES = _folded(
+  'lung lobe lobes zone field apex base side sided hemithorax hemidiaphragm '
+  'chest thorax lateral medial anterior posterior aspect region area angle '
+  'costophrenic pleural space hilum perihilar retrocardiac lingula parenchyma'
+)
+_PREPOSITIONS = _folded('in on at of within involving along over throughout')
+_ARTICLES = frozenset(['a', 'an', 'the', 'these', 'this'])
+_COPULAS = frozenset(['is', 'has', 'be', 'been', 'being'])
+# Words that may stand between a mention and what is said of it afterwards.
+_SAID = (
+  _MODIFIERS.keys()
+  | _PLACES
+  | _PREPOSITIONS
+  | _ARTICLES
+  | _COPULAS
+  | _folded(
+    'which that again now currently also still only very mostly mainly '
+    'predominantly primarily seen noted identified present visualized '
+    'demonstrated located yes size extent volume interval degree severity '
+    'to than more greater'
+  )
+)
+_SEPARATORS = frozenset([',', 'and', 'or', 'but', 'with', 'then'])
+_MARKS = frozenset([',', ';', ':', '?'])
+_JOINS = frozenset([',', 'and', 'or', 'to', 'than', 'greater', 'more'])
+# What ends a noun phrase, read backwards.
+_BREAKS = (
+  _MARKS
+  | _SEPARATORS
+  | _PREPOSITIONS
+  | _COPULAS
+  | _folded(
+    'to than greater more less for from by as after due without versus except '
+    'no not nor neither never there it which that may might can could should '
+    'would will if because since while although though see show demonstrate '
+    'represent suggest reflect reveal indicate cause include cannot'
+  )
+)
+# "A small amount of", "interval increase in".
+_QUANTITIES = _CHANGES | _folded(
+  'amount volume area focus degree component quantity worsening'
+)
+
+
+def find_modifiers(
+  words: Sequence[str], spans: Sequence[tuple[int, int]]
+) -> list[tuple[str, ...]]:
+  """The modifiers of each mention of a sentence.
+
+  Args:
+    words: the words and marks of the sentence, folded (`split_sentences`).
+    spans: where the mentions are in it: in order, without overlap.
+
+  Returns:
+    For each mention, modifiers of the table in the order of the text, each
+    once.
+
+  Example:
+    >>> find_modifiers('small left effusion , edema'.split(), [(2, 3), (4, 5)])
+    [('small', 'left'), ()]
+  """
+  if _MODIFIERS.keys().isdisjoint(words):
+    return [()] * len(spans)
+  named = [_is_modifier(words, place) for place in range(len(words))]
+  places = [[place for place in range(*span) if named[place]] for span in spans]
+  # Where the phrase of each mention begins: what is said of another ends there.
+  begins = _add_before(words, named, spans, places)
+  _add_after(words, named, spans, places, begins)
+  _add_introduction(words, named, spans, places)
+  return [_name(words, found) for found in places]
+
+
+def name_modifiers(words: Iterable[str]) -> tuple[str, ...]:
+  """The modifiers among words that belong to one finding, each once.
+
+  Example:
+    >>> name_modifiers(['Bibasilar', 'slight'])
+    ('bilateral', 'basal', 'mild')
+  """
+  found = (_MODIFIERS.get(fold(word), ()) for word in words)
+  return tuple(dict.fromkeys(itertools.chain.from_iterable(found)))
+
+
+def agreement(query: Collection[str], hit: Collection[str]) -> float:
+  """How well the modifiers of two mentions agree.
+
+  Of each kind that both name: the share of the query's modifiers that the hit
+  has; -1 if there is none. Sides count twice. A kind that one of them does not
+  name counts nothing.
+
+  Example:
+    >>> agreement(('small', 'left'), ('small', 'right'))
+    -1.0
+    >>> agreement(('left',), ('bilateral',)), agreement(('left',), ('tiny',))
+    (2.0, 0.0)
+  """
+  total = 0.0
+  for kind in _KINDS:
+    asked, said = _of_kind(query, kind), _of_kind(hit, kind)
+    if asked and said:
+      share = len(asked & said) / len(asked) or -1.0
+      total += share * (_SIDE_WEIGHT if kind == 'side' else 1.0)
+  return total
+
+
+def mentions_agree(query: Iterable[Mention], hit: Iterable[Mention]) -> float:
+  """How well the modifiers of the findings that two texts share agree.
+
+  The sum over the query's mentions with modifiers; each is compared with that
+  mention of its concept and polarity in the hit that agrees best.
+  """
+  said = _by_finding(hit)
+  return sum(
+    max(agreement(m.modifiers, other) for other in said[_finding(m)])
+    for m in _distinct(query)
+    if _finding(m) in said
+  )
+
+
+def has_modifiers(query: Iterable[Mention], hit: Iterable[Mention]) -> bool:
+  """Whether a hit says what the query's modifiers require.
+
+  For each mention of the query with modifiers, the hit has one of its concept
+  and polarity that is on the side that the query names, if any, and says
+  nothing against its other modifiers.
+  """
+  said = _by_finding(hit)
+  return all(
+    any(_fits(m.modifiers, other) for other in said.get(_finding(m), ()))
+    for m in _distinct(query)
+  )
+
+
+def _finding(mention):
+  return mention.concept, mention.polarity
+
+
+def _distinct(mentions) -> list[Mention]:
+  """Current mentions with modifiers, each finding and its modifiers once."""
+  kept = [m for m in mentions if m.modifiers and m.is_current]
+  return list({(_finding(m), m.modifiers): m for m in kept}.values())
+
+
+def _by_finding(mentions) -> dict[tuple, set[tuple[str, ...]]]:
+  said = {}
+  for mention in mentions:
+    if mention.is_current:
+      said.setdefault(_finding(mention), set()).add(mention.modifiers)
+  return said
+
+
+def _fits(query, hit) -> bool:
+  for kind in _KINDS:
+    asked, said = _of_kind(query, kind), _of_kind(hit, kind)
+    if kind == 'side' and not asked <= said:
+      return False
+    if asked and said and asked.isdisjoint(said):
+      return False
+  return True
+
+
+def _of_kind(modifiers, kind) -> set[str]:
+  own = {modifier for modifier in modifiers if modifier in _KINDS[kind]}
+  if 'bilateral' in own:
+    return set(_SIDES)
+  return own.union(*(_IMPLIED.get(modifier, ()) for modifier in own))
+
+
+def _is_modifier(words, place) -> bool:
+  word, after = words[place], words[place + 1 : place + 2]
+  if word not in _MODIFIERS:
+    return False
+  if word == 'both':  # of "both lungs", not of "both A and B"
+    return bool(after) and (after[0] in _PLACES or after[0] in _MODIFIERS)
+  if word in _CHANGES or word == 'new':
+    return True
+  # "Slightly improved": the degree is that of the change.
+  return not (_MODIFIERS[word][0] in _KINDS['degree'] and _change(words, place))
+
+
+def _change(words, place) -> bool:
+  after = [word for word in words[place + 1 : place + 3] if word != 'interval']
+  is_change = bool(after) and after[0] in _CHANGES
+  return is_change and after[0] not in ('new', 'stable', 'unchanged')
+
+
+def _add_before(words, named, spans, places) -> list[int]:
+  """Adds the modifiers of the noun phrase before each mention."""
+  begins, low = [], 0
+  for (start, end), found in zip(spans, places, strict=True):
+    begin = place = start
+    while place > low and _goes_on(words, named, place - 1, low):
+      place -= 1
+      if named[place]:
+        found.append(place)
+        begin = place
+    begins.append(begin)
+    low = end
+  return begins
+
+
+def _goes_on(words, named, place, low) -> bool:
+  """Whether a noun phrase, read backwards, has the word at `place`, too."""
+  word = words[place]
+  if named[place]:
+    return True
+  if word in _JOINS and _joins(words, named, place, low):
+    return True
+  if word in _PREPOSITIONS:
+    before = words[place - 1] if place > low else ''
+    return before in _QUANTITIES or (before, word) == ('acute', 'on')
+  return word not in _BREAKS
+
+
+def _joins(words, named, place, low) -> bool:
+  """Whether "and" and the like join modifiers of one noun phrase."""
+  after = place + 1
+  while after < len(words) and words[after] in _JOINS:
+    after += 1
+  if after == len(words) or not named[after]:
+    return False
+  first = place
+  while first > low and words[first - 1] in _JOINS:
+    first -= 1
+  run = first
+  while run > low and (named[run - 1] or words[run - 1] in _PLACES):
+    run -= 1
+  if run == first:
+    return False
+  # Behind another mention, they may be what is said of that one.
+  return low == 0 or (run > low and words[run - 1] in _SEPARATORS)
+
+
+def _add_after(words, named, spans, places, begins) -> None:
+  """Adds the modifiers that are said of each mention after it."""
+  limits = [*begins[1:], len(words)]
+  for number, ((_, end), limit) in enumerate(zip(spans, limits, strict=True)):
+    found = _said_after(words, named, end, limit)
+    places[number] += found
+    if found and words[end] in _COPULAS:
+      for other in _list_before(words, number, spans, begins):
+        places[other] += found
+
+
+def _said_after(words, named, end, limit) -> list[int]:
+  found, start = [], end
+  while start < limit:
+    stop = start
+    while stop < limit and words[stop] not in _SEPARATORS | {';'}:
+      stop += 1
+    said = start + (words[start] == ':' and start == end)
+    while said < stop and words[said] in _SAID:
+      said += 1
+    if said == stop or start == end:
+      found += [place for place in range(start, said) if named[place]]
+    if said < stop or words[stop : stop + 1] == [';']:
+      break
+    start = stop + 1
+  return found
+
+
+def _list_before(words, last, spans, begins) -> list[int]:
+  """The other mentions of a list, "A, B and C", that ends with one."""
+  others, joins = [], {'and', 'or'}
+  while last:
+    between = set(words[spans[last - 1][1] : begins[last]]) - _ARTICLES
+    if not between & joins or not between <= {',', 'and', 'or'}:
+      break
+    last, joins = last - 1, {',', 'and', 'or'}
+    others.append(last)
+  return others
+
+
+def _add_introduction(words, named, spans, places) -> None:
+  """Adds the modifiers of a place that is named before the findings."""
+  first = spans[0][0] if spans else 0
+  end = 0
+  while end < first and (
+    named[end] or words[end] in _PLACES | _PREPOSITIONS | _ARTICLES
+  ):
+    end += 1
+  found = [place for place in range(end) if named[place]]
+  rest = list(words[end : end + 2])
+  if rest[:1] == [':']:
+    for own in places:
+      own += found
+  elif rest[:1] == ['there'] or rest == [',', 'there']:
+    places[0] += found
+
+
+def _name(words, places) -> tuple[str, ...]:
+  return name_modifiers(words[place] for place in sorted(set(places)))

@@ -1,0 +1,181 @@
+"""Side and degree of findings: sentences worked by hand, and what must hold."""
+
+import itertools
+import re
+
+import pytest
+
+from dicejax.concepts.text import modifiers
+from dicejax.concepts.text.mentions import Experiencer
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
+from dicejax.concepts.text.phrases import split_sentences
+
+# Mentions in braces; behind the bar, what is said of each, `-` for nothing.
+_SENTENCES = """
+Small left {pleural effusion}. | small left
+Left greater than right {pleural effusions}. | left right
+Left-sided moderate-sized {effusion} | left moderate
+Small to moderate bilateral {effusions} | small moderate bilateral
+A small amount of right {pleural fluid} | small right
+Interval increase in the left {effusion} | increased left
+Acute on chronic {subdural hematoma} | acute chronic
+Old healed right {rib fractures} | old right
+The {heart is mildly enlarged}. | mild
+Bibasilar {atelectasis} | bilateral basal
+Right upper and left lower lobe {opacities} | right upper left lower
+Small right apical {pneumothorax}, unchanged | small right apical stable
+{Effusion} on the left. | left
+{Pneumothorax}, right apical. | right apical
+{Atelectasis} at both bases | bilateral basal
+{Opacity} is again seen in the left upper lobe. | left upper
+{Effusions} are moderate on the right and small on the left. | \
+moderate right small left
+Trace {effusions}, right greater than left | trace right left
+Mild {edema}, slightly improved. | mild decreased
+The {effusion} has slightly increased. | increased
+{Pleural effusion}: Yes, small, right | small right
+{Edema}: Mild | mild
+On the left, there is a large {effusion}. | left large
+In the right lower lobe there is {opacity}. | right lower
+Left lung: small {effusion} and {atelectasis}. | left small, left
+Small left {effusion} and large right {pneumothorax}. | small left, large right
+{Effusion} on the left and {pneumothorax} on the right | left, right
+{Atelectasis} in the left lower lobe and right {effusion} | left lower, right
+{Cardiomegaly} is stable, left {effusion} is new. | stable, left new
+{Effusion} is small and stable {pneumothorax} | small, stable
+{Effusion} and {atelectasis} are stable. | stable, stable
+The {effusion}, {nodule} and left {edema} have increased. | \
+increased, increased, left increased
+No acute {infiltrate}, {cardiomegaly} is stable | acute, stable
+{Opacity} in the left upper lobe, likely {pneumonia} | left upper, -
+Right sided {pleural effusion}, clear left lung. | right
+Right {effusion} with clear left lung | right
+{Effusion} and the left lung is clear | -
+{Effusion}; left lung clear | -
+The left lung is well expanded with small {effusion} | small
+Improved aeration and decreased {edema} | decreased
+Both {pneumothorax} and {effusion} are seen | -, -
+{Effusion} has not increased. | -
+"""
+_ROWS = [
+  line.split(' | ')
+  for line in _SENTENCES.replace('\\\n', '').strip().splitlines()
+]
+
+
+def _find(marked):
+  """The modifiers of the mentions in braces of one sentence."""
+  text, spans = re.sub('[{}]', '', marked), []
+  for number, match in enumerate(re.finditer(r'\{(.*?)\}', marked)):
+    start = match.start() - 2 * number
+    spans.append((start, start + len(match[1])))
+  (sentence,) = split_sentences(text)
+  return modifiers.find_modifiers(
+    sentence.words,
+    [
+      (sentence.starts.index(start), sentence.ends.index(end) + 1)
+      for start, end in spans
+    ],
+  )
+
+
+def _expected(said):
+  return [
+    () if words == '-' else tuple(words.split()) for words in said.split(', ')
+  ]
+
+
+@pytest.mark.parametrize('marked, said', _ROWS)
+def test_sentences_worked_by_hand(marked, said):
+  assert _find(marked) == _expected(said)
+
+
+@pytest.mark.parametrize('marked, said', _ROWS)
+def test_a_mirrored_sentence_is_mirrored(marked, said):
+  mirrored = {'left': 'right', 'right': 'left', 'Left': 'Right'}
+  mirrored['Right'] = 'Left'
+
+  def swap(text):
+    return re.sub(r'\b[Ll]eft\b|\b[Rr]ight\b', lambda m: mirrored[m[0]], text)
+
+  assert _find(swap(marked)) == _expected(swap(said))
+  assert _find(marked.upper()) == _expected(said)
+
+
+def test_a_sentence_with_many_findings_keeps_them_apart():
+  parts = [
+    f'{degree} {side} {{effusion}}'
+    for degree, side in itertools.product(('small', 'large'), ('left', 'right'))
+  ]
+  expected = [tuple(part.split()[:2]) for part in parts]
+  for order in itertools.permutations(range(4)):
+    for joint in (', ', ' and ', '; ', ' with '):
+      marked = joint.join(parts[n] for n in order)
+      assert _find(marked) == [expected[n] for n in order]
+
+
+def test_no_sentence_breaks_it():
+  marks = [',', 'and', ':', 'there', 'is', 'left', 'both', 'on', 'to', 'small']
+  for words in itertools.product(marks, repeat=4):
+    for span in itertools.combinations(range(5), 2):
+      (found,) = modifiers.find_modifiers(words, [span])
+      assert len(found) == len(set(found)) <= 4
+
+
+@pytest.mark.parametrize(
+  'query, hit, expected',
+  [
+    ('small left', 'small left', 3),
+    ('small left', 'left', 2),
+    ('small left', 'large left', 1),
+    ('small left', '', 0),
+    ('small left', 'small right', -1),
+    ('small left', 'large right', -3),
+    ('left', 'bilateral', 2),
+    ('bilateral', 'left', 1),
+    ('bilateral', 'right left', 2),
+    ('lower', 'basal', 1),
+    ('basal', 'lower', 0.5),
+    ('small', 'mild', 1),
+    ('small', 'small moderate', 1),
+    ('acute', 'chronic', -1),
+    ('chronic', 'old', 1),
+    ('', 'large right', 0),
+  ],
+)
+def test_agreement(query, hit, expected):
+  assert modifiers.agreement(query.split(), hit.split()) == expected
+
+
+def _mention(concept, said, **changes):
+  mention = Mention(concept, 0, 1, Polarity.PRESENT)
+  return mention._replace(modifiers=tuple(said.split()), **changes)
+
+
+def test_mentions_are_compared_finding_by_finding():
+  query = [_mention('a', 'small left'), _mention('b', 'new')]
+  query += query[:1]  # What is said twice counts once.
+  best = [_mention('a', 'large right'), _mention('a', 'small left')]
+  assert modifiers.mentions_agree(query, best) == 3
+  assert modifiers.mentions_agree(query, [*best, _mention('b', 'stable')]) == 2
+  denied = _mention('a', 'small left', polarity=Polarity.ABSENT)
+  anothers = _mention('a', 'small left', experiencer=Experiencer.OTHER)
+  assert modifiers.mentions_agree(query, [denied, anothers]) == 0
+
+
+@pytest.mark.parametrize(
+  'hit, fits',
+  [
+    ('left', True),
+    ('bilateral', True),
+    ('small left', True),
+    ('', False),  # no side
+    ('right', False),
+    ('large left', False),
+  ],
+)
+def test_a_required_side_is_named_and_nothing_contradicted(hit, fits):
+  query = [_mention('a', 'small left'), _mention('b', '')]
+  assert modifiers.has_modifiers(query, [_mention('a', hit)]) is fits
+  assert not modifiers.has_modifiers(query, [])
