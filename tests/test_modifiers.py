@@ -57,6 +57,7 @@ The left lung is well expanded with small {effusion} | small
 Improved aeration and decreased {edema} | decreased
 Both {pneumothorax} and {effusion} are seen | -, -
 {Effusion} has not increased. | -
+{Heart size at the upper limits} of normal | -
 """
 _ROWS = [
   line.split(' | ')

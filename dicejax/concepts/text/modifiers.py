@@ -272,6 +272,8 @@ def _is_modifier(words, place) -> bool:
   word, after = words[place], words[place + 1 : place + 2]
   if word not in _MODIFIERS:
     return False
+  if after and after[0] == 'limit':  # "upper limits of normal"
+    return False
   if word == 'both':  # of "both lungs", not of "both A and B"
     return bool(after) and (after[0] in _PLACES or after[0] in _MODIFIERS)
   if word in _CHANGES or word == 'new':

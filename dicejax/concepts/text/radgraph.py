@@ -262,8 +262,11 @@ def _read_entity(values, tokens, ids) -> Entity:
       "'Observation::definitely present'."
     )
   first, last = values.get('start_ix'), values.get('end_ix')
-  whole = type(first) is int and type(last) is int
-  if not whole or not 0 <= first <= last < len(tokens):
+  if not (
+    isinstance(first, int)
+    and isinstance(last, int)
+    and 0 <= first <= last < len(tokens)
+  ):
     raise ValueError(
       f"'start_ix' {first!r} and 'end_ix' {last!r} are no places among the "
       f'{len(tokens)} tokens of the text.'
