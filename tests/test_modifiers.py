@@ -28,6 +28,12 @@ Small right apical {pneumothorax}, unchanged | small right apical stable
 {Effusion} on the left. | left
 {Pneumothorax}, right apical. | right apical
 {Atelectasis} at both bases | bilateral basal
+Large {hiatal hernia}, unchanged from the prior study | large stable
+Stable appearance of the right {catheter} | stable right
+{Density} projecting over the anterior left 7th rib | left
+{Airspace disease}, probably within the right lower lobe | right lower
+{Round density} in the superior segment of the left upper lobe | left upper
+Increase in size of the moderate right {effusion} | increased moderate right
 {Opacity} is again seen in the left upper lobe. | left upper
 {Effusions} are moderate on the right and small on the left. | \
 moderate right small left

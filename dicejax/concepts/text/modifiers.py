@@ -101,11 +101,17 @@ def _folded(words: str) -> frozenset[str]:
 _MODIFIERS = _modifiers_by_word()
 _CHANGES = _folded(' '.join(_KINDS['change'].values()))
 _PLACES = _folded(
-  'lung lobe lobes zone field apex base side sided hemithorax hemidiaphragm '
-  'chest thorax lateral medial anterior posterior aspect region area angle '
-  'costophrenic pleural space hilum perihilar retrocardiac lingula parenchyma'
+  'lung lobe zone field apex base side sided hemithorax hemidiaphragm '
+  'diaphragm chest thorax lateral medial anterior posterior superior inferior segment '
+  'aspect region area angle costophrenic sulcus pleural space hilum hilar '
+  'perihilar infrahilar suprahilar retrocardiac paratracheal lingula '
+  'mediastinum heart atrium ventricle rib spine thoracic lumbar cervical shoulder clavicle '
+  'humerus neck parenchyma'
 )
-_PREPOSITIONS = _folded('in on at of within involving along over throughout')
+_PREPOSITIONS = _folded(
+  'in on at of within involving along over overlying overlies projecting '
+  'projects projected through throughout'
+)
 _ARTICLES = frozenset(['a', 'an', 'the', 'these', 'this'])
 _COPULAS = frozenset(['is', 'has', 'be', 'been', 'being'])
 # Words that may stand between a mention and what is said of it afterwards.
@@ -119,7 +125,8 @@ _SAID = (
     'which that again now currently also still only very mostly mainly '
     'predominantly primarily seen noted identified present visualized '
     'demonstrated located yes size extent volume interval degree severity '
-    'to than more greater'
+    'to than more greater developed from since compared prior previous exam '
+    'examination study'
   )
 )
 _SEPARATORS = frozenset([',', 'and', 'or', 'but', 'with', 'then'])
@@ -140,7 +147,7 @@ _BREAKS = (
 )
 # "A small amount of", "interval increase in".
 _QUANTITIES = _CHANGES | _folded(
-  'amount volume area focus degree component quantity worsening'
+  'amount volume area focus degree component quantity size extent appearance worsening'
 )
 
 
@@ -353,7 +360,7 @@ def _said_after(words, named, end, limit) -> list[int]:
     while stop < limit and words[stop] not in _SEPARATORS | {';'}:
       stop += 1
     said = start + (words[start] == ':' and start == end)
-    while said < stop and words[said] in _SAID:
+    while said < stop and _is_said(words[said]):
       said += 1
     if said == stop or start == end:
       found += [place for place in range(start, said) if named[place]]
@@ -361,6 +368,12 @@ def _said_after(words, named, end, limit) -> list[int]:
       break
     start = stop + 1
   return found
+
+
+def _is_said(word) -> bool:
+  """Whether a word may stand in what is said of a mention after it."""
+  # "Probably within", "the right 8th rib".
+  return word in _SAID or word.endswith('ly') or word[:1].isdecimal()
 
 
 def _list_before(words, last, spans, begins) -> list[int]:
