@@ -102,11 +102,11 @@ _MODIFIERS = _modifiers_by_word()
 _CHANGES = _folded(' '.join(_KINDS['change'].values()))
 _PLACES = _folded(
   'lung lobe zone field apex base side sided hemithorax hemidiaphragm '
-  'diaphragm chest thorax lateral medial anterior posterior superior inferior segment '
-  'aspect region area angle costophrenic sulcus pleural space hilum hilar '
-  'perihilar infrahilar suprahilar retrocardiac paratracheal lingula '
-  'mediastinum heart atrium ventricle rib spine thoracic lumbar cervical shoulder clavicle '
-  'humerus neck parenchyma'
+  'diaphragm chest thorax lateral medial anterior posterior superior inferior '
+  'segment aspect region area angle costophrenic sulcus pleural space hilum '
+  'hilar perihilar infrahilar suprahilar retrocardiac paratracheal lingula '
+  'mediastinum heart atrium ventricle rib spine thoracic lumbar cervical '
+  'shoulder clavicle humerus neck parenchyma'
 )
 _PREPOSITIONS = _folded(
   'in on at of within involving along over overlying overlies projecting '
@@ -147,7 +147,8 @@ _BREAKS = (
 )
 # "A small amount of", "interval increase in".
 _QUANTITIES = _CHANGES | _folded(
-  'amount volume area focus degree component quantity size extent appearance worsening'
+  'amount volume area focus degree component quantity size extent appearance '
+  'worsening'
 )
 
 
