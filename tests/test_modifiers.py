@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from dicejax.concepts.search import agreement
 from dicejax.concepts.text import modifiers
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
@@ -54,7 +55,16 @@ Small left {effusion} and large right {pneumothorax}. | small left, large right
 The {effusion}, {nodule} and left {edema} have increased. | \
 increased, increased, left increased
 No acute {infiltrate}, {cardiomegaly} is stable | acute, stable
-{Opacity} in the left upper lobe, likely {pneumonia} | left upper, -
+{Opacity} in the left upper lobe, likely {pneumonia} | left upper, left upper
+Left basal {opacity}, {atelectasis} versus {infiltrate} | left basal, -, -
+{Density} in the right apex, compatible with {granuloma} | \
+right apical, right apical
+{Opacity} represents {scarring} or right lower {atelectasis} | \
+right lower, right lower, right lower
+{Opacity} may represent {scarring} or right {atelectasis} | right, right, right
+{Atelectasis} or {scarring} in the left base | left basal, left basal
+{Atelectasis} and {scarring} in the left base | -, left basal
+Small left {effusion} versus {thickening} | small left, left
 Right sided {pleural effusion}, clear left lung. | right
 Right {effusion} with clear left lung | right
 {Effusion} and the left lung is clear | -
@@ -152,7 +162,7 @@ def test_no_sentence_breaks_it():
   ],
 )
 def test_agreement(query, hit, expected):
-  assert modifiers.agreement(query.split(), hit.split()) == expected
+  assert agreement.agreement(query.split(), hit.split()) == expected
 
 
 def _mention(concept, said, **changes):
@@ -164,11 +174,11 @@ def test_mentions_are_compared_finding_by_finding():
   query = [_mention('a', 'small left'), _mention('b', 'new')]
   query += query[:1]  # What is said twice counts once.
   best = [_mention('a', 'large right'), _mention('a', 'small left')]
-  assert modifiers.mentions_agree(query, best) == 3
-  assert modifiers.mentions_agree(query, [*best, _mention('b', 'stable')]) == 2
+  assert agreement.mentions_agree(query, best) == 3
+  assert agreement.mentions_agree(query, [*best, _mention('b', 'stable')]) == 2
   denied = _mention('a', 'small left', polarity=Polarity.ABSENT)
   anothers = _mention('a', 'small left', experiencer=Experiencer.OTHER)
-  assert modifiers.mentions_agree(query, [denied, anothers]) == 0
+  assert agreement.mentions_agree(query, [denied, anothers]) == 0
 
 
 @pytest.mark.parametrize(
@@ -184,5 +194,5 @@ def test_mentions_are_compared_finding_by_finding():
 )
 def test_a_required_side_is_named_and_nothing_contradicted(hit, fits):
   query = [_mention('a', 'small left'), _mention('b', '')]
-  assert modifiers.has_modifiers(query, [_mention('a', hit)]) is fits
-  assert not modifiers.has_modifiers(query, [])
+  assert agreement.has_modifiers(query, [_mention('a', hit)]) is fits
+  assert not agreement.has_modifiers(query, [])

@@ -14,21 +14,21 @@ Of the words of the table in a sentence, a mention gets
   ...").
 
 What is said with a verb of a list holds for all of it ("A and B are
-*stable*"). Of "left A and B" only A is on the left: it may or may not hold for
-B.
+*stable*"), and so does what is said behind alternatives ("A or B in the *left*
+lung"). Of "left A and B" only A is on the left: it may or may not hold for B.
+A finding and what it may be have one place: in "*left basal* opacity, likely
+pneumonia" both have it.
 """
 
 import itertools
-from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 
-from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.phrases import fold
 
 # By kind, each modifier and the words for it. Within a kind they exclude one
-# another, except what `_IMPLIED` says.
-_KINDS = {
+# another.
+KINDS = {
   'side': {
     'left': 'left leftsided',
     'right': 'right rightsided',
@@ -67,27 +67,11 @@ _KINDS = {
     'smaller diminished resolving',
   },
 }
-# What a modifier says as well, when two mentions are compared.
-_IMPLIED = {
-  'apical': {'upper'},
-  'basal': {'lower'},
-  'trace': {'small'},
-  'tiny': {'small'},
-  'minimal': {'small'},
-  'mild': {'small'},
-  'marked': {'large'},
-  'severe': {'large'},
-  'massive': {'large'},
-  'old': {'chronic'},
-}
-_SIDES = frozenset(['left', 'right'])
-# The wrong side is a worse mistake than another size.
-_SIDE_WEIGHT = 2.0
 
 
 def _modifiers_by_word() -> dict[str, tuple[str, ...]]:
   table = {}
-  for modifiers in _KINDS.values():
+  for modifiers in KINDS.values():
     for modifier, words in modifiers.items():
       for word in words.split():
         table[fold(word)] = (*table.get(fold(word), ()), modifier)
@@ -99,7 +83,7 @@ def _folded(words: str) -> frozenset[str]:
 
 
 _MODIFIERS = _modifiers_by_word()
-_CHANGES = _folded(' '.join(_KINDS['change'].values()))
+_CHANGES = _folded(' '.join(KINDS['change'].values()))
 _PLACES = _folded(
   'lung lobe zone field apex base side sided hemithorax hemidiaphragm '
   'diaphragm chest thorax lateral medial anterior posterior superior inferior '
@@ -145,6 +129,15 @@ _BREAKS = (
     'represent suggest reflect reveal indicate cause include cannot'
   )
 )
+# "Opacity that may represent pneumonia".
+_MEANING = _folded(
+  'represent representing represents reflect reflecting reflects compatible '
+  'consistent suggest suggests suggesting suggestive suspicious concerning '
+  'worrisome favor favored indicate indicating likely probably probable '
+  'possibly versus vs'
+)
+_APART = _folded('; but no without and')
+_PLACING = frozenset([*KINDS['side'], *KINDS['zone']])
 # "A small amount of", "interval increase in".
 _QUANTITIES = _CHANGES | _folded(
   'amount volume area focus degree component quantity size extent appearance '
@@ -177,7 +170,8 @@ def find_modifiers(
   begins = _add_before(words, named, spans, places)
   _add_after(words, named, spans, places, begins)
   _add_introduction(words, named, spans, places)
-  return [_name(words, found) for found in places]
+  found = [_name(words, own) for own in places]
+  return _share_place(words, spans, begins, found)
 
 
 def name_modifiers(words: Iterable[str]) -> tuple[str, ...]:
@@ -191,91 +185,6 @@ def name_modifiers(words: Iterable[str]) -> tuple[str, ...]:
   return tuple(dict.fromkeys(itertools.chain.from_iterable(found)))
 
 
-def agreement(query: Collection[str], hit: Collection[str]) -> float:
-  """How well the modifiers of two mentions agree.
-
-  Of each kind that both name: the share of the query's modifiers that the hit
-  has; -1 if there is none. Sides count twice. A kind that one of them does not
-  name counts nothing.
-
-  Example:
-    >>> agreement(('small', 'left'), ('small', 'right'))
-    -1.0
-    >>> agreement(('left',), ('bilateral',)), agreement(('left',), ('tiny',))
-    (2.0, 0.0)
-  """
-  total = 0.0
-  for kind in _KINDS:
-    asked, said = _of_kind(query, kind), _of_kind(hit, kind)
-    if asked and said:
-      share = len(asked & said) / len(asked) or -1.0
-      total += share * (_SIDE_WEIGHT if kind == 'side' else 1.0)
-  return total
-
-
-def mentions_agree(query: Iterable[Mention], hit: Iterable[Mention]) -> float:
-  """How well the modifiers of the findings that two texts share agree.
-
-  The sum over the query's mentions with modifiers; each is compared with that
-  mention of its concept and polarity in the hit that agrees best.
-  """
-  said = _by_finding(hit)
-  return sum(
-    max(agreement(m.modifiers, other) for other in said[_finding(m)])
-    for m in _distinct(query)
-    if _finding(m) in said
-  )
-
-
-def has_modifiers(query: Iterable[Mention], hit: Iterable[Mention]) -> bool:
-  """Whether a hit says what the query's modifiers require.
-
-  For each mention of the query with modifiers, the hit has one of its concept
-  and polarity that is on the side that the query names, if any, and says
-  nothing against its other modifiers.
-  """
-  said = _by_finding(hit)
-  return all(
-    any(_fits(m.modifiers, other) for other in said.get(_finding(m), ()))
-    for m in _distinct(query)
-  )
-
-
-def _finding(mention):
-  return mention.concept, mention.polarity
-
-
-def _distinct(mentions) -> list[Mention]:
-  """Current mentions with modifiers, each finding and its modifiers once."""
-  kept = [m for m in mentions if m.modifiers and m.is_current]
-  return list({(_finding(m), m.modifiers): m for m in kept}.values())
-
-
-def _by_finding(mentions) -> dict[tuple, set[tuple[str, ...]]]:
-  said = {}
-  for mention in mentions:
-    if mention.is_current:
-      said.setdefault(_finding(mention), set()).add(mention.modifiers)
-  return said
-
-
-def _fits(query, hit) -> bool:
-  for kind in _KINDS:
-    asked, said = _of_kind(query, kind), _of_kind(hit, kind)
-    if kind == 'side' and not asked <= said:
-      return False
-    if asked and said and asked.isdisjoint(said):
-      return False
-  return True
-
-
-def _of_kind(modifiers, kind) -> set[str]:
-  own = {modifier for modifier in modifiers if modifier in _KINDS[kind]}
-  if 'bilateral' in own:
-    return set(_SIDES)
-  return own.union(*(_IMPLIED.get(modifier, ()) for modifier in own))
-
-
 def _is_modifier(words, place) -> bool:
   word, after = words[place], words[place + 1 : place + 2]
   if word not in _MODIFIERS:
@@ -287,7 +196,7 @@ def _is_modifier(words, place) -> bool:
   if word in _CHANGES or word == 'new':
     return True
   # "Slightly improved": the degree is that of the change.
-  return not (_MODIFIERS[word][0] in _KINDS['degree'] and _change(words, place))
+  return not (_MODIFIERS[word][0] in KINDS['degree'] and _change(words, place))
 
 
 def _change(words, place) -> bool:
@@ -349,9 +258,11 @@ def _add_after(words, named, spans, places, begins) -> None:
   for number, ((_, end), limit) in enumerate(zip(spans, limits, strict=True)):
     found = _said_after(words, named, end, limit)
     places[number] += found
-    if found and words[end] in _COPULAS:
-      for other in _list_before(words, number, spans, begins):
-        places[other] += found
+    if not found:
+      continue
+    joins = {'and', 'or'} if words[end] in _COPULAS else {'or'}
+    for other in _list_before(words, number, spans, begins, joins):
+      places[other] += found
 
 
 def _said_after(words, named, end, limit) -> list[int]:
@@ -377,9 +288,9 @@ def _is_said(word) -> bool:
   return word in _SAID or word.endswith('ly') or word[:1].isdecimal()
 
 
-def _list_before(words, last, spans, begins) -> list[int]:
+def _list_before(words, last, spans, begins, joins) -> list[int]:
   """The other mentions of a list, "A, B and C", that ends with one."""
-  others, joins = [], {'and', 'or'}
+  others = []
   while last:
     between = set(words[spans[last - 1][1] : begins[last]]) - _ARTICLES
     if not between & joins or not between <= {',', 'and', 'or'}:
@@ -408,3 +319,24 @@ def _add_introduction(words, named, spans, places) -> None:
 
 def _name(words, places) -> tuple[str, ...]:
   return name_modifiers(words[place] for place in sorted(set(places)))
+
+
+def _share_place(words, spans, begins, found) -> list[tuple[str, ...]]:
+  """Gives a finding and what it may be the side and zone of one of them."""
+  same, linked = [], False
+  for (_, end), begin in zip(spans, begins[1:], strict=False):
+    between = words[end:begin]
+    linked = _is_meaning(between) or (linked and between == ['or'])
+    same.append(linked)
+  pairs = [(n, n + 1) for n, linked in enumerate(same) if linked]
+  for source, target in (*pairs, *((b, a) for a, b in reversed(pairs))):
+    if not any(modifier in _PLACING for modifier in found[target]):
+      found[target] += tuple(m for m in found[source] if m in _PLACING)
+  return found
+
+
+def _is_meaning(between) -> bool:
+  """Whether words between two findings say that one may be the other."""
+  if between in (['and', 'or'], ['versus'], ['vs'], []):
+    return True
+  return not _MEANING.isdisjoint(between) and _APART.isdisjoint(between)
