@@ -60,7 +60,12 @@ class DicejaxSide:
 
   def loss(self):
     first = self._inputs.features[: self._args.batch_size]
-    predict = make_predict_step(self._model, self._objective.value)
+
+    def first_loss(outputs, batch):
+      running = self._objective.init(outputs, batch)
+      return self._objective.update(outputs, batch, running)[0]
+
+    predict = make_predict_step(self._model, first_loss)
     batch = self._make_batches(first, 1)[0]
     return float(jax.jit(predict)(self._state.params, batch))
 

@@ -205,10 +205,10 @@ def torch_row(contender: Contender, logits, labels) -> Row:
 def memory_pass_row() -> Row:
   """Reads and writes PASS_BYTES in total, to measure the memory bound.
 
-  In place, as a new buffer is no bound on a CPU: glibc returns large ones after
-  each call, and their pages are faulted in anew. Of 262 MB a copy took 110 ms,
-  in place 11 ms. All other rows pay for that; most of it goes away with
-  GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment.
+  It works in place. A new buffer would not measure a bound on a CPU: glibc
+  returns large buffers after each call, and their pages are faulted in anew. A
+  copy of 262 MB took 110 ms, in place 11 ms. All other rows pay for that; most
+  of it goes away with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment.
   """
   in_place = jax.jit(jnp.negative, donate_argnums=0)
   buffer = jax.block_until_ready(in_place(jnp.ones(PASS_BYTES // 8)))

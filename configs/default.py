@@ -27,7 +27,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
   return create(
     # Seeds the initial weights, dropout, batches and synthetic data.
     seed=0,
-    # What is learnt: 'tagging', 'query_spans', 'span_qa' or 'classification'.
+    # The task: 'tagging', 'query_spans', 'span_qa' or 'classification'.
     # Each has a section below; the sections of the others are not read.
     task='tagging',
     data=create(  # Files, and the examples that are taken of them.
@@ -69,7 +69,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       ),
       conllu=create(  # Options of the format 'conllu'.
         tag='upos',  # Column of the tag: 'upos' or 'xpos'.
-        # What is tagged: 'word', or 'character', where words become spans.
+        # The unit that is tagged: 'word', or 'character': words become spans.
         unit='word',
       ),
       squad=create(  # Options of the format 'squad'.
@@ -165,7 +165,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       frozen=False,
       frozen_memory=8.0,  # Limit of these states in memory, in GiB.
       frozen_cache=8.0,  # Limit of these states in data.cache, in GiB.
-      # What a classifier reads: 'cls', the first token, or 'mean', the mean of
+      # The state of a text: 'cls', the first token, or 'mean', the mean of
       # all tokens (better where the encoder is frozen).
       pooling='cls',
       # Starts the bias of the head at the log odds of the classes in the

@@ -35,7 +35,8 @@ def read_source(app, docname, source):
   """Makes README.md the start page, and its links lead into the site."""
   if docname == 'index':
     text = (ROOT / 'README.md').read_text('utf-8')
-    text = re.sub(r'\[(.*?/)\]\([\w/]+\)', r'\1', text)  # A folder is no page.
+    # Folders are not pages.
+    text = re.sub(r'\[(.*?/)\]\([\w/]+\)', r'\1', text)
     text = re.sub(r'\]\((?!https?:|#)', '](../', text)
     text = text.replace('](../CONTRIBUTING.md', '](contributing.md')
     source[0] = text.replace('](../docs/', '](') + source[0]

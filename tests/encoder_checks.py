@@ -35,7 +35,7 @@ def relative(actual, expected):
 
 
 def hidden_error(reference, **changes):
-  """How far the hidden states are from a reference's."""
+  """Returns the distance of hidden states from the reference's."""
   config, params = load_pretrained(reference)
   config = dataclasses.replace(config, **changes)
   e = np.load(reference / 'expected.npz')
@@ -46,7 +46,7 @@ def hidden_error(reference, **changes):
 
 
 def gradient_error(reference):
-  """How far the gradient, by every parameter, is from a reference's."""
+  """Returns the distance of the gradient, by all parameters."""
   config, params = load_pretrained(reference)
   _, expected = load_pretrained(reference / 'gradient')
   e = np.load(reference / 'expected.npz')

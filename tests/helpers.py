@@ -24,7 +24,7 @@ NO_TOKENIZER = tokenizers.Tokenizer(tokenizers.models.WordPiece())
 
 
 def write_corpus(directory):
-  """Names after `met` are people, after `in` places: easy to learn."""
+  """Writes an easy corpus: people follow `met`, and places follow `in`."""
   directory.mkdir(exist_ok=True)
   rng = random.Random(0)
   for split, size in {'train': 96, 'dev': 24, 'test': 24}.items():
@@ -76,6 +76,11 @@ def spam(tokenizer=None, loss='cross_entropy', sigmoid=False):
   return Classification(config, tokenizer or NO_TOKENIZER, SPAM)
 
 
+def first_value(loss):
+  """Makes `(*arrays) -> scalar` of a loss or objective, for a first batch."""
+  return lambda *arrays: loss.update(*arrays, loss.init(*arrays[:2]))[0]
+
+
 def load_config(path):
   """Returns the `get_config` of a file."""
   spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -85,7 +90,7 @@ def load_config(path):
 
 
 def run_command(module, *args, **kwargs):
-  """Runs a module as its users do, in a process of its own."""
+  """Runs a module as users do, in a process of its own."""
   return subprocess.run(
     [sys.executable, '-m', module, *map(str, args)],
     cwd=ROOT,

@@ -30,7 +30,7 @@ def example(softmax, seed=0, shape=(3, 5), classes=4, scale=3.0):
 
 
 def example_of_kind(kind, shape=(2, 3), classes=3):
-  """Logits, labels and what the losses are told about them."""
+  """Logits, labels, and the keyword arguments that describe them."""
   rng = np.random.default_rng(0)
   size = shape if kind == 'sigmoids' else (*shape, classes)
   logits = np.float32(3 * rng.normal(size=size))
@@ -97,7 +97,7 @@ def any_logits(classes):
 
 @functools.cache
 def value_and_gradient(name, classes, numbers):
-  """Compiled for any three logits and labels."""
+  """Compiles a loss for any three logits and labels."""
   loss = functools.partial(getattr(losses, name), axis=None, **dict(numbers))
   return jit(jax.value_and_grad(loss))
 

@@ -1,4 +1,4 @@
-"""Twenty steps in one way to be parallel; as a process, one of several."""
+"""Takes twenty steps in one parallel way; may be one of several processes."""
 
 import dataclasses
 import sys
@@ -67,7 +67,7 @@ def train(
 ):
   """Losses, norms of gradients, parameters and predictions as float arrays."""
   config = default.get_config()
-  config.batch_size = 20  # Neither of 8 nor of 3 a multiple.
+  config.batch_size = 20  # A multiple of neither 8 nor 3.
   config.max_length = 16
   features = make_features()
   mesh = parallel.make_mesh(fsdp, devices)

@@ -59,7 +59,7 @@ def test_normalize_answer(text, normal):
     ('the fox', ['red fox'], 0, 2 / 3),
     ('fox', ['red fox', 'hen', 'fox'], 1, 1),
     ('fox', ['old red fox', 'red fox'], 0, 2 / 3),
-    # Words count as often as they are there.
+    # A repeated word counts as often as it occurs.
     ('fox fox hen', ['fox fox fox'], 0, 2 / 3),
     ('hen', ['red fox'], 0, 0),
     ('', ['red fox'], 0, 0),
@@ -80,7 +80,7 @@ def test_answers(prediction, golds, exact, f1, unanswerable):
     ('The', [''], (1, 1), (1, 0)),
     ('fox', [''], (0, 0), (0, 0)),
     ('', ['The'], (1, 1), (1, 0)),
-    # A true answer that is nothing is none, if there are others.
+    # An empty true answer is ignored if there are others.
     ('', ['The', 'fox'], (0, 0), (1, 0)),
     ('a', ['The', 'fox'], (0, 0), (1, 0)),
     ('fox', ['The', 'fox'], (1, 1), (1, 1)),
@@ -127,17 +127,17 @@ def test_answers_keep_order(prediction, golds, another, unanswerable):
     # A span is used once, and words do not mix between spans.
     (['fox'], ['fox', 'fox'], 0, 0.5),
     (['red hen', 'old fox'], ['red fox', 'old hen'], 0, 0.5),
-    # Pairing the first with its best partner would cost the second its only.
+    # If the first took its best partner, the second would lose its only one.
     (['red fox', 'fox'], ['fox', 'red owl'], 0, 0.75),
-    # As many and the same, though not as often.
+    # As many spans, and the same ones, but repeated in other numbers.
     (['fox', 'fox', 'hen'], ['fox', 'hen', 'hen'], 1, 0.67),
     # Sets of words: repeated ones count once.
     (['fox fox hen'], ['fox hen hen'], 0, 1),
     (['fox'], ['red fox'], 0, 0.67),
-    # Hyphens part words; other punctuation goes.
+    # Hyphens separate words; other punctuation is removed.
     (['twenty-one'], ['twenty one'], 1, 1),
     (['U.S. (fox)'], ['us fox'], 1, 1),
-    # Numbers are compared as such, and one must be right.
+    # Numbers are compared as numbers, and one must be right.
     (['12 hens'], ['12.00 hens'], 1, 1),
     (['1,200'], ['1.2e3'], 1, 1),
     (['12 hens'], ['13 hens'], 0, 0),
@@ -164,7 +164,7 @@ def test_span_sets_by_brute_force(predictions, golds):
   ]
   if short is golds:
     pairs = [[(p, g) for g, p in pair] for pair in pairs]
-  # Of one span each, F1 is rounded: the sum may be off by as much.
+  # F1 of a pair of spans is rounded, so the sum may be off by as much.
   best = max(
     sum(metrics.span_set_scores([p], [g])[1] for p, g in pair) for pair in pairs
   )

@@ -1,4 +1,4 @@
-"""Batches: every example once an epoch, a function of seed and step."""
+"""Batches: each example once per epoch, as a function of seed and step."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_an_epoch_has_every_example_once(n):
 def test_a_batch_depends_on_seed_and_step_alone():
   examples = make(41)
   one, other = batches(examples), batches(examples)
-  late = other[20]  # Asked for first, in another object.
+  late = other[20]  # Another object is asked for this batch first.
   for name in late:
     np.testing.assert_array_equal(one[20][name], late[name])
   reseeded = batches(examples, seed=1)[20]
@@ -183,7 +183,7 @@ def oversampled(n, share, seed=0):
 
 
 def test_foreground_is_a_share_of_each_batch():
-  """At least two of eight, each as often; the others come from all."""
+  """Two of eight are foreground, drawn equally often; the rest from all."""
   epochs = oversampled(203, 0.25)
   assert epochs.steps_per_epoch == -(-203 // 8)
   drawn = np.zeros(203, int)

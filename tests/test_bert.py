@@ -30,7 +30,7 @@ MASK = TOKENS != 0
 
 @functools.cache
 def _params():
-  """Larger than those of `init`, so that every weight matters."""
+  """Returns larger parameters than `init` does, so that each matters."""
   params = jit(Bert(CONFIG).init)(jax.random.key(0), TOKENS)['params']
   flat, unravel = ravel_pytree(params)
   return unravel(flat + 0.3 * jax.random.normal(jax.random.key(1), flat.shape))
@@ -138,7 +138,7 @@ ROWS = np.array([[3, 1, 4, 1, 5, 2], [9, 2, 6, 5, 3, 0]], np.int32)
 
 
 def _draw_packed(rng, shape):
-  """For each token, which of its row's sequences it is of; 0: padding."""
+  """Numbers the sequences of a row, per token; padding has 0."""
   sequences = 1 + np.cumsum(rng.random(shape) < rng.random(), axis=1)
   real = rng.integers(shape[1] + 1, size=(shape[0], 1))
   packed = np.where(np.arange(shape[1])[None] < real, sequences, 0)
@@ -146,7 +146,7 @@ def _draw_packed(rng, shape):
 
 
 def _alone(packed, x):
-  """`x` with each sequence in a row of its own, and padding of zeros."""
+  """Puts each sequence of `x` into a row of its own, padded with zeros."""
   alone = np.zeros((packed.size, *x.shape[1:]), x.dtype)
   n = 0
   for row, sequences in zip(x, packed, strict=True):
@@ -268,7 +268,7 @@ def test_rematerialisation_changes_no_value(deterministic):
     jax.jit(remat)(_params()),
     jax.jit(plain)(_params()),
   )
-  # A layer for its value, and again for its gradient.
+  # A layer is computed for its value and again for its gradient.
   products = [
     str(jax.make_jaxpr(f)(_params())).count('dot_general')
     for f in (plain, remat)

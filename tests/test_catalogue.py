@@ -53,7 +53,7 @@ def test_conll2003(load):
     ('sst2', {'sentence': 'a'}, 'positive'),
     ('mrpc', {'sentence1': 'a', 'sentence2': 'b'}, 'equivalent'),
     ('qqp', {'question1': 'a', 'question2': 'b'}, 'duplicate'),
-    # Not in the order of the alphabet.
+    # The order is not alphabetical.
     ('mnli', {'premise': 'a', 'hypothesis': 'b'}, 'contradiction'),
   ],
 )
@@ -305,7 +305,7 @@ def test_directory_of_another_file_format(prepare):
   }
   directory = prepare(features, {'text': 'a', 'label': 'x'})
   info = directory / 'dataset_info.json'
-  # Writing records of TensorFlow takes TensorFlow.
+  # Only TensorFlow itself can write its records.
   info.write_text(info.read_text().replace('array_record', 'tfrecord'))
   with pytest.raises(ValueError, match='expected a data set in array_record'):
     _load(directory)

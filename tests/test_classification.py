@@ -8,6 +8,7 @@ import pytest
 from helpers import NO_TOKENIZER
 from helpers import SPAM
 from helpers import TOPICS
+from helpers import first_value
 from helpers import make_text_config
 from helpers import spam
 from helpers import topics
@@ -72,7 +73,7 @@ def test_inputs_of_texts_and_pairs(tokenizer):
 
 def test_what_is_cut_is_counted(tokenizer):
   examples = [
-    Text('a b c', None, 'law', 1),  # Just fits.
+    Text('a b c', None, 'law', 1),  # This one just fits.
     Text('a b c d', None, 'art', 2),
     Text('a', 'b c d', 'sea', 3),
     Text('a', None, 'god', 4),
@@ -146,7 +147,7 @@ def test_which_losses_have_one_logit(name):
   batch = {'label': jnp.array([1, 0, -1])}
   assert (
     jax.eval_shape(
-      task.objective(loss, class_counts=counts).value, logits, batch
+      first_value(task.objective(loss, class_counts=counts)), logits, batch
     ).shape
     == ()
   )
@@ -184,7 +185,7 @@ def test_padded_rows_do_not_count(tokenizer, loss, sigmoid):
   objective = task.objective(make_text_config(loss=loss, sigmoid=sigmoid).loss)
   logits = jax.random.normal(jax.random.key(0), (2, 1 if sigmoid else 2))
   more = jnp.full((3, logits.shape[1]), jnp.nan)
-  both = jax.jit(jax.value_and_grad(objective.value))
+  both = jax.jit(jax.value_and_grad(first_value(objective)))
   value, gradient = both(logits, whole)
   padded_value, padded_gradient = both(jnp.concatenate([logits, more]), padded)
   assert float(value) > 0 and np.abs(gradient).min() > 0
@@ -198,12 +199,12 @@ def test_dice_of_one_logit_is_one_set_a_batch():
   logits = jnp.log(jnp.array([4.0, 1.0, 0.25, 9.0]))[:, None]
   task = spam(loss='paper_dice', sigmoid=True)
   config = make_text_config(loss='paper_dice', sigmoid=True).loss
-  value = task.objective(config).value(
+  value = first_value(task.objective(config))(
     logits, {'label': jnp.array([1, 0, 0, -1])}
   )
   expected = 1 - (2 * 0.8 + 1) / ((0.64 + 0.25 + 0.04) + 1 + 1)
   np.testing.assert_allclose(value, expected, rtol=1e-6)
-  # Not the mean of sets of one example.
+  # The loss is not the mean over sets of one example.
   ones = losses.dice(
     logits[:3, 0], jnp.array([1, 0, 0]), square=True, axis=()
   ).mean()
@@ -211,7 +212,7 @@ def test_dice_of_one_logit_is_one_set_a_batch():
 
 
 def test_learns(tokenizer):
-  """What mentions `d` is spam, be it in the first text or the second."""
+  """A pair is spam if either of its texts mentions `d`."""
   task = spam(tokenizer, 'paper_dice', sigmoid=True)
   examples = [
     Text(text, pair, 'spam' if 'd' in f'{text}{pair}' else 'ham', 1)
@@ -329,7 +330,7 @@ def test_labels_that_training_lacks_are_never_right():
 
 
 def test_plug_in_is_that_of_calibrated_probabilities():
-  """By scikit-learn's regression; shifted, stretched logits change nothing."""
+  """Compares with scikit-learn; shifted, scaled logits change nothing."""
   random = np.random.default_rng(0)
   true = 2 * random.normal(size=4000) - 3
   positive = true > random.logistic(size=4000)
@@ -362,14 +363,14 @@ def test_without_positive_texts_nothing_is_tuned(tokenizer):
   assert tuned == {'threshold': 0.5, 'plug_in': 0.5}
   (said,) = task.notes(ham, task.features(ham))
   assert said.startswith("no text is labelled 'spam'")
-  # What earlier runs tuned is used; a task without a positive label has none.
+  # Thresholds of earlier runs are used; without a positive label, none is.
   assert [*task.decisions({'threshold': 0.25})] == ['argmax', 'tuned']
   assert topics().tune(texts('law'), [[0.25, 0.5, 0.25]]) == {}
   assert topics().decisions({}) == {'argmax': {}}
 
 
 def test_certain_predictions_are_tuned():
-  """Probabilities of exactly 0 and 1 have logits that are taken as finite."""
+  """Probabilities of exactly 0 and 1 are given finite logits."""
   tuned = spam().tune(texts('spam', 'ham'), [[0.0, 1.0], [1.0, 0.0]])
   assert 0 < tuned.pop('plug_in') < 1
   assert tuned == pytest.approx({'threshold': 0.5})

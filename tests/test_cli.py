@@ -107,7 +107,7 @@ def test_wrong_changes(change, text):
 
 
 def test_settings_of_runs():
-  """Where each run has a loss of its own, the config has none."""
+  """The config has no loss if each of its runs has one."""
   with pytest.raises(
     config_flag.UsageError, match='`runs.cross_entropy.loss.c'
   ):
@@ -162,7 +162,7 @@ def test_changes():
 
 
 def test_numbers_by_label():
-  """One label is added to those of the preset; a dict takes their place."""
+  """A key adds one label to the preset's; a dict replaces them all."""
   for changes, weights in [
     (['class_weights.B-PER=2'], {'O': 0.0, 'B-PER': 2.0}),
     (['class_weights.O=.5', 'class_weights.1=3'], {'O': 0.5, '1': 3.0}),
@@ -211,7 +211,7 @@ x = create(
   #   in two lines;
   # - h: second.
   f=create(
-    # Of h.
+    # The comment of h.
     h='# no comment',
   ),
 )
@@ -222,12 +222,12 @@ x = create(
     'c': 'All of it.',
     'f': 'A list:',
     'f.g': 'First, in two lines;',
-    'f.h': 'Of h.',
+    'f.h': 'The comment of h.',
   }
 
 
 def test_every_setting_has_a_comment():
-  """Its own or that of its section."""
+  """The comment may be on the setting or on its section."""
   comments = settings_table.read_comments(inspect.getsource(default))
   flat = flatten(default.get_config().to_dict())
   assert len(flat) > 80

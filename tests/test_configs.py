@@ -26,8 +26,8 @@ EXPERIMENTS = sorted(
   for path in CONFIGS.rglob('*.py')
   if path.name not in ('__init__.py', 'losses.py')
 )
-# What the scripts of the paper's code have. final: share of the learning rate;
-# batch: with what is accumulated; gamma: of focal loss.
+# Settings in the scripts of the paper's code. final: the last learning rate,
+# as a fraction of the peak; batch: after accumulation; gamma: for focal loss.
 PUBLISHED = [
   row.split()
   for row in """
@@ -119,9 +119,9 @@ def test_published_settings(row):
   options = c.loss.options
   if loss == 'focal':
     assert options.gamma == float(gamma)
-  elif loss == 'self_adjusting_dice':  # All of theirs have these.
+  elif loss == 'self_adjusting_dice':  # All of their scripts have these.
     assert (options.alpha, options.smooth, options.square) == (0.01, 1.0, True)
-    # One logit: the batch is a set; of several classes, each element.
+    # With one logit the batch is a set; with several classes, each element is.
     assert options.axis == (None if c.loss.activation == 'sigmoid' else ())
 
 
@@ -220,7 +220,7 @@ def test_packed_rows_are_no_sets(axis, refused):
   config.loss = presets.get_loss('paper_dice')
   config.loss.options.axis = axis
   if refused:
-    with pytest.raises(ValueError, match='no set of one'):
+    with pytest.raises(ValueError, match='not a set of one'):
       settings.check(config)
   else:
     settings.check(config)

@@ -28,7 +28,7 @@ def test_sentences_and_their_lines(path):
 @pytest.mark.parametrize(
   'text',
   [
-    'Ada O\n\nruns O',  # No newline at the end.
+    'Ada O\n\nruns O',  # The file ends without a newline.
     'Ada O\r\n\r\nruns O\r\n',
     '\ufeffAda O\n\nruns O\n\n\n',
     'Ada\tO\n\t\nruns\tO\n \n',

@@ -1,4 +1,4 @@
-"""What the official scripts say of answers to SQuAD and QuoRef, made up here.
+"""Made-up answers to SQuAD and QuoRef get the official scripts' scores.
 
 The expected numbers are what evaluate-v1.1.py and evaluate-v2.0.py of SQuAD and
 quoref_eval.py of AllenNLP give for the same predictions.
@@ -17,7 +17,7 @@ _DATA = pathlib.Path(os.environ.get('DICEJAX_DATA', ''))
 
 
 def _questions(path):
-  """(id, context, texts of the true answers) of each question."""
+  """Returns (id, context, texts of the true answers) of each question."""
   for article in json.loads((_DATA / path).read_text())['data']:
     for paragraph in article['paragraphs']:
       for question in paragraph['qas']:
@@ -26,7 +26,7 @@ def _questions(path):
 
 
 def _predict(id_, context, golds):
-  """A right, half right or wrong answer, by the id of the question."""
+  """Makes a right, half right or wrong answer, by the id of the question."""
   words = context.split()
   answer = golds[-1] if golds else ' '.join(words[3:6])
   return [
@@ -47,7 +47,7 @@ def _null_score(id_, has_answer):
 
 
 def _squad_scores(path, unanswerable):
-  """Rows of a null score, whether there is an answer, exact match and F1."""
+  """Returns rows: null score, whether there is an answer, exact match, F1."""
   rows = []
   for id_, context, golds in _questions(path):
     prediction = _predict(id_, context, golds)
@@ -85,14 +85,14 @@ def test_squad_2():
 
 
 def test_no_answer_to_squad_2():
-  # Of 11,873 questions 5,945 have no answer: Rajpurkar et al., 2018, table 2.
+  # 5,945 of 11,873 questions have no answer: Rajpurkar et al., 2018, table 2.
   golds = [g for _, _, g in _questions('squad/dev-v2.0.rebuilt.json')]
   right = sum(metrics.exact_match('', gold) for gold in golds)
   assert (right, len(golds)) == (5_945, 11_873)
 
 
 def _predict_spans(id_, context, golds):
-  """As many spans as there are, with some true ones on top."""
+  """Makes as many spans as there are, and some of the true ones."""
   spans = [_predict(f'{id_} {gold}', context, [gold]) for gold in golds]
   return [*spans, *golds[: zlib.crc32(id_.encode()) % 3]][::-1]
 

@@ -84,7 +84,7 @@ def test_sms_spam_is_split(tmp_path):
 
 
 def _check_round_trip(config, labels, examples):
-  """Features of each text, and a perfect score of its own label."""
+  """Checks the features of each text, and that its own label scores 1."""
   task = Classification(config, _WORDS, labels)
   features = task.features(examples)
   ids = np.array([feature['label'] for feature in features])

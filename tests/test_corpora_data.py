@@ -65,7 +65,7 @@ def test_qqp_subset():
     list(texts.read_tsv(path, **columns))
   first, *rest = texts.read_tsv(path, **columns, skip_malformed=True)
   assert isinstance(first, Skipped)
-  # The first row, no duplicate, is the one of 23,497 that is left out.
+  # One of 23,497 rows is left out, the first; it is not a duplicate.
   assert _labels(rest) == {'0': 23_496 - 8_747, '1': 8_747}
 
 

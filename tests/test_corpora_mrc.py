@@ -80,7 +80,7 @@ def test_gold_is_found_but_for_what_is_cut(
 
 
 def _cut(task, examples, features):
-  """Spans with a word that is not among those of the sentence's row."""
+  """Counts the spans with a word that the sentence's row lacks."""
   rows = iter(features)
   missed = 0
   for example in examples:

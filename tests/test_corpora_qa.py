@@ -40,7 +40,7 @@ def _read(name):
   [
     ('squad1', 10_570, 0, 0, 0),
     ('squad2', 11_873, 5_945, 0, 0),
-    # 47 offsets are one too large, three are elsewhere.
+    # 47 offsets are too large by one, and three are further off.
     ('quoref', 2_418, 0, 221, 50),
   ],
 )
@@ -59,7 +59,7 @@ def test_questions(name, questions, without_answer, with_several, moved):
 
 @pytest.fixture(scope='module')
 def tokenizer():
-  """Words, numbers and punctuation, in pieces of at most six characters."""
+  """Splits into words, numbers and punctuation, at most six characters each."""
   pieces = tokenizers.Regex(r'\w{1,6}|[^\w\s]')
   tokenizer = tokenizers.Tokenizer(
     tokenizers.models.WordLevel({'[UNK]': 0, '[CLS]': 1, '[SEP]': 2}, '[UNK]')
@@ -74,7 +74,7 @@ def tokenizer():
 
 
 def _decode_gold(task, questions, features, max_length):
-  """Predictions from logits that are high where the labels are."""
+  """Makes predictions from logits that are high where the labels are."""
   answers, answer = [None] * len(features), jax.jit(task.postprocess)
   for indices, batch in batches_in_order(
     features, task.fill, batch_size=64, max_length=max_length

@@ -29,7 +29,7 @@ CASES = {
 
 
 def write_slices(config, folder, directory):
-  """The first articles or lines of each file: parsing all takes minutes."""
+  """Copies the first articles or lines of each file: all would take minutes."""
   for name in filter(None, config.data.files.values()):
     text = (_DATA / folder / name).read_text('utf-8-sig')
     if folder in ('squad', 'quoref'):

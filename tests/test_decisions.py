@@ -28,7 +28,7 @@ def test_temperature_is_the_minimum_that_scipy_finds(scale):
   random = np.random.default_rng(0)
   calibrated = 2 * random.normal(size=(2000, 4))
   labels = (calibrated + random.gumbel(size=(2000, 4))).argmax(axis=-1)
-  logits = scale * calibrated + 1e3  # A constant changes nothing.
+  logits = scale * calibrated + 1e3  # Adding a constant changes nothing.
   found = metrics.fit_temperature(logits, labels)
   best = optimize.minimize_scalar(
     lambda t: _nll(logits, labels, np.exp(t)), bounds=(-3, 3), method='bounded'
@@ -46,7 +46,7 @@ def test_temperature_is_the_minimum_that_scipy_finds(scale):
 
 
 def test_platt_is_the_regression_of_scikit_learn():
-  """On many examples, where the targets of Platt are almost 0 and 1."""
+  """With many examples, Platt's targets are almost 0 and 1."""
   random = np.random.default_rng(0)
   logits = 3 * random.normal(size=20_000)
   labels = random.random(20_000) < special.expit(0.5 * logits - 2)
@@ -64,7 +64,7 @@ def test_platt_is_the_regression_of_scikit_learn():
 
 
 def test_platt_by_hand():
-  """Two values: each has the mean target of its examples."""
+  """There are two values; each gets the mean target of its examples."""
   slope, bias = metrics.fit_platt([1.0, 1, 1, 0, 0], [1, 1, 0, 0, 0])
   targets = np.array([3 / 4, 1 / 5])
   want = special.logit([(2 * targets[0] + targets[1]) / 3, targets[1]])
@@ -79,10 +79,10 @@ def test_platt_by_hand():
 @pytest.mark.parametrize(
   'logits, labels, temperature',
   [
-    # All right, or separable by 0: the likelihood rises for ever.
+    # If 0 separates all examples, the likelihood rises without end.
     ([[2.0, 0.0], [0.0, 0.1]], [0, 1], 1 / 20),
     ([-3.0, 1e-6, 1e4], [0, 1, 1], 1 / 20),
-    # Worse than none: for ever the other way.
+    # Worse than chance: it rises without end in the other direction.
     ([[2.0, 0.0], [0.0, 1.0]], [1, 0], 20),
     ([[3.0, 3.0], [-1.0, -1.0]], [0, 1], 1),
     # Three of four right: p = 3 / 4, so that z / T = log 3.
@@ -130,7 +130,7 @@ def test_plug_in_is_the_best_of_all_subsets(twentieths):
   st.dictionaries(st.integers(1, 20), st.integers(1, 5), min_size=1),
 )
 def test_plug_in_is_the_best_threshold_where_probabilities_are_true(sizes):
-  # Of 20 n examples with p = k / 20, exactly k n are positive.
+  # Exactly k n of 20 n examples with p = k / 20 are positive.
   p = np.repeat([k / 20 for k in sizes], [20 * n for n in sizes.values()])
   labels = np.concatenate([np.arange(20 * n) < k * n for k, n in sizes.items()])
   threshold, expected = metrics.plug_in_threshold(p)
@@ -222,9 +222,9 @@ def test_best_offset_by_brute_force(sentences):
     # The argmax is as good.
     ([-9, -8, 7], 'XOO', (-8.5, 1)),
     ([-1, 1, 2], 'XOO', (0, 1)),
-    # As good with one word as with four: the nearest to 0.
+    # One word gives as much as four, so the offset nearest to 0 is chosen.
     ([1, 3, 4, 8, 9], 'XOOXO', (2, 2 / 3)),
-    # All, and one that can never be tagged.
+    # All entities, and one that can never be tagged.
     ([1, 2, np.inf], 'XXX', (np.nextafter(2, 3), 4 / 5)),
     ([-1, 3], 'OX', (np.nextafter(3, 4), 2 / 3)),
   ],

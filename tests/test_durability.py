@@ -43,7 +43,7 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture(autouse=True)
 def collect():
   yield
-  gc.collect()  # Here, and not in the tests of another file.
+  gc.collect()  # It is caught here, and not in the tests of another file.
 
 
 def final_state(workdir):
@@ -99,7 +99,7 @@ def until_step(process, number):
 def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
   config = make_config(tmp_path, 'running_dice')
   config.update(log_every=1, epochs=10, checkpoint_every=10)
-  assert config.model.dropout  # Else chance would not be tested.
+  assert config.model.dropout  # Otherwise the test would not depend on chance.
   file = write_config(config, tmp_path / 'config.py')
   whole, workdir = tmp_path / 'whole', tmp_path / 'disturbed'
   command = [sys.executable, '-m', 'train', f'--config={file}']
@@ -129,7 +129,7 @@ def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
     assert told and len(steps) <= 4 and not (workdir / 'results.json').exists()
     if number == signal.SIGKILL:
       assert run.returncode == -signal.SIGKILL
-      # The one that was being written may be lost, and no more.
+      # Only the one that was being written may be lost.
       assert steps[-1] >= (last - 1) // 10 * 10 - 10
     else:
       assert run.returncode == 75
@@ -151,7 +151,8 @@ def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
   done = run_command('train', f'--config={file}', f'--workdir={workdir}')
   assert done.returncode == 0, done.stderr
   assert f'goes on from step {start} of 120' in done.stdout
-  assert not list(workdir.glob('checkpoints/*tmp*'))  # Of saves cut short.
+  # Saves that were cut short leave nothing behind.
+  assert not list(workdir.glob('checkpoints/*tmp*'))
   assert_same_end(workdir, whole)
 
 
@@ -199,7 +200,7 @@ def test_no_lock_is_left_where_there_is_no_run(tmp_path):
 
 
 def test_where_nothing_can_be_written(tmp_path):
-  workdir = pathlib.Path('/sys/run')  # Not even by root.
+  workdir = pathlib.Path('/sys/run')  # Even root cannot write.
   with pytest.raises(OSError, match=f"'{workdir}'"):
     Trainer(make_config(tmp_path), workdir)
   (tmp_path / files.METRICS).symlink_to('/dev/full')
@@ -257,7 +258,7 @@ def test_a_damaged_checkpoint_is_told_and_made_again(runs, tmp_path, capsys):
   workdir = tmp_path / 'run'
   shutil.copytree(stopped, workdir)
   flip(largest(workdir / 'checkpoints' / '17' / 'params'))
-  # All data: the largest file may be one that the store no longer refers to.
+  # All data, because the store may no longer refer to the largest file.
   for path in (workdir / 'checkpoints' / '15' / 'rest').rglob('d/*'):
     path.unlink()
   vary(run, workdir=workdir).train()
@@ -320,7 +321,7 @@ def test_any_damage_is_told_or_does_no_harm(tmp_path, kind, capsys):
   told = set()
   for path in sorted((sound / '4').rglob('*')):
     if path.is_dir() or not path.stat().st_size or 'rest' in path.parts:
-      continue  # The parts are saved alike.
+      continue  # All parts are saved in the same way.
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(sound, directory)
     victim = directory / path.relative_to(sound)
@@ -391,7 +392,7 @@ def test_zeros_for_a_missing_part_are_seen(tmp_path):
   ],
 )
 def test_the_latest_two_and_the_best_are_kept(tmp_path, scores, best, kept):
-  """Also if each is saved by a process of its own."""
+  """The same holds if each is saved by a process of its own."""
   scores = dict(enumerate(scores, start=1))
   save_small(tmp_path / 'one', scores)
   for number, score in scores.items():
@@ -452,7 +453,7 @@ def test_checksum_of_trees():
     assert checkpoint.checksum(tree) == numpy_checksum(tree)
 
 
-# What is not finite.
+# Losses and gradients that are not finite.
 
 
 @pytest.mark.parametrize('name', ['loss', 'grad_norm'])

@@ -79,7 +79,7 @@ def frozen_config(tmp_path, task='tagging', **changes):
   ids=str,
 )
 def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
-  """A run's steps, and those of the whole model that keeps its encoder."""
+  """A run takes the steps of the whole model with its encoder held fixed."""
   config = frozen_config(tmp_path, **{'model.dropout': 0.0, **changes})
   run = Trainer(config, tmp_path / 'run')
   state = run.init()
@@ -128,7 +128,7 @@ def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
 
 @pytest.mark.parametrize('task', ['tagging', 'classification'])
 def test_states_are_standardised(tmp_path, task):
-  """By the training split, whose states then have mean 0 and deviation 1."""
+  """States of the training split then have mean 0 and deviation 1."""
   run = Trainer(frozen_config(tmp_path, task), tmp_path / 'run')
   train = run.features['train']
   if task == 'tagging':  # Words, without [CLS] and [SEP].
@@ -147,7 +147,7 @@ def test_a_run_needs_no_other_directory(tmp_path, task):
   workdir = tmp_path / 'run'
   outcome = Trainer(config, workdir).train()
   shutil.rmtree(tmp_path / 'model')
-  prepared = Trainer(config, workdir)  # As a command that is given again.
+  prepared = Trainer(config, workdir)  # The command is given again.
   run = inference.load_run(workdir)
   examples = prepared.examples['test']
   predictions = run.predict(examples, run.task.features(examples))
@@ -174,7 +174,7 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   path = max(folder.iterdir(), key=lambda path: path.stat().st_size)
   data = bytearray(path.read_bytes())
   data[100] ^= 1
-  path.unlink()  # The others read it yet.
+  path.unlink()  # The other runs still read it.
   path.write_bytes(data)
   third = Trainer(config, tmp_path / 'three')
   assert 'hidden states of 108 inputs' in capsys.readouterr().err
@@ -188,7 +188,7 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   files.train, files.dev = files.dev, files.train
   Trainer(moved, tmp_path / 'moved')
   assert 'hidden states' not in capsys.readouterr().err
-  # No more than so much is kept, the latest.
+  # Only the latest states are kept, up to a limit.
   size = sum(path.stat().st_size for path in folder.iterdir())
   config.model.frozen_cache = (size - 1) / 2**30
   config.max_length = 12  # Other inputs.

@@ -17,7 +17,7 @@ from dicejax.models import SpanExtractor
 from dicejax.models import TextClassifier
 from dicejax.models import TokenTagger
 
-CONFIG = BertConfig(  # What heads do has nothing to do with the layers.
+CONFIG = BertConfig(  # Heads work the same after any number of layers.
   vocab_size=13,
   hidden_size=8,
   num_hidden_layers=0,
@@ -51,7 +51,7 @@ def _gelu(x, approximate=False):
 
 
 def _match(p, x, gelu=_gelu):
-  """As published: a perceptron on start and end side by side."""
+  """The published form: a perceptron on start and end side by side."""
   pairs = jnp.concatenate(
     jnp.broadcast_arrays(x[:, :, None], x[:, None]), axis=-1
   )
@@ -91,7 +91,7 @@ def _hidden(params, dtype=jnp.float32):
 
 @functools.cache
 def _params(name, config=CONFIG):
-  """Large, and nowhere special, so that every weight matters."""
+  """Returns large parameters without zeros or ones, so that each matters."""
   init = HEADS[name](config).init
   shapes = jax.eval_shape(init, jax.random.key(0), TOKENS)['params']
   rng = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def _relative(actual, expected):
 @each_head
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 def test_agrees_with_the_formula(name, dtype):
-  """Whatever the encoder computes in, the head computes in float32."""
+  """The head computes in float32 for any dtype of the encoder."""
   outputs = _apply(name, dtype=dtype)
   for actual, expected in zip(outputs, _exact(name, dtype), strict=True):
     assert actual.dtype == jnp.float32 and actual.shape == expected.shape
@@ -149,8 +149,8 @@ def test_a_mistake_is_seen():
 
 
 @each_kind
-def test_the_gradient_is_that_of_the_formula(name):
-  """Of every parameter: of those of rows that are computed again, too."""
+def test_the_gradient_agrees_with_the_formula(name):
+  """Compares all parameters, also where rows are computed again."""
 
   def loss(outputs):
     return sum(jnp.sum(jnp.sin(y)) for y in outputs)
@@ -230,7 +230,7 @@ def _drop(name, seed, *inputs, **kwargs):
 
 @each_kind
 def test_dropout_is_right_before_the_last_layer(name):
-  """There it is linear: its mean over many draws is what it leaves alone."""
+  """The mean over many draws is the value without dropout: it is linear."""
   n = 4000
   draws = jax.jit(jax.vmap(lambda seed: _drop(name, seed)))(np.arange(n))
   for x, expected in zip(draws, _apply(name), strict=True):
@@ -242,18 +242,19 @@ def test_dropout_is_right_before_the_last_layer(name):
 
 def test_each_pair_has_dropout_of_its_own():
   params = _params('pairs')
-  # Of one token everywhere, and without positions, all states are equal.
+  # With one token everywhere, and without positions, all states are equal.
   table = params['encoder']['positions']['embedding']
   encoder = params['encoder'] | {'positions': {'embedding': 0 * table}}
   params = params | {'encoder': encoder}
   same = np.full_like(TOKENS, 3), None, None
   assert np.ptp(_apply('pairs', *same, params=params)[2]) < 1e-4
   dropped = np.asarray(_drop('pairs', 0, *same, params=params)[2])
-  assert len(np.unique(dropped.round(4))) > 40  # Of 50; few units to drop.
+  # There are 50 pairs, but few units that can be dropped.
+  assert len(np.unique(dropped.round(4))) > 40
 
 
 def test_pairs_are_not_held_in_memory():
-  """Neither for the logits nor for the gradient."""
+  """This holds for the logits and for the gradient."""
   batch, length, width = 2, 128, 64
   config = dataclasses.replace(
     CONFIG, hidden_size=width, max_position_embeddings=length

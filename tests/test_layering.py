@@ -1,4 +1,4 @@
-"""Who imports whom: each room in a fresh interpreter."""
+"""Imports between packages, each checked in a fresh interpreter."""
 
 import pathlib
 import subprocess

@@ -1,4 +1,4 @@
-"""Accumulated gradients against those of the whole, and a float64 oracle."""
+"""Accumulated gradients against the whole batch, and a float64 oracle."""
 
 import functools
 
@@ -53,7 +53,7 @@ def loss_of(sums):
 
 
 def formula(logits, y):
-  """The same of the real elements, from the definitions."""
+  """The same losses of the real elements, from the definitions."""
   of_sets = [
     (0.0, functools.partial(oracle.dice_of_set, smooth=1.0, square=False)),
     (0.0, lambda q, y: 2 * oracle.tversky_of_set(q, y, 0.2, 0.8, 1.0)),
@@ -116,7 +116,7 @@ def test_no_mean_over_micro_batches():
 
 
 def test_gradients_keep_their_type_and_are_summed_in_float32():
-  """1 and many small ones: a sum in bfloat16 stays at 1."""
+  """A sum of 1 and many small terms would stay at 1 in bfloat16."""
   parts = jnp.bfloat16(np.concatenate([[1024], 1 + np.arange(32) % 3]) / 1024)
   f = losses.accumulate(
     lambda p, x: p['half'] * x + p['full'] * x.astype(jnp.float32),

@@ -119,13 +119,13 @@ def test_matches_the_formula(name, kind):
 @hypothesis.given(st.data(), st.sampled_from(sorted(NUMBERS)))
 @examples(30)
 def test_any_logits(data, name):
-  """A power below 1 of a distance that may be 0."""
+  """The distance may be 0, and its power is below 1."""
   numbers = NUMBERS[name][0]
 
   def reference(logits, labels):
     logits, labels = logits[None], labels[None]
     if not numbers['smooth']:
-      # To float32, a set of less than its smallest number is empty.
+      # A set smaller than the smallest float32 counts as empty.
       log_p, _, y = scores(logits, labels)
       size = np.where(y, 1, np.exp(log_p)).sum((0, 1))
       hypothesis.assume((size > 1e-30).all())
@@ -146,7 +146,7 @@ def test_any_logits(data, name):
 )
 @pytest.mark.parametrize('softmax', [True, False])
 def test_powers_where_almost_all_is_right(name, options, softmax):
-  """To the last digit, not beside 1; half of the sets have no positive."""
+  """Small losses keep all digits; half of the sets have no positive."""
   sure = np.float32([8, 20, 40, 70])
   logits = np.concatenate([sure, -sure])[:, None]
   labels = np.int32(logits > 0)
@@ -197,7 +197,7 @@ def test_identities(kind):
   prices = {'alpha': 0.2, 'beta': 0.6, 'smooth': 0.4}
   same(loss['focal_tversky'](gamma=1, **prices), loss['tversky'](**prices))
   dice = np.float64(loss['dice']())
-  if kind == 'sigmoids':  # Of one class, not a mean.
+  if kind == 'sigmoids':  # There is one class, so it is not a mean.
     same(loss['log_cosh_dice'](), np.log(np.cosh(dice)))
     small = losses.log_cosh_dice(jnp.array(20.0), jnp.array(1))
     same(small, (np.exp(-20) / 3) ** 2 / 2, rtol=1e-5)

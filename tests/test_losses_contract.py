@@ -1,4 +1,4 @@
-"""What every loss keeps: a test a promise, over a table of all losses."""
+"""The promises of every loss, one per test, over a table of all losses."""
 
 import functools
 import inspect
@@ -83,13 +83,13 @@ CASES = [
   case._replace(axis=1) if case.kind == SHARES and case.takes('axis') else case
   for case in CASES
 ]
-# Of these, no gradient is compared where errors may tie or labels be met.
+# Their gradients are not compared where errors tie or labels are met exactly.
 KINKS = {
   ('lovasz_hinge', SIGMOIDS): 'the gradient knows which of a tie is the first',
   ('lovasz_softmax', IDS): 'the gradient knows which of a tie is the first',
   ('dice_semimetric', SHARES): 'the gradient jumps where p is y',
 }
-# Those that the promises that take long to compile are tried on by default.
+# Promises that take long to compile are tried on these losses by default.
 FEW = (
   'cross_entropy',
   'dice',
@@ -101,7 +101,7 @@ FEW = (
 
 
 def every(cases, names=KINDS):
-  """A test per case; all are quick of two losses, of others the first kind."""
+  """Makes a test per case: quick for two losses, else for the first kind."""
 
   def is_quick(case):
     first = case.kind == KINDS[case.name][0]
@@ -153,7 +153,7 @@ def in_float64(case, logits, labels):
 
 
 def beside_garbage(logits, labels, keep):
-  """Two more columns of what `where` has to leave out, and `where`."""
+  """Adds two columns that `where` has to leave out; returns also `where`."""
   wider = [(0, 0), (0, 2)] + [(0, 0)] * (logits.ndim - 2)
   labels = np.pad(
     labels,
@@ -165,13 +165,13 @@ def beside_garbage(logits, labels, keep):
 
 
 def close(got, want, digits, floor=1e-30, axis=None):
-  """To some digits of the largest: its rounding is in the others, too."""
+  """Compares to some digits of the largest, whose rounding is in all."""
   error = abs(got - want) / (abs(want).max(axis, keepdims=True) + floor)
   np.testing.assert_array_less(error, digits)
 
 
 def check(case, logits, labels, gradient=True):
-  """In float32 with NaN under the mask what the slice is in float64."""
+  """float32 with NaN under the mask equals the slice in float64."""
   value, grad = compiled(case)(*beside_garbage(logits, labels, EXAMPLES[1]))
   want, slope = in_float64(case, logits, labels)
   assert value.dtype == grad.dtype == np.float32
@@ -187,7 +187,7 @@ def check(case, logits, labels, gradient=True):
   # The rounding of log L is as many times 6e-8 as -log L, up to 70, says.
   np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-5 * floor)
   if gradient:
-    # Each sigmoid has digits of its own; the classes of a tie cancel.
+    # Each sigmoid keeps its digits; in a softmax, tied classes cancel.
     alone = () if value.shape == slope.shape else None
     close(grad, slope, 1e-5, floor, alone)
 
@@ -262,7 +262,7 @@ def test_a_thousand_classes(case):
 
 @every([case for case in CASES if case.softmax])
 def test_a_softmax_needs_two_classes(case):
-  """Over one class it is 1, whatever the logit: nothing would be learnt."""
+  """Over one class it is always 1: nothing would be learnt."""
   labels = np.zeros(4, int) if case.kind == IDS else np.ones((4, 1))
   with pytest.raises(ValueError, match=r'\[4, 1\].*class axis of at least 2'):
     case._replace(axis='default')(np.zeros((4, 1), np.float32), labels)
@@ -284,7 +284,7 @@ def test_an_id_out_of_range_is_nan_unless_excluded(case, wrong):
 
 @every([case for case in CASES if case.softmax and case.takes('class_weights')])
 def test_weights_are_checked_under_jit(case):
-  """Where even a list becomes a traced array."""
+  """Under jit, even a list becomes a traced array."""
   logits, labels = example(case)
   for weights in ([-1.0, 1, 1], np.array([1, np.nan, 1])):
     with pytest.raises(ValueError, match='class_weights must be at least 0'):
@@ -327,7 +327,7 @@ def test_one_default_of_the_whole_family():
 
 @every(CASES, FEW)
 def test_narrow_types_are_widened(case):
-  """The eager value of each type is the compiled one of the same numbers."""
+  """Eager and compiled values agree for each type of the same numbers."""
   logits, labels = example(case)
   for dtype, largest in [('f4', 1e4), (jnp.bfloat16, 1e4), ('f2', 6e4)]:
     logits[-1] = largest * np.sign(logits[-1])
@@ -433,7 +433,7 @@ def test_a_set_over_mapped_devices(case):
 
 @every([case for case in CASES if case.takes('class_weights')])
 def test_a_class_of_weight_zero_is_left_out(case):
-  """It may be torn in two, and whose its examples were does not matter."""
+  """It may be split into two classes, with its examples in either."""
   logits, labels = example(case)
   if not case.softmax:
     if case.takes('axis'):

@@ -87,7 +87,7 @@ def test_matches_the_formula(formula, kind):
 @pytest.mark.parametrize('kind', KINDS[:2])
 @pytest.mark.parametrize('axis', SETS)
 def test_generalised_dice(kind, axis):
-  """One Dice of all classes, each by the inverse square of its examples."""
+  """One Dice over all classes, weighted by the inverse squares of counts."""
   logits, labels, options = example_of_kind(kind)
   weights = options.get('class_weights', np.ones(3))
   y = oracle.one_hot(labels, logits)
@@ -256,7 +256,7 @@ def test_sure_and_wrong_has_the_right_gradient(formula):
 
 
 def test_semimetric_is_least_where_p_is_y():
-  """Dice itself is not: it falls until p is 1."""
+  """Dice itself is not least there: it falls until p is 1."""
   logits = np.linspace(-3, 3, 13, dtype=np.float32)
   y = np.float32(1 / (1 + np.exp(-1.5)))  # The p of logits[9].
 

@@ -15,11 +15,11 @@ from draws import examples
 
 from dicejax import losses
 
-keep_hardest = jax.jit(losses.keep_hardest)  # Compiled once a shape.
+keep_hardest = jax.jit(losses.keep_hardest)  # Compiled once per shape.
 
 
 def count(ratio, positives):
-  """Of the ratio as it is written: 0.7 of 10 is 7."""
+  """Multiplies by the ratio as it is written: 0.7 times 10 is 7."""
   return int(fractions.Fraction(str(ratio)) * positives)
 
 
@@ -119,7 +119,7 @@ def test_as_a_mask_of_a_loss():
   np.testing.assert_array_equal(kept.ravel(), want)
   assert kept.sum() == (labels > 0).sum() + wanted
   np.testing.assert_array_equal((grad != 0).any(-1), kept)
-  # Neither value nor gradient of the rest is felt.
+  # The other elements change neither value nor gradient.
   inside = jax.jit(
     jax.grad(
       lambda x: losses.cross_entropy(

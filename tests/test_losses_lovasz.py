@@ -26,7 +26,7 @@ softmax_and_grad = jax.jit(
 
 
 def jaccard_distance(mistakes, true):
-  """Of the truth and what is predicted with these mistakes."""
+  """Returns the distance between the truth and the truth with mistakes."""
   predicted = mistakes ^ true
   union = (predicted | true).sum()
   return 1 - (predicted & true).sum() / union if union else 0.0
@@ -68,7 +68,7 @@ def softmax_errors(logits, labels):
 
 
 def of_sets(m, true, axis, class_weights=None, present_only=True):
-  """Each set apart, of errors `[..., classes]`; the mean over classes."""
+  """Averages over classes; each set of errors `[..., classes]` is separate."""
   examples = m.ndim - 1
   axis = range(examples) if axis is None else np.atleast_1d(axis)
   axis = tuple(int(a) for a in axis)
@@ -152,7 +152,7 @@ def test_published_hinge_values(labels, want, gradient):
   ],
 )
 def test_published_softmax_values(labels, classes, want):
-  """Its `classes`, a list of them too, are `present_only` and weights."""
+  """Its `classes` (also a list) are our `present_only` and class weights."""
   logits = jnp.array([[2, 0.5, -1], [0, 1, 0.5], [-1, 0, 3], [0.3, 0.2, 0.1]])
   options = {'present_only': classes == 'present'}
   if not isinstance(classes, str):
@@ -174,7 +174,7 @@ def test_published_softmax_gradient():
 
 
 def test_hard_errors_are_the_jaccard_distance():
-  """Whatever is predicted of four: errors of 0 and 1, and of 0 and 2."""
+  """For all predictions of four elements: errors in {0, 1} and {0, 2}."""
   bits = np.array(list(itertools.product([0, 1], repeat=8)))
   predicted, labels = bits[:, :4], bits[:, 4:]
   want = [
@@ -195,7 +195,7 @@ def test_hard_errors_are_the_jaccard_distance():
 @hypothesis.given(st.data())
 @examples(100)
 def test_hinge_of_any_logits(data):
-  """In a tie, too, the gradient is a subgradient of the extension."""
+  """Even in a tie, the gradient is a subgradient of the extension."""
   n = 6
   level = st.sampled_from([-1e4, -1, -0.5, 0, 0.5, 1, 2, 1e4])
   some = st.one_of(level, st.floats(-1e4, 1e4, width=32))
@@ -220,7 +220,7 @@ def test_hinge_of_any_logits(data):
 @hypothesis.given(st.data(), st.sampled_from([2, 4]), st.booleans())
 @examples(100)
 def test_softmax_of_any_logits(data, classes, present_only):
-  """Ties, gaps of up to 2e4, excluded ids that are no class."""
+  """Ties, gaps of up to 2e4, and excluded ids out of range."""
   n = 6
   level = st.sampled_from([0.0, 17.0, -1e4, 1e4])
   some = st.one_of(level, st.floats(-1e4, 1e4, width=32))
@@ -245,7 +245,7 @@ def test_softmax_of_any_logits(data, classes, present_only):
   'scale', [0.3, pytest.param(3.0, marks=pytest.mark.slow)]
 )
 def test_large_sets_keep_their_digits(prior, scale):
-  """Also of a false element with few true ones left, 1e-10 by weight."""
+  """Also for a false element before few true ones, with a weight of 1e-10."""
   rng = np.random.default_rng(0)
   logits = (rng.normal(size=100_000) * scale).astype(np.float32)
   labels = (rng.random(logits.size) < prior).astype(int)
@@ -258,7 +258,7 @@ def test_large_sets_keep_their_digits(prior, scale):
   want = np.where(m > 0, weights, 0) * np.where(true, -1, 1)
   np.testing.assert_allclose(grad, want, rtol=1e-6)
 
-  # Of two classes the log odds are the logit: the order is that of float64.
+  # With two classes the log odds are the logit: the order is as in float64.
   pairs = np.stack([np.zeros_like(logits), logits], -1)
   value, grad = softmax_and_grad(
     pairs, labels, class_weights=np.array([0, 1]), present_only=False
@@ -293,7 +293,7 @@ def test_sure_mistakes_keep_their_order_and_gradient():
   np.testing.assert_allclose(value, 1, rtol=1e-6)
   want = -signs * weights * np.exp(-u.astype(np.float64))
   np.testing.assert_allclose(grad[:, 1], want, rtol=1e-5)
-  # And right ones have the digits of 1 - p.
+  # Right elements keep the digits of 1 - p.
   value, grad = softmax_and_grad(-logits, labels, class_weights=positive)
   weights = weights_of(-u, labels > 0)
   tiny = np.exp(-u.astype(np.float64))

@@ -125,7 +125,7 @@ def test_one_vs_rest_keeps_its_digits():
   got = one_vs_rest(jnp.asarray(rows, jnp.float32))
   np.testing.assert_allclose(got, log_p - log_not_p, rtol=3e-7)
   grad = jax.jacobian(one_vs_rest)(jnp.asarray(rows[0], jnp.float32))
-  # Against the top class nothing but the others: e^0 : e^1.
+  # Only the other classes are left to compare with: e^0 : e^1.
   share = np.exp(1) / (1 + np.exp(1))
   np.testing.assert_allclose(grad[0], [1, share - 1, -share], rtol=1e-6)
 
@@ -222,7 +222,8 @@ def test_extreme_logits(dtype, softmax, alpha, decay_gradient):
     logits = jnp.stack(jnp.meshgrid(levels, levels), -1).reshape(-1, 2)
   examples = logits.shape[:1]
   of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=True)
-  rounding = 2.0 * jnp.finfo(dtype).eps  # Of the gradient, cast to `dtype`.
+  # The gradient is cast to `dtype`.
+  rounding = 2.0 * jnp.finfo(dtype).eps
   for label, axis in itertools.product([0, 1], [(), None]):
     labels = np.full(examples, label)
 

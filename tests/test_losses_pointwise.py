@@ -127,7 +127,7 @@ def test_asymmetric_matches_the_formula(gammas, margin, soft):
 @pytest.mark.parametrize('scale', [0.1, 3.0, 30.0])
 def test_zlpr_matches_the_formula(soft, scale):
   logits, labels = example(False, shape=(6, 9), scale=scale)
-  labels[0], labels[1] = 0, 1  # Nothing true, nothing false.
+  labels[0], labels[1] = 0, 1  # Neither a true nor a false element.
   if soft:
     labels = labels * np.random.default_rng(1).uniform(size=labels.shape)
   check(losses.zlpr, lambda x: oracle.zlpr(x, labels), logits, labels)
@@ -214,7 +214,7 @@ def test_easy_negatives_have_no_loss_and_no_gradient(gammas, margin):
   )
   np.testing.assert_array_equal(value, 0)
   np.testing.assert_array_equal(vjp(jnp.ones(4))[0], 0)
-  # Where p is m to the last digit, there is no NaN either.
+  # Where p equals m to the last digit, nothing is NaN.
   near = np.float32(edge) + np.spacing(np.float32(edge)) * np.arange(-9, 10)
   grad = jax.grad(
     lambda x: losses.asymmetric(x, jnp.zeros(19), **options).sum()
@@ -322,7 +322,7 @@ def test_any_label_logits(logits, labels, margin):
 
 
 def test_no_array_of_all_classes_is_kept():
-  """Beside the gradient itself: the memory of a large vocabulary."""
+  """Memory for a large vocabulary, besides the gradient itself."""
   logits = jnp.zeros((256, 4000))
   compiled = (
     jax.jit(jax.value_and_grad(lambda x, y: losses.cross_entropy(x, y).mean()))

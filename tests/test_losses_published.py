@@ -1,7 +1,7 @@
-"""What the published module gives, and its defects that dicejax has not.
+"""Values of the published module, and its defects, which dicejax avoids.
 
 Its golden values for losses of whole inputs are in test_losses_overlap.py. The
-numbers here were printed by it, too, in float64.
+numbers here were also printed by it, in float64.
 """
 
 import functools
@@ -74,7 +74,7 @@ def test_the_example_of_the_docstring_works():
 @pytest.mark.parametrize(
   'ratio, published, negatives, ours',
   [
-    # Of one negative to keep it dropped one; of two and of three it kept k - 2.
+    # It dropped the one negative to keep; with two or three it kept k - 2.
     (0.5, 0.2129048, [1, 4], 0.2033333),
     (0.7, 0.1055685, [], 0.2129048),
     (1, 0.2033333, [4], 0.2132003),
@@ -82,7 +82,7 @@ def test_the_example_of_the_docstring_works():
   ],
 )
 def test_hard_examples(ratio, published, negatives, ours):
-  """The negatives it kept give its values; the hardest ones give others."""
+  """Its values come from the negatives that it kept, not the hardest ones."""
   logits, labels = BINARY
   where = (labels > 0).at[jnp.array(negatives, int)].set(True)
   loss = of_batch(logits, labels, where=where)
@@ -96,7 +96,7 @@ def test_hard_examples(ratio, published, negatives, ours):
 
 
 def test_hard_examples_under_a_mask():
-  """Published, a negative under the mask may push out one that is not."""
+  """In the published code, a masked negative may replace one that counts."""
   logits, labels = BINARY
   where = jnp.arange(6) != 4  # Without the hardest negative.
   kept = losses.keep_hardest(cross_entropy(logits, labels), labels, 0.5, where)
@@ -104,11 +104,11 @@ def test_hard_examples_under_a_mask():
 
 
 def test_hard_examples_of_each_class():
-  """Issue 16: published, missing brackets raised."""
+  """Issue 16: the published code lacks brackets and raises."""
   logits, labels = MULTI_CLASS
   true = jax.nn.one_hot(labels, 3, dtype=int)
   keep = jax.vmap(losses.keep_hardest, in_axes=(1, 1, None), out_axes=1)
-  # Of each class against the rest, the larger the likelier it seems.
+  # The hardness for each class against the rest is its log-probability.
   kept = keep(jax.nn.log_softmax(logits), true, 1)
   np.testing.assert_array_equal(kept.sum(0), 2 * true.sum(0))
 
@@ -130,7 +130,7 @@ def test_a_mask_never_broadcasts():
 
 
 def test_a_mask_of_as_many_rows_as_classes_masks_rows():
-  """Published, a mask (N,) masked columns where N is C."""
+  """In the published code, a mask (N,) masks columns if N equals C."""
   logits, labels = (x[:3] for x in MULTI_CLASS)
   mask = jnp.array([True, False, True])
   loss = dice_of_q(logits, labels, where=mask, axis=())
@@ -176,13 +176,13 @@ def test_a_perfect_prediction(alpha):
   want = 1 - (2 * 2 * best + 1) / (2 * best**2 + 2 + 1)
   np.testing.assert_allclose(value, want, rtol=1e-5)
   np.testing.assert_allclose(grad, 0, atol=1e-7)
-  # Further on, the loss rises.
+  # Beyond this logit, the loss rises.
   assert value < of_batch(x + 9 * y, y, alpha=alpha)
   np.testing.assert_allclose(dice(x + 60 * y, y, axis=None), 0, atol=1e-6)
 
 
 def test_one_ratio_for_numerator_and_denominator():
-  """Published, linear, many classes: tp of a row over the sum of all rows."""
+  """The published linear form divides tp of a row by the sum of all rows."""
   for alpha, want in [(0, 1.81893), (0.01, 1.8196012), (1, 1.8322759)]:
     logits, labels = MULTI_CLASS
     counts = losses.soft_counts(logits, labels, alpha=alpha)
@@ -217,7 +217,7 @@ def test_any_layout(axis):
 
 
 def test_labels_that_are_one_hot():
-  """`index_label_position`: what labels are is said by shape and activation."""
+  """`index_label_position`: shape and activation say what labels are."""
   logits, labels = MULTI_CLASS
   one_hot = jax.nn.one_hot(labels, 3)
   ids = dice_of_q(logits, labels, axis=())

@@ -76,7 +76,7 @@ def test_value_and_gradient_by_hand(average):
       share = weights
     else:
       share = weights / weights.sum()
-    # Of (2 tp + s) / (below + s), by the tp and below of the present batch.
+    # Derivatives of (2 tp + s) / (below + s) by tp and below of this batch.
     by_tp = -2 / (below + smooth)
     by_below = (2 * tp + smooth) / (below + smooth) ** 2
     by_p = share * (by_tp * one_hot + by_below) * real[:, None]
@@ -89,7 +89,7 @@ def test_value_and_gradient_by_hand(average):
 
 
 def test_small_batches_have_the_gradient_of_the_whole_set():
-  """The mean over batches of 16, where batch Dice has another one."""
+  """The mean over batches of 16; that of batch Dice is another."""
   rng = np.random.default_rng(0)
   features = np.float32(rng.normal(size=(200, 16, 5)))
   labels = (rng.random((200, 16)) < 0.03).astype(int)

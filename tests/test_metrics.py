@@ -55,7 +55,7 @@ def _count(corpus, scheme, types=_TYPES):
 
 def _seqeval(function, corpus, average):
   with warnings.catch_warnings():
-    # It warns wherever a score is 0/0; the value is 0 there, as ours.
+    # It warns wherever a score is 0/0; its value is 0, like ours.
     warnings.simplefilter('ignore', UndefinedMetricWarning)
     gold, predicted = map(list, zip(*corpus, strict=True))
     return function(gold, predicted, average=average)
@@ -72,7 +72,7 @@ def _assert_same_scores(corpus, scheme, function):
   ours = metrics.class_scores(_count(corpus, scheme, types), types)
   by_type = np.array(_seqeval(function, corpus, average=None)).T
   theirs = dict(zip(types, by_type, strict=True))
-  if types:  # Of nothing seqeval's averages are NaN, ours 0.
+  if types:  # Without types, seqeval's averages are NaN, and ours 0.
     for average in ('micro', 'macro'):
       theirs[average] = _seqeval(function, corpus, average=average)
   for row, (precision, recall, f1, support) in theirs.items():
@@ -115,7 +115,7 @@ def test_scores_agree_with_seqeval_strict_bioes(corpus):
 @pytest.mark.parametrize(
   'tags, cuts',
   [
-    # startOfChunk, one case a rule.
+    # startOfChunk, one case per rule.
     ('B-X B-X', [1, 1]),
     ('I-X B-X', [1, 1]),
     ('I-X S-X', [1, 1]),
@@ -135,7 +135,7 @@ def test_scores_agree_with_seqeval_strict_bioes(corpus):
     ('S-X O', [1]),
     ('S-X S-X', [1, 1]),
     ('E-X B-X', [1, 1]),
-    # What goes on.
+    # Entities that go on.
     ('B-X I-X', [2]),
     ('I-X I-X', [2]),
     ('B-X E-X', [2]),
@@ -251,7 +251,7 @@ def test_scores_by_hand():
     'C': {'precision': 0, 'recall': 0, 'f1': 0, 'support': 1},
     'D': {'precision': 0, 'recall': 0, 'f1': 0, 'support': 0},
     'micro': {'precision': 3 / 8, 'recall': 3 / 13, 'f1': 2 / 7, 'support': 13},
-    # D occurs nowhere: it is no part of the mean.
+    # D occurs nowhere, so the mean leaves it out.
     'macro': {'precision': 1 / 6, 'recall': 1 / 12, 'f1': 1 / 9, 'support': 13},
   }
 

@@ -1,4 +1,4 @@
-"""MRC-NER files: what is read and what is refused."""
+"""MRC-NER files: reading, and errors."""
 
 import json
 
@@ -26,7 +26,7 @@ QUERY = Query(
   [(1, 4), (5, 7)],
   [],
 )
-# The same in a file of another age.
+# The same example in an older file.
 STRINGS = {
   'start_position': ['1', '5'],
   'end_position': ['3', '6'],
@@ -175,8 +175,8 @@ def test_query_without_spans_that_is_not_impossible(path):
     qas_id='4', start_position=[], end_position=[], span_position=[]
   )
   queries = read(path, ITEM, nothing)
-  assert queries[1].notes  # Not impossible, yet without spans.
-  json.dumps(queries)  # Digests of the splits are those of their JSON.
+  assert queries[1].notes  # Not marked as impossible, but without spans.
+  json.dumps(queries)  # Digests of splits are computed from their JSON.
 
 
 def test_wordings(tmp_path):

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import parallel_worker
 import pytest
+from helpers import first_value
 
 from configs import default
 from configs import losses as presets
@@ -35,7 +36,7 @@ def check_equal(found, expected):
   assert found.keys() == expected.keys()
   for name, want in expected.items():
     if "['key']['bias']" in name:
-      # It moves all scores of a query alike: its gradient is rounding alone,
+      # It moves all scores of a query alike: its gradient is only rounding,
       # which Adam makes as large as any other.
       continue
     error = np.linalg.norm(found[name] - want) / np.linalg.norm(want)
@@ -67,18 +68,19 @@ def test_parts_are_one_batch():
 
 
 def test_a_mean_of_parts_is_another_loss():
-  """What the above would be if each device had a set of its own."""
+  """Computes the loss as if each device had a set of its own."""
   loss = make_loss(presets.get_loss('tversky'))
   rng = np.random.default_rng(0)
   logits = rng.normal(size=(8, 4, 3)).astype(np.float32)
   labels, where = rng.integers(0, 3, (8, 4)), np.ones((8, 4), bool)
-  whole = loss.value(logits, labels, where)
+  whole = first_value(loss)(logits, labels, where)
   spread = make_loss(presets.get_loss('tversky'), axis_name='x')
-  together = jax.vmap(spread.value, axis_name='x')(
+  together = jax.vmap(first_value(spread), axis_name='x')(
     *(x.reshape(4, 2, *x.shape[1:]) for x in (logits, labels, where))
   )
   np.testing.assert_allclose(together, whole, rtol=1e-6)
-  apart = np.mean([loss.value(*(x[i : i + 2] for x in (logits, labels, where)))
+  value, arrays = first_value(loss), (logits, labels, where)
+  apart = np.mean([value(*(x[i : i + 2] for x in arrays))
                    for i in range(0, 8, 2)])  # fmt: skip
   assert abs(apart - whole) > 1e-3
 
@@ -98,9 +100,9 @@ def test_means_over_devices(name, axis):
   labels, where = rng.integers(0, 3, (8, 4)), rng.random((8, 4)) < 0.5
   where[:3] = False
   args = logits, labels, where
-  whole = make_loss(config).value(*args)
+  whole = first_value(make_loss(config))(*args)
   loss = make_loss(config, axis_name='x')
-  spread = jax.vmap(loss.value, axis_name='x')
+  spread = jax.vmap(first_value(loss), axis_name='x')
   together = spread(*(x.reshape(4, 2, *x.shape[1:]) for x in args))
   np.testing.assert_allclose(together, whole, rtol=1e-6)
 

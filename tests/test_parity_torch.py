@@ -107,7 +107,7 @@ def test_heads_agree(tmp_path, theirs, ours, top):
 
 @pytest.mark.parametrize('name', ['start', 'end', 'match'])
 def test_query_heads_agree(name):
-  """One perceptron a state; that of matches on two states side by side."""
+  """A perceptron per state; for matches, on two states side by side."""
   size = CONFIG.hidden_size
   tagger = QuerySpanTagger(CONFIG, match=True)
   params = tagger.init(jax.random.key(0), TOKENS)['params']
@@ -144,7 +144,7 @@ def _layer(linear):
 
 
 def _random_model(name):
-  """Of a class of transformers, with weights that all matter."""
+  """Makes a model of transformers with weights that all matter."""
   kind = getattr(transformers, name)
   shape = dataclasses.asdict(CONFIG)
   if name.startswith('Roberta'):

@@ -1,4 +1,4 @@
-"""Directories in and out: what is read, what is refused, and how."""
+"""Directories of checkpoints: reading, writing, and errors."""
 
 import json
 import pathlib
@@ -27,7 +27,7 @@ ROBERTA = TINY.with_name('roberta_tiny')
 
 @pytest.fixture
 def tiny(tmp_path):
-  """A copy of the tiny reference, to be spoilt."""
+  """Copies the tiny reference, for tests that spoil it."""
   return shutil.copytree(TINY, tmp_path / 'tiny')
 
 
@@ -45,7 +45,7 @@ def _configure(directory, **changes):
 
 
 def _run(code):
-  """In a new process, at the root of the repository."""
+  """Runs code in a new process, at the root of the repository."""
   root = pathlib.Path(__file__).parent.parent
   subprocess.run([sys.executable, '-c', code], cwd=root, check=True)
 
@@ -184,7 +184,7 @@ def test_other_floats_become_float32(tiny, dtype):
 
 
 def test_bfloat16_is_read_without_help_from_elsewhere(tiny):
-  """The name of the type is registered by what dicejax itself imports."""
+  """dicejax itself imports what registers the name of the type."""
   _edit(tiny, lambda ws: {n: x.astype('bfloat16') for n, x in ws.items()})
   _run(f"""
 from dicejax import models

@@ -1,4 +1,4 @@
-"""Sentences and queries to sub-words and back; what counts, what is found."""
+"""Query spans: features, decoding, scores and the objective."""
 
 import itertools
 import json
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import seqeval.metrics
+from helpers import first_value
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,7 +64,7 @@ def make_task(directory):
 
 
 def gold_answers(features):
-  """What `answer` would return for heads that are right."""
+  """Makes the outputs of `postprocess` for heads that are right."""
   answers = []
   for feature in features:
     n = len(feature['tokens'])
@@ -133,7 +134,7 @@ def test_gold_labels_decode_to_the_gold_spans(make_task, settings):
   (only,) = found[1]
   assert (only.type, only.start) == ('PER', {0: 1.0})
   assert [word for word, p in only.end.items() if p > 0.5] == [1]
-  # All are sure: the probability of each entity is 1.
+  # Every entity has the probability 1.
   (((_, start, end), score),) = task.entities(found[1], {'threshold': 0.5})
   assert (start, end, score) == (0, 2, 1)
   assert found[2] == []
@@ -225,7 +226,7 @@ def test_labels_and_their_queries(tmp_path):
   path = tmp_path / 'queries.json'
   path.write_text(json.dumps({'PER': 'Find people'}))
   config.query_spans.queries = str(path)
-  with pytest.raises(ValueError, match=r"a query for \['LOC'\], too"):
+  with pytest.raises(ValueError, match=r"a query for \['LOC'\] as well"):
     get_labels(config, [SENTENCE])
   path.write_text(json.dumps({'PER': 'Find people', 'GOD': 'x', **QUERIES}))
   labels = get_labels(config, [SENTENCE])
@@ -255,7 +256,7 @@ def test_nearest_ends_as_published(starts, ends, spans):
 
 
 def _by_tags(starts, ends, length):
-  """The published way: write tags B, M, E, S into a row, and read them."""
+  """Decodes as published: writes tags B, M, E, S into a row and reads them."""
   tags = ['O'] * length
   for start in starts:
     tags[start] = 'B'
@@ -320,7 +321,7 @@ def test_match_by_brute_force(start, end, match, threshold):
   assert all(a[1] <= b[0] for a, b in itertools.pairwise(flat))
   for span, score in pairs.items():
     assert span_score(found, *span) == pytest.approx(score)
-    # What is left out makes way for something at least as likely.
+    # A span is left out only for another that is at least as likely.
     rivals = [s for s in flat if s[0] < span[1] and span[0] < s[1]]
     assert span in flat or max(pairs[s] for s in rivals) > score - 1e-9
 
@@ -458,10 +459,10 @@ def test_only_words_count(make_task, name, match):
   batch = make_batch(task, features, 16)
   objective = task.objective(losses.get_loss(name, sigmoid=True))
   logits = random_logits(0, 2, 16, match)
-  evaluate = jax.jit(jax.value_and_grad(objective.value))
+  evaluate = jax.jit(jax.value_and_grad(first_value(objective)))
   value, gradient = evaluate(logits, batch)
   word = batch['words'] >= 0
-  # What is no word may be anything, and so may a longer padding.
+  # Outputs outside words, and more padding, must not change anything.
   poisoned = logits._replace(
     start=jnp.where(word, logits.start, jnp.nan),
     end=jnp.where(word, logits.end, jnp.nan),
@@ -480,7 +481,7 @@ def test_only_words_count(make_task, name, match):
     lambda x: jnp.pad(x, [(0, 0)] + [(0, 8)] * (x.ndim - 1)), logits
   )
   np.testing.assert_allclose(
-    jax.jit(objective.value)(longer, padded), value, rtol=1e-6
+    jax.jit(first_value(objective))(longer, padded), value, rtol=1e-6
   )
 
 
@@ -488,7 +489,7 @@ def test_an_empty_row_counts_nothing(make_task):
   task = make_task(match=True)
   batch = make_batch(task, task.features([SENTENCE]), 16)
   objective = jax.jit(
-    task.objective(losses.get_loss('cross_entropy', sigmoid=True)).value
+    first_value(task.objective(losses.get_loss('cross_entropy', sigmoid=True)))
   )
   logits = random_logits(1, 3, 16, True)
   two = jax.tree.map(lambda x: x[:2], logits)
@@ -524,7 +525,7 @@ def test_objective_by_hand(make_task):
   assert 3 < len(pairs) < 21
   expected = 0.5 * np.mean(start) + np.mean(end) + 3 * np.mean(pairs)
   objective = jax.jit(
-    task.objective(losses.get_loss('cross_entropy', sigmoid=True)).value
+    first_value(task.objective(losses.get_loss('cross_entropy', sigmoid=True)))
   )
   np.testing.assert_allclose(objective(logits, batch), expected, rtol=1e-5)
 
@@ -536,9 +537,9 @@ def test_flat_objective_is_the_loss_of_each_head(make_task):
   config = losses.get_loss('self_adjusting_dice', sigmoid=True)
   word = batch['words'] >= 0
   loss = make_loss(config)
-  expected = loss.value(logits.start, batch['starts'] == 1, word)
-  expected += 0.25 * loss.value(logits.end, batch['ends'] == 1, word)
-  got = jax.jit(task.objective(config).value)(logits, batch)
+  expected = first_value(loss)(logits.start, batch['starts'] == 1, word)
+  expected += 0.25 * first_value(loss)(logits.end, batch['ends'] == 1, word)
+  got = jax.jit(first_value(task.objective(config)))(logits, batch)
   np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
@@ -546,7 +547,7 @@ def test_answers_become_spans(make_task):
   task = make_task(match=True, nested=True)
   features = task.features([NESTED, QUERY])
   batch = make_batch(task, features, 16)
-  # Right where it matters; all else, padding too, claims to be a span.
+  # Right where it matters; everything else, also padding, claims a span.
   start = np.where(batch['starts'] == 0, -9.0, 9.0)
   end = np.where(batch['ends'] == 0, -9.0, 9.0)
   match = np.full((2, 16, 16), 9.0)
@@ -577,7 +578,8 @@ def test_the_model_fits_the_task(make_task):
   @jax.jit
   def outputs():
     logits, _ = model.init_with_output(jax.random.key(0), *inputs)
-    return objective.value(logits, batch), task.postprocess(logits, batch)
+    loss = first_value(objective)(logits, batch)
+    return loss, task.postprocess(logits, batch)
 
   objective = task.objective(losses.get_loss('dice_alone', sigmoid=True))
   loss, answer = outputs()

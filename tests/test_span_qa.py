@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tokenizers
+from helpers import first_value
 
 from configs import default
 from configs import losses
@@ -51,7 +52,7 @@ def task(tokenizer, activation='softmax', **settings):
 
 
 def ask(*texts, question='Who met Ann?', context=CONTEXT, id='q'):
-  """A question whose alternatives are the first places of these texts."""
+  """Makes a question; its alternatives are where these texts occur first."""
   return Question(
     id,
     'title',
@@ -76,7 +77,7 @@ def batch_of(spanqa, features, max_length=64, rows=None):
 
 
 def decode(spanqa, questions, features, logits):
-  """Predictions from logits `[sub-words, 2]` of each window."""
+  """Makes predictions from logits `[sub-words, 2]` of each window."""
   batch = batch_of(spanqa, features)
   padded = np.full((*batch['tokens'].shape, 2), 50.0, np.float32)
   for i, row in enumerate(logits):
@@ -189,9 +190,9 @@ def test_what_is_not_found_is_counted(tokenizer):
   )
   questions = [
     ask('met Bob, Cleone'),  # Six sub-words; a window has three.
-    ask('Bob, Cleone'[:5]),  # 'Bob, ': two, and white space.
-    ask('Bob, C'),  # Within 'Cleone', three.
-    ask('Cleo'),  # The sub-word of it.
+    ask('Bob, Cleone'[:5]),  # 'Bob, ' is two sub-words and white space.
+    ask('Bob, C'),  # Within 'Cleone', which is three sub-words.
+    ask('Cleo'),  # The sub-word that contains it.
     ask('9'),
     ask('Eve'),
     ask(),
@@ -292,7 +293,7 @@ def test_softmax_cross_entropy_by_hand(tokenizer):
   spanqa, batch = labelled_batch(tokenizer, 'softmax')
   logits = logits_for(batch)
   objective = spanqa.objective(losses.get_loss('cross_entropy'))
-  loss = objective.value(logits, batch)
+  loss = first_value(objective)(logits, batch)
   values = []
   for row, start, end, allowed in zip(
     np.asarray(logits, np.float64),
@@ -314,7 +315,7 @@ def test_sigmoid_losses_by_hand(tokenizer, name):
   spanqa, batch = labelled_batch(tokenizer, 'sigmoid')
   logits = logits_for(batch)
   config = losses.get_loss(name, sigmoid=True)
-  loss = spanqa.objective(config).value(logits, batch)
+  loss = first_value(spanqa.objective(config))(logits, batch)
   learnt = batch['starts'].any(1, keepdims=True)
   where = (batch['allowed'] > 0) & learnt
   expected = []
@@ -333,7 +334,7 @@ def test_sigmoid_losses_by_hand(tokenizer, name):
 def test_every_preset_fits(tokenizer, name):
   spanqa, batch = labelled_batch(tokenizer, 'sigmoid')
   objective = spanqa.objective(losses.get_loss(name, sigmoid=True))
-  loss = jax.eval_shape(objective.value, logits_for(batch), batch)
+  loss = jax.eval_shape(first_value(objective), logits_for(batch), batch)
   assert (loss.shape, loss.dtype) == ((), jnp.float32)
 
 
@@ -359,8 +360,10 @@ def test_only_what_is_allowed_counts(tokenizer, name, activation):
   objective = spanqa.objective(
     losses.get_loss(name, sigmoid=activation == 'sigmoid')
   )
-  value, gradient = jax.value_and_grad(objective.value)(wide, longer)
-  np.testing.assert_allclose(value, objective.value(logits, batch), rtol=1e-5)
+  value, gradient = jax.value_and_grad(first_value(objective))(wide, longer)
+  np.testing.assert_allclose(
+    value, first_value(objective)(logits, batch), rtol=1e-5
+  )
   counts = (longer['allowed'] > 0) & longer['starts'].any(1, keepdims=True)
   np.testing.assert_array_equal(gradient[~counts], 0)
   assert np.all(gradient[counts] != 0)
@@ -428,7 +431,7 @@ def brute_force(spanqa, question, features, logits, probability):
 @pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
 @pytest.mark.parametrize('max_answer', [2, 30])
 def test_n_best_is_brute_force(tokenizer, activation, max_answer, seed):
-  # As many starts and ends as a window has: none is missed.
+  # As many starts and ends as a window has, so none is missed.
   spanqa = task(
     tokenizer, activation, max_length=20, stride=5, max_answer=max_answer
   )
@@ -652,7 +655,7 @@ def test_span_threshold_by_hand():
   values = [[0.5, 1.0, 0.6], [1.0], [0.5, 0.7]]
   assert candidates.best_span_threshold(scores, values) == 1.2
   assert candidates.best_span_threshold(scores[2:], values[2:]) == 0.4
-  # Worse with any second span: above them all.
+  # Any second span lowers the score: the threshold is above them all.
   assert candidates.best_span_threshold([[2.0, 1.0]], [[1.0, 0.5]]) > 1
   assert candidates.best_span_threshold([[2.0]], [[1.0]]) is None
 

@@ -321,7 +321,7 @@ def test_synthetic_is_written_once(config, tmp_path):
   path = tmp_path / files.CORPUS / 'dev.conll'
   assert data['dev'] == list(conll.read_sentences(path))
   assert splits.read_files(config, [path]) == data['dev']
-  # Where a run is, its corpus stays.
+  # The corpus stays with its run.
   (tmp_path / files.CONFIG).write_text('{}')
   path.write_text('Ada B-PER\n'.replace(' ', '\t'))
   assert splits.read_splits(config, tmp_path)['dev'] == [

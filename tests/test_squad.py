@@ -1,4 +1,4 @@
-"""SQuAD's JSON: what is read, what is put right and noted, what is refused."""
+"""SQuAD's JSON: reading, corrections with their notes, and errors."""
 
 import json
 
@@ -86,7 +86,7 @@ def test_forms_of_one_file(read, bom, end):
 
 
 MOVED = 'answer moved to the nearest place of its text'
-ALIKE = 'answer found but for case or white space'
+ALIKE = 'answer found except for case or white space'
 NOWHERE = 'answer not in the context'
 
 
@@ -127,7 +127,7 @@ CHINESE = '张三 ，在北京的 IBM China\u3000和\n苹果工作。'
     ('China和苹 果', 'China\u3000和\n苹果', ALIKE),
     (' 苹 果\n', '苹果', ALIKE),
     ('ibm\u3000china', 'IBM China', ALIKE),
-    # Not across Latin words.
+    # White space between Latin words must stay.
     ('IBMChina', None, NOWHERE),
     ('I BM', None, NOWHERE),
     ('在上海', None, NOWHERE),

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import first_value
 from ml_collections import config_dict
 from sklearn.utils import class_weight
 
@@ -64,7 +65,7 @@ def test_elementwise_mean_is_over_real_elements():
   logits, where = logits_for(b), b['labels'] >= 0
   loss = make_loss(loss_config('cross_entropy'), LABELS)
   want = losses.cross_entropy(logits[where], b['labels'][where]).mean()
-  got = loss.value(logits, b['labels'], where)
+  got = first_value(loss)(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -79,7 +80,7 @@ def test_sentence_sets_without_words_do_not_count():
       if w.any()
     ]
   )
-  got = loss.value(logits, b['labels'], where)
+  got = first_value(loss)(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -87,7 +88,7 @@ def test_a_set_plus_cross_entropy():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
   config = loss_config('tversky', cross_entropy=0.5)
-  got = make_loss(config, LABELS).value(logits, b['labels'], where)
+  got = first_value(make_loss(config, LABELS))(logits, b['labels'], where)
   x, y = logits[where], b['labels'][where]
   want = losses.tversky(x, y, axis=None, class_weights=[0, 1, 1])
   want += 0.5 * losses.cross_entropy(x, y).mean()
@@ -101,7 +102,7 @@ def test_sets_are_what_the_loss_says_by_default():
   x, y = logits[where], b['labels'][where]
   want = losses.jaccard(x, y, class_weights=[0, 1, 1])
   want += losses.cross_entropy(x, y).mean()
-  got = loss.value(logits, b['labels'], where)
+  got = first_value(loss)(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -112,14 +113,14 @@ def test_nothing_labelled_is_no_loss():
   for name in ['running_dice', *alone.values()]:
     counts = np.array([8, 2, 1])
     loss = make_loss(loss_config(name), LABELS, class_counts=counts)
-    value, grad = jax.jit(jax.value_and_grad(loss.value))(
+    value, grad = jax.jit(jax.value_and_grad(first_value(loss)))(
       logits_for(b), nothing, nothing >= 0
     )
     assert value == 0 and not grad.any()
 
 
 def test_sigmoids_are_one_set():
-  """The batch's soft F1; without a word there is no loss."""
+  """The loss is the batch's soft F1, and 0 without a word."""
   rng = np.random.default_rng(0)
   logits = rng.normal(size=(4, 6)).astype(np.float32)
   labels = rng.integers(0, 2, (4, 6)).astype(np.float32)
@@ -127,22 +128,24 @@ def test_sigmoids_are_one_set():
   alone = {preset['name']: name for name, preset in presets.SIGMOID.items()}
   for name in ['running_dice', *alone.values()]:
     loss = make_loss(presets.get_loss(name, sigmoid=True))
-    both = jax.jit(jax.value_and_grad(loss.value))
+    both = jax.jit(jax.value_and_grad(first_value(loss)))
     value, grad = both(logits, labels, where)
     assert not grad[~where].any() and grad[where].any()
     assert both(logits, labels, np.zeros_like(where))[0] == 0
     if name != 'zlpr':  # Its set is an example's labels.
-      flat = jax.jit(loss.value)(logits[where], labels[where], where[where])
+      flat = jax.jit(first_value(loss))(
+        logits[where], labels[where], where[where]
+      )
       np.testing.assert_allclose(value, flat, rtol=1e-5)
   paper = make_loss(presets.get_loss('paper_dice', sigmoid=True))
-  value = paper.value(logits, labels, where)
+  value = first_value(paper)(logits, labels, where)
   p, y = 1 / (1 + np.exp(-logits[where].astype(float))), labels[where]
   want = 1 - (2 * (p * y).sum() + 1) / ((p**2).sum() + (y**2).sum() + 1)
   np.testing.assert_allclose(value, want, rtol=1e-6)
 
 
 def test_background():
-  """Sets leave it out, and losses of single elements do not."""
+  """Sets leave out the background; losses of single elements do not."""
   weights = presets.get_loss('tversky', background='O').class_weights
   assert weights.to_dict() == {'O': 0.0}
   assert not presets.get_loss('tversky').class_weights
@@ -150,7 +153,7 @@ def test_background():
 
 
 def test_class_weightings():
-  """As scikit-learn and the formulas have them; labels replace them."""
+  """Weights of scikit-learn and the formulas; labels replace them."""
   b, counts = batch(), np.array([90, 9, 1])
   logits, where = logits_for(b), b['labels'] >= 0
   y = np.repeat([0, 1, 2], counts)
@@ -174,13 +177,15 @@ def test_class_weightings():
       )
       want = losses.cross_entropy(logits[where], b['labels'][where])
       want = np.mean(want * w[b['labels'][where]])
-      got = loss.value(logits, b['labels'], where)
+      got = first_value(loss)(logits, b['labels'], where)
       np.testing.assert_allclose(got, want, rtol=1e-5)
   # A sigmoid has two counts: negatives and positives.
   config = presets.get_loss('focal', sigmoid=True)
   config.class_weighting = 'balanced'
   loss = make_loss(config, class_counts=np.array([9, 1]))
-  got = loss.value(np.zeros(2, np.float32), np.array([0, 1]), np.ones(2, bool))
+  got = first_value(loss)(
+    np.zeros(2, np.float32), np.array([0, 1]), np.ones(2, bool)
+  )
   want = np.mean([10 / 18, 10 / 2]) * 0.25 * np.log(2)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
@@ -191,7 +196,7 @@ def test_keep_hardest():
   logits, labels = logits_for(b), b['labels']
   config = loss_config('tversky', cross_entropy=0.5, keep_hardest=0.25)
   loss = make_loss(config, LABELS, background=True)
-  got = loss.value(logits, labels, labels >= 0)
+  got = first_value(loss)(logits, labels, labels >= 0)
   entropy = np.array(losses.cross_entropy(logits, labels, where=labels >= 0))
   number = (labels > 0).sum() // 4
   least = np.sort(entropy[labels == 0])[-number]
@@ -201,7 +206,7 @@ def test_keep_hardest():
   want += 0.5 * losses.cross_entropy(x, y).mean()
   np.testing.assert_allclose(got, want, rtol=1e-6)
   whole = default.get_config()
-  whole.update(loss=config, parallel='pmap')
+  whole.loss, whole.parallel = config, 'pmap'
   with pytest.raises(ValueError, match="expected parallel='jit'"):
     settings.check(whole)
 
@@ -214,7 +219,7 @@ def test_rare_positives_weigh_less_beside_cross_entropy():
 
   def value(config, counts):
     loss = make_loss(config, LABELS, class_counts=np.array(counts))
-    return loss.value(logits, labels, where)
+    return first_value(loss)(logits, labels, where)
 
   entropy = value(loss_config('cross_entropy'), [1, 1, 1])
   config = loss_config('dice')
@@ -230,8 +235,10 @@ def test_rare_positives_weigh_less_beside_cross_entropy():
   # A sigmoid has counts of negatives and positives.
   config = presets.get_loss('dice+0*cross_entropy', sigmoid=True)
   rare, often = (
-    make_loss(config, class_counts=np.array(counts)).value(
-      logits[..., 0], labels > 0, where
+    first_value(make_loss(config, class_counts=np.array(counts)))(
+      logits[..., 0],
+      labels > 0,
+      where,
     )
     for counts in ([96, 4], [80, 20])
   )
@@ -424,7 +431,7 @@ def test_parts_take_less_memory():
   'loss', ['cross_entropy', 'paper_dice', 'running_dice']
 )
 def test_packed_sentences_are_alone(loss):
-  """One step on rows that hold several sentences, and on a row for each."""
+  """One step on packed rows equals one with a row per sentence."""
   rng = np.random.default_rng(0)
   features = [
     {'tokens': rng.integers(1, 11, n), 'labels': rng.integers(0, 3, n)}
@@ -442,7 +449,7 @@ def test_packed_sentences_are_alone(loss):
   )
   one, other = alone.opt_state[1][0].mu, packed.opt_state[1][0].mu
   chex.assert_trees_all_close(one, other, rtol=1e-4, atol=1e-7)
-  # Sentences that see each other are others.
+  # If sentences saw each other, the result would differ.
   rows = [row | {'mask': np.ones_like(row['mask'])} for row in rows]
   _, seen = jax.jit(step)(state, pad(rows, fill, 8, 12))
   assert abs(seen['loss'] - metrics['loss']) > 1e-4

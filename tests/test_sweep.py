@@ -93,7 +93,7 @@ def varied_losses(tmp_path):
 
 
 def test_sweep(tmp_path, config, capsys):
-  """Seeds in one table; what is finished is not trained again."""
+  """Seeds share a table, and finished runs are not trained again."""
   sweep = make_sweep(tmp_path, {'one': config})
   groups = sweep.train()
   workdir = sweep.workdir
@@ -171,7 +171,7 @@ def test_a_loss_that_diverges_is_told_and_kept(tmp_path, trained, capsys):
   assert len(said.strip().splitlines()[-1].split('  ')) > 3
   assert said.strip().splitlines()[-1].startswith('cross_entropy')
   sweep.train()
-  assert len(trained) == 4  # Also what diverged is not trained again.
+  assert len(trained) == 4  # A run that diverged is not trained again either.
   del sweep.varied['cross_entropy']
   with pytest.raises(FloatingPointError, match='No run has a finite loss'):
     sweep.train()
@@ -204,7 +204,7 @@ def make_line(loss='b', seed=0):
 
 
 def test_sweeps_share_a_file(tmp_path):
-  """Threads, whose locks exclude each other as those of processes do."""
+  """Threads stand for processes: their locks exclude each other as well."""
   path = tmp_path / 'new' / 'results.jsonl'
 
   def append(loss):
@@ -293,7 +293,7 @@ def test_results_are_refused_line_by_line(tmp_path):
   path.write_text(json.dumps(line) + '\n{"loss": 3}\n')
   with pytest.raises(ValueError, match='jsonl:2: expected a line as train.sw'):
     results.read(path)
-  # A kill cut the second line off; or only the end of the line is missing.
+  # A kill cut the second line off, or only its end.
   other = make_line(seed=1)
   for cut, kept in [('\n{"loss"', [line]), ('', [line])]:
     path.write_text(json.dumps(line) + cut)
@@ -303,7 +303,7 @@ def test_results_are_refused_line_by_line(tmp_path):
 
 
 def test_results_of_another_machine_make_the_table(tmp_path, trained, capsys):
-  """Whose curves are not here; but other data are refused."""
+  """Their curves may be missing here, but other data are refused."""
   varied = varied_losses(tmp_path)
   make_sweep(tmp_path, varied).train()
   elsewhere = tmp_path / 'elsewhere'

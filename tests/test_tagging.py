@@ -1,4 +1,4 @@
-"""Words to sub-words and back; what is cut off is missed, not forgotten."""
+"""Words to sub-words and back; words that are cut off count as missed."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def task(tokenizer, max_length=16, labels=LABELS, label_all=False):
 
 
 def sure(tags):
-  """Predictions of tags that no offset changes, as a model may make them."""
+  """Makes predictions of tags that no offset changes."""
   gaps = [-np.inf if tag != 'O' else np.inf for tag in tags]
   return Prediction(tags, [1.0] * len(tags), gaps)
 
@@ -45,7 +45,7 @@ def score(sentences, tags, labels=LABELS):
 
 
 def decode(task, sentence, feature, labels):
-  """Tags by a model whose logits say these labels; -1 is anything."""
+  """Tags with a model whose logits prefer these labels; -1 is anything."""
   logits = 9.0 * jax.nn.one_hot(jnp.array(labels)[None], len(task.labels))
   answers = jax.tree.map(
     lambda x: np.asarray(x)[0], task.postprocess(logits, {})
@@ -106,7 +106,7 @@ def test_types_with_hyphens_go_on(tokenizer):
 
 
 def test_words_of_byte_level_tokenizers_begin_after_a_space():
-  """As in `Ann Leeson`, where words are given one by one."""
+  """Encodes a word as after a space, though words are given one by one."""
   alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
   pieces = ['<s>', '<pad>', '</s>', *sorted(alphabet)]
   vocabulary = {piece: i for i, piece in enumerate(pieces)}
@@ -132,7 +132,7 @@ def test_parts_of_speech(tokenizer):
   found = [Prediction(['NN', 'VB', 'VB', '_'], [1.0] * 4, gaps)]
   scores = short.score([tagged], found, short.tune([tagged], found))
   assert [*scores] == ['NN', 'VB', 'micro', 'macro'] == [*short.selectable]
-  # Of 3 predictions 2 are right, of 4 words 2 are found.
+  # 2 of 3 predictions are right, and 2 of 4 words are found.
   assert scores['micro'] == {
     'precision': 2 / 3, 'recall': 0.5, 'f1': 4 / 7, 'support': 4
   }  # fmt: skip
@@ -183,7 +183,7 @@ def test_label_set():
 
 
 def noisy(random, sentences):
-  """Answers of a tagger that knows a little and prefers `O`."""
+  """Makes predictions of a tagger that knows a little and prefers `O`."""
   for sentence in sentences:
     gold = np.array([LABELS.index(tag) for tag in sentence.tags])
     logits = random.normal(size=(1, len(gold), len(LABELS)))
@@ -193,7 +193,7 @@ def noisy(random, sentences):
 
 
 def test_the_offset_is_at_least_as_good_as_the_argmax(tokenizer):
-  """Scores by another mind, from the logits; more offset, more entities."""
+  """Scores the logits independently; a higher offset finds more entities."""
   random = np.random.default_rng(0)
   sentences = [
     Sentence(
@@ -232,7 +232,7 @@ def test_the_offset_is_at_least_as_good_as_the_argmax(tokenizer):
     for k in np.linspace(-4, 4, 81)
   )
   assert tagging.selectable.keys() == scores.keys()
-  # The probability that the words have these tags, the O of others aside.
+  # The probability that these words have these tags.
   for row, prediction, k in zip(logits, found, range(60), strict=True):
     p = np.asarray(jax.nn.softmax(row[0]), np.float64)
     spelt = tags(tuned['offset'])[k]
@@ -250,7 +250,7 @@ def test_without_entities_nothing_is_tuned(tokenizer):
   assert tagging.tags(found[0], {'offset': 0}) == ['B-PER', 'O']
   (said,) = tagging.notes([plain], tagging.features([plain]))
   assert said.startswith('no word is in an entity')
-  # Neither a sentence to predict nor a run of before there was an offset.
+  # Neither a sentence to predict nor an old run has an offset.
   unknown = [Sentence(['ann', 'saw'], [], 1)]
   assert not tagging.notes(unknown, tagging.features(unknown))
   assert tagging.decisions({}) == {'argmax': {'offset': 0.0}}

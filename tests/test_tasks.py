@@ -68,8 +68,7 @@ def test_a_task_has_all_of_the_interface(name, tmp_path):
       inspect.signature(getattr(of, method)).parameters.values()
       for of in (type(task), Task)
     )
-    # What it is called with has other names in some tasks: the `outputs` of a
-    # model are logits, say.
+    # Some tasks name parameters differently: `outputs` may be `logits`.
     kinds = [[(p.kind, p.default) for p in ps] for ps in (found, expected)]
     assert kinds[0] == kinds[1], method
   assert isinstance(task.background, bool) and isinstance(task.has_prior, bool)
@@ -90,7 +89,7 @@ def test_the_interface_has_all_that_the_program_uses():
         if of == 'task':
           used[node.attr] = path.name
   assert used.keys() > {'features', 'postprocess', 'decode', 'to_record'}
-  assert used.pop('to_columns') == 'predict.py'  # Of `WritesColumns`.
+  assert used.pop('to_columns') == 'predict.py'  # From `WritesColumns`.
   assert used.keys() <= ATTRIBUTES | METHODS, used
 
 
@@ -107,7 +106,7 @@ def test_a_task_leaves_the_tokenizer_alone(name, tmp_path):
 
 
 def logits_for(name, task, batch):
-  """Logits that find Ann with a probability of 3/4, or a score of 5."""
+  """Makes logits that find Ann with a probability of 3/4, or a score of 5."""
   ann = batch['tokens'] == VOCABULARY.index('ann')
   three_to_one = np.where(ann, np.log(3), -20.0).astype(np.float32)
   if name == 'classification':
@@ -301,7 +300,7 @@ def check_selection(config, task, scores):
     config.select_by = name
     with pytest.raises(ValueError, match=f'select_by: .* out of .*{row}/'):
       tasks.select_headline(config, task)
-  # A run of before there was anything to tune, or one without dev.
+  # An old run without anything to tune, or a run without dev.
   assert tasks.decide(task, {})[0] == 'argmax'
   with pytest.raises(
     ValueError, match='--decision=tuned: this run has argmax;'

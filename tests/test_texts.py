@@ -1,4 +1,4 @@
-"""TSV, JSON lines and trees: what is read, left out, refused."""
+"""TSV, JSON lines and trees: reading, skipping, and errors."""
 
 import json
 

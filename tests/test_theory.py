@@ -1,4 +1,4 @@
-"""What docs/losses.md claims but for the costs: numbers computed, code run."""
+"""Checks the claims of docs/losses.md, except costs, and runs its code."""
 
 import functools
 import pathlib
@@ -47,7 +47,7 @@ def row(start):
   return [float(x) for cell in cells for x in re.findall(r'-?\d+\.?\d*', cell)]
 
 
-# The page as such.
+# The page itself.
 
 
 def test_the_code_of_the_page(capsys):
@@ -239,7 +239,7 @@ def test_gradients_with_priors():
   np.testing.assert_allclose(got, want)
 
 
-# Which way they push.
+# The direction of their gradients.
 
 
 @pytest.mark.parametrize('square', [True, False])
@@ -273,7 +273,7 @@ def test_table_of_turns():
   ]
   want = row('at p = 0.9999, a positive is pushed back by')
   np.testing.assert_allclose(want, back, atol=5.1e-5)
-  # Of the best "1" the loss is not 0.
+  # Even the best "1" has a loss above 0.
   z = jnp.linspace(-9, 9, 1001)
   least = linear_elements(z, jnp.ones(1001), alpha=1.0).min()
   np.testing.assert_allclose(least, (1 - 0.25) / (0.25 + 2))
@@ -310,7 +310,7 @@ def test_smooth_is_what_teaches_a_negative():
   assert slope(loss, 1e-4, 0) > 0.2
 
 
-# What they optimise.
+# The scores that they optimise.
 
 
 def test_one_set_is_f1_with_its_threshold():
@@ -318,7 +318,7 @@ def test_one_set_is_f1_with_its_threshold():
   f1 = [FIGURE['f1_at'](t - 1 / 60) for t in posterior]
   best = max(f1)
   p = FIGURE['fit'](one_set)
-  # A vertex, its threshold half of the best F1, which is what it reaches.
+  # The optimum is a vertex; its threshold is half of its F1, the best one.
   np.testing.assert_allclose(p, posterior > best / 2, atol=1e-6)
   reached = 1 - one_set(logit(p)[group], labels)
   np.testing.assert_allclose(reached, best, atol=1e-6)
@@ -362,7 +362,7 @@ def test_threshold_of_a_tversky_index(alpha, beta):
 @pytest.mark.parametrize('column, alpha', [*enumerate([0, 0.01, 0.1, 1])])
 def test_single_elements_are_not_f1(column, alpha, square):
   """The posterior where the best p, of all that were tried, crosses over."""
-  # Not beyond the turn, where p only gives the same q again.
+  # Beyond the turn, larger p only give the same q again.
   p = jnp.linspace(1e-5, min(1 / (1 + alpha), 1 - 1e-5), 20_001)
   loss = functools.partial(
     losses.self_adjusting_dice, alpha=alpha, square=square, axis=()

@@ -31,7 +31,7 @@ def test_best_threshold_by_brute_force(examples):
   best = max(by_score.values())
   np.testing.assert_allclose(f1, best, rtol=1e-15)
   assert f1_score(labels, scores >= threshold) == pytest.approx(f1, 1e-15)
-  # The largest of the best: the lowest of its positives is their highest.
+  # Of equal thresholds the largest is chosen, half-way to the score below it.
   ties = [s for s, f in by_score.items() if f == pytest.approx(best, 1e-12)]
   high = max(ties)
   below = scores[scores < high]
@@ -56,11 +56,11 @@ def test_best_threshold_agrees_with_scikit_learn():
   st.dictionaries(st.integers(1, 20), st.integers(1, 5), min_size=1),
 )
 def test_threshold_is_half_of_f1_for_calibrated_scores(sizes):
-  # Of 20 n examples with the score k / 20, exactly k n are positive.
+  # Exactly k n of 20 n examples with the score k / 20 are positive.
   scores = np.repeat([k / 20 for k in sizes], [20 * n for n in sizes.values()])
   labels = np.concatenate([np.arange(20 * n) < k * n for k, n in sizes.items()])
   threshold, f1 = metrics.best_threshold(scores, labels)
-  # Lipton et al., 2014: what is surer than F1 / 2 is positive, in any set.
+  # Lipton et al., 2014: examples above F1 / 2 are positive, in any set.
   assert (scores[scores >= threshold] >= f1 / 2 - 1e-12).all()
   assert (scores[scores < threshold] <= f1 / 2 + 1e-12).all()
 
@@ -100,7 +100,7 @@ def test_neighbouring_floats_are_parted(dtype, low):
     scores = np.array(scores, dtype)
     threshold, f1 = metrics.best_threshold(scores, scores == high)
     assert f1 == 1
-    # On the host and where the scores come from.
+    # On the host, and on the device of the scores.
     np.testing.assert_array_equal(scores >= threshold, scores == high)
     np.testing.assert_array_equal(
       scores.astype(np.float64) >= threshold, scores == high
@@ -131,7 +131,7 @@ def test_no_best_threshold(scores, labels, says):
 
 
 def _official_loop(null_scores, answered, not_answered):
-  """find_best_thresh of evaluate-v2.0.py, in this module's terms."""
+  """Does what find_best_thresh of evaluate-v2.0.py does."""
   score = best_score = sum(not_answered)
   best_threshold = 0.0
   for i in sorted(range(len(null_scores)), key=lambda i: null_scores[i]):
@@ -173,13 +173,13 @@ def test_best_null_threshold_does_what_it_says(questions):
   [
     ([0.2, 0.4, 0.6], [1, 1, 0], [0, 0, 1], (0.4, 1)),
     ([0.2, 0.4, 0.6], [1, 1, 1], [0, 0, 0], (0.6, 1)),
-    # It is best to answer nothing.
+    # Giving no answer at all is best.
     ([0.2, 0.4], [0, 0], [1, 1], (0, 1)),
     ([0.0, 0.4], [0, 0], [1, 1], (-1, 1)),
     ([-5.0, 3.0], [0, 0], [1, 1], (-11, 1)),
-    # Nothing is gained by the second: the smallest threshold.
+    # The second gains nothing, so the smallest threshold is taken.
     ([0.2, 0.4], [1, 0], [0, 0], (0.2, 0.5)),
-    # A tie that no threshold parts: the script's number, by order.
+    # No threshold separates a tie; the script's number depends on the order.
     ([0.5, 0.5], [1, 0], [0, 1], (0.5, 1)),
     ([0.5, 0.5], [0, 1], [1, 0], (0, 0.5)),
   ],

@@ -1,4 +1,4 @@
-"""Tokenizers: what files hold, and what is trained on a corpus."""
+"""Tokenizers from files, and trained on a corpus."""
 
 import json
 

@@ -28,7 +28,7 @@ TUNED = 'micro, tuned'  # The row that chooses checkpoints of a tagger.
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-  """A run that is over: its config, workdir and outcome."""
+  """Returns the config, workdir and outcome of a finished run."""
   tmp_path = tmp_path_factory.mktemp('trained')
   config = make_config(tmp_path)
   workdir = tmp_path / 'run'
@@ -256,7 +256,7 @@ def test_a_published_encoder_is_the_start(tmp_path, trained):
     ({'model.pretrained': '/nowhere'}, '/nowhere is not a directory'),
     (
       {'select_by': 'micro'},
-      "'micro' is no score .* micro/precision.recall.f1",
+      "'micro' is not a score .* micro/precision.recall.f1",
     ),
     ({'loss.name': 'hinge'}, "loss.name: 'hinge' is none of"),
   ],
@@ -269,7 +269,8 @@ def test_bad_input_stops_at_once_and_leaves_the_workdir(
   workdir = tmp_path / 'run'
   with pytest.raises((OSError, ValueError), match=text):
     Trainer(config, workdir)
-  Trainer(make_config(tmp_path), workdir)  # Mended, it may have the workdir.
+  # The corrected config may use the workdir.
+  Trainer(make_config(tmp_path), workdir)
 
 
 def test_prior_bias(tmp_path):
@@ -281,7 +282,8 @@ def test_prior_bias(tmp_path):
   labels = run.task.labels
   assert labels == ('O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER')
   counts = np.array([tags.count(label) for label in labels])
-  assert not counts[2]  # No place has two words: as rare as the rarest.
+  # No place has two words, so I-LOC counts like the rarest.
+  assert not counts[2]
   counts[2] = counts[counts > 0].min()
   np.testing.assert_allclose(
     run.init().params['head']['bias'], np.log(counts / len(tags)), rtol=1e-6

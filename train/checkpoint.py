@@ -80,7 +80,7 @@ def save(
     manager: from `open_checkpoints`.
     state: the state after `state.step` steps.
     meta: values for JSON that are needed to use the parameters.
-    score: a score of which more is better. Of equal ones the later is kept.
+    score: the higher, the better; of equal scores the later one is kept.
 
   Raises:
     OSError: this checkpoint, or the one before, could not be written.
@@ -175,7 +175,7 @@ def read_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
   """
   meta = _read(manager, step, meta=ocp.args.JsonRestore())['meta']
   if meta.pop('digest', None) != _digest(meta):
-    raise _damaged(manager, step, 'its meta is not what was saved')
+    raise _damaged(manager, step, 'the checksum of its meta does not match')
   return meta
 
 
@@ -185,7 +185,7 @@ def _restore(manager, step, likes, meta):
   found = _read(manager, step, **args)
   for name in likes:
     if checksum(found[name]) != meta['checksums'][name]:
-      raise _damaged(manager, step, f'its {name!r} is not what was saved')
+      raise _damaged(manager, step, f'the checksum of {name!r} does not match')
   return found
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: help, quiet logs, and errors in one sentence."""
+"""Runs a command: its help, quiet logs, and errors in one sentence."""
 
 import difflib
 import os
@@ -7,6 +7,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable
+from collections.abc import Sequence
 
 from absl import app
 from absl import flags
@@ -45,7 +46,11 @@ def default_workdir(name: str) -> str:
   return f'runs/{"-".join(filter(None, parts))}'
 
 
-def run(main: Callable[[], None], config: ConfigFlag | None = None) -> None:
+def run(
+  main: Callable[[], None],
+  config: ConfigFlag | None = None,
+  rewrite: Callable[[Sequence[str]], Sequence[str]] = lambda argv: argv,
+) -> None:
   """Parses the flags and runs a command that takes no other arguments.
 
   An error in the command line, the files or the data is printed to stderr as
@@ -56,12 +61,13 @@ def run(main: Callable[[], None], config: ConfigFlag | None = None) -> None:
   Args:
     main: the command.
     config: its `define_config`, if it has one.
+    rewrite: turns arguments that are not flags into flags.
   """
 
   def guarded(_):
     if not flags.FLAGS['verbosity'].present:
-      # Orbax logs each file, and where a disk is full or a checkpoint damaged
-      # pages of what it raises as well, or cannot raise.
+      # Orbax logs each file and, if a disk is full or a checkpoint damaged,
+      # pages of tracebacks, also of errors that it cannot raise.
       logging.set_verbosity(logging.FATAL)
       sys.unraisablehook = lambda _: None
     try:
@@ -74,14 +80,14 @@ def run(main: Callable[[], None], config: ConfigFlag | None = None) -> None:
       print(str(interrupt) or 'Stopped.', file=sys.stderr)
       sys.exit(interrupt.code if isinstance(interrupt, Stopped) else 130)
 
-  app.run(guarded, flags_parser=lambda argv: _parse(argv, config))
+  app.run(guarded, flags_parser=lambda argv: _parse(rewrite, argv, config))
 
 
-def _parse(argv, config):
+def _parse(rewrite, argv, config):
   if set(argv) & set(_HELP):
     _print_and_exit(_help())
   try:
-    argv = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
+    argv = flags.FLAGS.read_flags_from_files(rewrite(argv), force_gnu=False)
     if config:
       argv = config.take_changes(argv)
     arguments = _parse_flags(argv, config)
@@ -139,7 +145,7 @@ def _fail(error, code):
 
 
 def _help() -> str:
-  """The docstring of the command, and its flags."""
+  """Formats the docstring of the command, and its flags."""
   lines = [sys.modules['__main__'].__doc__.strip(), '', 'Flags:']
   for flag in _own_flags().values():
     turns_off = flag.boolean and flag.default
@@ -157,7 +163,7 @@ def _help() -> str:
 
 
 def _own_flags() -> dict[str, flags.Flag]:
-  """The flags that the command defines, by name; those of absl are left out."""
+  """Returns the flags that the command defines by name, without absl's."""
   by_module = flags.FLAGS.flags_by_module_dict()
   modules = config_flag.__name__, sys.argv[0]
   return {

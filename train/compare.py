@@ -115,8 +115,8 @@ class Sweep:
       whose runs diverged at each learning rate.
 
     Raises:
-      OSError, ValueError: before the first run, if settings cannot be or the
-        workdir or the results hold other runs; later see `Trainer`.
+      OSError, ValueError: before the first run, if settings exclude each other
+        or the workdir or the results hold other runs; later see `Trainer`.
       FloatingPointError: no run has a finite loss.
     """
     self._check()
@@ -222,7 +222,7 @@ class Sweep:
     return [found[key] for key in keys if key in found]
 
   def _count(self) -> tuple[int, int]:
-    """Counts the runs, and those of them that are finished."""
+    """Counts the runs, and how many of them are finished."""
     rates = [t for name in self.varied for t in self._rate_trials(name)]
     names = {(name, seed) for name in self.varied for seed in self.seeds}
     reported = {

@@ -136,7 +136,7 @@ def load_encoder(workdir: pathlib.Path, meta: Mapping[str, Any]) -> dict:
   _, params = load_pretrained(directory)
   if digest_params(params) != meta['weights']:
     raise ValueError(
-      f'{directory} is damaged: its weights are not those of the training.'
+      f'{directory} is damaged: its weights differ from those in training.'
     )
   moments = Moments(*(np.float32(x) for x in meta['moments']))
   return {'encoder': standardize(params, moments)}
@@ -147,7 +147,7 @@ def standardize(params: Any, moments: Moments) -> Any:
 
   Args:
     params: parameters of a `Bert`.
-    moments: of its hidden states.
+    moments: mean and deviation of its hidden states.
 
   Returns:
     Parameters whose last layer norm subtracts the mean and divides by the

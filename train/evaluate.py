@@ -3,9 +3,9 @@
   python -m train.evaluate --workdir=runs/wnut17 --split=dev
   python -m train.evaluate --workdir=runs/wnut17 --files=a.txt,b.txt --json
 
-The scores are those of the best checkpoint, with the decisions that the run
-tuned on dev. Files are read in the format and with the options of the run.
-Nothing in the workdir changes.
+The best checkpoint is scored, with the decisions that the run tuned on dev.
+Files are read in the format and with the options of the run. Nothing in the
+workdir changes.
 """
 
 import json

@@ -106,7 +106,7 @@ def _check_memory(config, model, features, pooled):
 
 
 def _length(feature, pooled) -> int:
-  """The number of states of an input."""
+  """Returns the number of states of an input."""
   return 1 if pooled else len(feature['tokens'])
 
 
@@ -171,8 +171,7 @@ def _cache_key(model, params, inputs, pooled) -> str:
 def _has_target(feature, fill, pooled):
   """Selects the states that a head learns from: tokens that have a label.
 
-  Others would distort the moments: the states of [CLS] and [SEP] are far from
-  those of words.
+  Others would distort the moments: [CLS] and [SEP] have states far from words'.
   """
   if pooled:
     return slice(None)

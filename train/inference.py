@@ -30,8 +30,8 @@ from train.step import make_predict_step
 from train.tasks.task import Features
 from train.tasks.task import Task
 
-# Batches that are computed at the same time, at most: their results take memory
-# of the devices until they are fetched.
+# At most so many batches are computed at the same time: their results take
+# memory of the devices until they are fetched.
 _UNDER_WAY = 16
 
 # Settings that configs of version 0.1.0 lack, with the values it worked by.

@@ -73,3 +73,17 @@ def make_batches(
     foreground=foreground,
     share=config.data.foreground,
   )
+
+
+def evaluation_steps(
+  config: config_dict.ConfigDict, batches: TrainingBatches
+) -> set[int]:
+  """Returns the steps after which to evaluate, spread evenly over an epoch."""
+  per_epoch = config.evaluations_per_epoch
+  distance = batches.steps_per_epoch / per_epoch
+  return {round((i + 1) * distance) for i in range(config.epochs * per_epoch)}
+
+
+def count_inputs(batch: dict[str, np.ndarray]) -> int:
+  """Counts the examples of all processes; a packed row has several."""
+  return int(batch['mask'].max(axis=1).sum()) * jax.process_count()

@@ -11,13 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dicejax import losses
-
-# Weighting → weights of the classes from their counts in the training split.
-WEIGHTINGS = {
-  'balanced': lambda counts: counts.sum() / (len(counts) * counts),
-  'class_balanced': losses.class_balanced_weights,
-  'log': losses.log_weights,
-}
+from train import loss_weights
 
 
 class Loss(NamedTuple):
@@ -36,10 +30,6 @@ class Loss(NamedTuple):
   update: Callable[..., tuple[jax.Array, Any]]
   description: str = ''
 
-  def value(self, logits, labels, where) -> jax.Array:
-    """The scalar of a first batch."""
-    return self.update(logits, labels, where, self.init(logits, labels))[0]
-
 
 class Objective(NamedTuple):
   """The objective of a training step: the loss of a task, or several losses.
@@ -54,10 +44,6 @@ class Objective(NamedTuple):
   update: Callable[..., tuple[jax.Array, Any]]
   description: str = ''
 
-  def value(self, outputs, batch) -> jax.Array:
-    """The scalar of a first batch."""
-    return self.update(outputs, batch, self.init(outputs, batch))[0]
-
 
 def learn_labels(
   loss: Loss, labels_of: Callable[[dict], jax.Array]
@@ -65,7 +51,7 @@ def learn_labels(
   """Builds the loss over the elements of a batch whose labels are not negative.
 
   Args:
-    loss: of the logits.
+    loss: the loss of the logits.
     labels_of: returns the labels of a batch.
   """
 
@@ -103,87 +89,38 @@ def make_loss(
     ValueError: an unknown option or label, or settings that do not go with the
       labels of the task; the message begins with the key.
   """
-  function = losses.LOSSES[config.name]
-  parameters = inspect.signature(function).parameters
-  sigmoid = config.activation == 'sigmoid'
-  options = {  # A config that was read from JSON has lists for tuples.
-    name: tuple(value) if isinstance(value, list) else value
-    for name, value in config.options.items()
-  }
-  weights = _class_weights(config, labels, class_counts)
-  if weights is not None:
-    if 'class_weights' not in parameters or (sigmoid and 'axis' in parameters):
-      key = 'class_weighting' if config.class_weighting else 'class_weights'
-      raise ValueError(
-        f'loss.{key}: {config.name} has no weights of classes with '
-        f'loss.activation={config.activation!r}.'
-      )
-    options['class_weights'] = weights
-  if (
-    background
-    and options.get('average') == 'micro'
-    and (weights is None or weights[0])
-  ):
-    raise ValueError(
-      "loss.class_weights: average='micro' with the background class in it is "
-      f'accuracy, not F1; expected a weight of 0 for {labels[0]!r} among them.'
-    )
-  if 'class_counts' in parameters:
-    options['class_counts'] = _needed(class_counts, f'loss.name={config.name}')
-  weight = _weight(config, weights, class_counts)
-  if config.keep_hardest and not (sigmoid or background):
-    raise ValueError(
-      'loss.keep_hardest keeps negatives, and no label of this task is the '
-      "negative one: expected entities with 'O', or a positive label."
-    )
+  weights = loss_weights.class_weights(config, labels, class_counts)
+  _check_background(config, labels, weights, background)
+  function, options = _function(config, weights, class_counts)
+  weight = loss_weights.weight_of_sets(config, weights, class_counts)
 
-  def set_axes(logits, labels):
-    """Returns the axes of a set, from 0; none if each element is a set."""
-    if 'axis' in parameters:
-      axis = options.get('axis', parameters['axis'].default)
-    else:
-      # zlpr has one value per example, for all of its labels.
-      axis = -1 if config.name == 'zlpr' else ()
-    if axis is None:
-      return tuple(range(labels.ndim))
-    return tuple(a % logits.ndim for a in np.atleast_1d(axis).tolist())
-
-  def bind(axes):
-    """Adds the mapped axis to the options, if sets are spread over it."""
-    if not axis_name or 0 not in axes:
-      return options
-    if 'axis_name' not in parameters:
-      raise ValueError(
-        f"{config.name} has no sets over devices, as parallel='pmap' needs."
-      )
-    return options | {'axis_name': axis_name}
-
-  def extend(options):
+  def extended(options):
     return losses.with_running_counts(function, decay=config.running, **options)
 
   def init(logits, labels):
     if not config.running:
       return ()
-    if len(set_axes(logits, labels)) < labels.ndim:
+    if len(_set_axes(function, options, logits, labels)) < labels.ndim:
       raise ValueError(
         'running counts need one set of all elements, axis=None, not '
         f'axis={options["axis"]!r}.'
       )
     # Without the mapped axis: there is nothing to sum yet, and `init` is called
     # outside of it.
-    return extend(options).init(logits, labels)
+    return extended(options).init(logits, labels)
 
   def update(logits, labels, where, running):
     if config.keep_hardest:
       hardness = losses.cross_entropy(logits, labels, where=where)
       where = losses.keep_hardest(hardness, labels, config.keep_hardest, where)
-    axes = set_axes(logits, labels)
+    axes = _set_axes(function, options, logits, labels)
+    spread = _spread(function, options, axes, axis_name)
     if config.running:
-      values, running = extend(bind(axes)).update(
+      values, running = extended(spread).update(
         logits, labels, running, where=where
       )
     else:
-      values = function(logits, labels, where=where, **bind(axes))
+      values = function(logits, labels, where=where, **spread)
     total = weight * _mean(values, where, axes, axis_name)
     if config.cross_entropy:
       other = losses.cross_entropy(logits, labels, where=where)
@@ -191,8 +128,74 @@ def make_loss(
     return total, running
 
   loss = Loss(init, update, _describe(config, weight))
-  _try(loss, sigmoid, len(labels) or 2, axis_name)
+  _try(loss, config.activation == 'sigmoid', len(labels) or 2, axis_name)
   return loss
+
+
+def _check_background(config, labels, weights, background):
+  """Raises ValueError for settings that need another negative class."""
+  if (
+    background
+    and config.options.get('average') == 'micro'
+    and (weights is None or weights[0])
+  ):
+    raise ValueError(
+      "loss.class_weights: average='micro' with the background class in it is "
+      f'accuracy, not F1; expected a weight of 0 for {labels[0]!r} among them.'
+    )
+  if config.keep_hardest and not (config.activation == 'sigmoid' or background):
+    raise ValueError(
+      'loss.keep_hardest keeps negatives, and no label of this task is the '
+      "negative one: expected entities with 'O', or a positive label."
+    )
+
+
+def _function(config, weights, class_counts):
+  """Returns the loss that the section names, and its keyword arguments."""
+  function = losses.LOSSES[config.name]
+  parameters = inspect.signature(function).parameters
+  options = {  # A config that was read from JSON has lists for tuples.
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in config.options.items()
+  }
+  if weights is not None:
+    binary_sets = config.activation == 'sigmoid' and 'axis' in parameters
+    if 'class_weights' not in parameters or binary_sets:
+      key = 'class_weighting' if config.class_weighting else 'class_weights'
+      raise ValueError(
+        f'loss.{key}: {config.name} has no weights of classes with '
+        f'loss.activation={config.activation!r}.'
+      )
+    options['class_weights'] = weights
+  if 'class_counts' in parameters:
+    options['class_counts'] = loss_weights.needed(
+      class_counts, f'loss.name={config.name}'
+    )
+  return function, options
+
+
+def _set_axes(function, options, logits, labels) -> tuple[int, ...]:
+  """Returns the axes of a set, from 0; none if each element is a set."""
+  parameters = inspect.signature(function).parameters
+  if 'axis' in parameters:
+    axis = options.get('axis', parameters['axis'].default)
+  else:
+    # zlpr has one value per example, for all of its labels.
+    axis = -1 if function is losses.zlpr else ()
+  if axis is None:
+    return tuple(range(labels.ndim))
+  return tuple(a % logits.ndim for a in np.atleast_1d(axis).tolist())
+
+
+def _spread(function, options, axes, axis_name) -> dict[str, Any]:
+  """Adds the mapped axis to the options, if sets are spread over it."""
+  if not axis_name or 0 not in axes:
+    return options
+  if 'axis_name' not in inspect.signature(function).parameters:
+    raise ValueError(
+      f"{function.__name__} has no sets over devices, as parallel='pmap' needs."
+    )
+  return options | {'axis_name': axis_name}
 
 
 def _describe(config, weight) -> str:
@@ -203,61 +206,6 @@ def _describe(config, weight) -> str:
   if not config.cross_entropy:
     return overlap
   return f'{config.cross_entropy:.3g} * cross_entropy + {overlap}'
-
-
-def _class_weights(config, labels, class_counts) -> np.ndarray | None:
-  """Returns weights from the counts; labels may be given their own instead."""
-  if unknown := set(config.class_weights) - set(labels):
-    raise ValueError(
-      f'loss.class_weights: no label {sorted(unknown)}, only {list(labels)}.'
-    )
-  weighting = config.class_weighting
-  if not weighting and not config.class_weights:
-    return None
-  if weighting:
-    key = f'loss.class_weighting={weighting}'
-    counts = np.asarray(_needed(class_counts, key), np.float32)
-    # A label that the training split lacks gets the count of the rarest.
-    counts = np.where(counts > 0, counts, counts[counts > 0].min())
-    weights = np.array(WEIGHTINGS[weighting](counts), np.float32)
-  else:
-    weights = np.ones(len(labels), np.float32)
-  for label, weight in config.class_weights.items():
-    if not isinstance(weight, (int, float)) or not weight >= 0:
-      raise ValueError(
-        f'loss.class_weights.{label} is a number of at least 0, not {weight!r}.'
-      )
-    weights[list(labels).index(label)] = weight
-  if not weights.any():
-    raise ValueError('loss.class_weights: all are 0, and no class would count.')
-  return weights
-
-
-def _needed(class_counts, key):
-  if class_counts is None:
-    raise ValueError(
-      f'{key} needs counts of the classes in the training split, which this '
-      'task does not have.'
-    )
-  return class_counts
-
-
-def _weight(config, class_weights, class_counts) -> float:
-  """Returns the weight of a loss of sets beside a cross entropy.
-
-  In a set, the gradient of an element is divided by the number of positives; in
-  the mean of a cross entropy, by the number of elements. Where positives are
-  rare, the loss of sets would otherwise drown the cross entropy.
-  """
-  full = config.full_weight_at
-  if not full or class_counts is None:
-    return 1.0
-  counts = np.asarray(class_counts)
-  if config.activation == 'sigmoid':
-    positive = np.array([False, True])
-  else:  # With a softmax, the background has a weight of 0.
-    positive = np.ones(len(counts)) if class_weights is None else class_weights
-  return min(1.0, float(counts[positive > 0].sum() / counts.sum() / full))
 
 
 def _mean(values, where, axes, axis_name):

@@ -28,8 +28,8 @@ RATE, REPORT = 'rate', 'report'
 # The keys that identify a run.
 _KEYS = 'experiment', 'loss', 'learning_rate', 'seed'
 _SETTINGS = 'role', 'loss_settings', 'settings', 'encoder'
-# Settings of a single run or machine, which runs of an experiment may differ
-# in.
+# Settings of a single run or machine, in which runs of an experiment may
+# differ.
 _OWN = ('seed',), ('data', 'seed'), ('data', 'dir'), ('data', 'cache')
 _OWN += ('optimizer', 'learning_rate'), ('model', 'pretrained'), ('loss',)
 
@@ -133,7 +133,7 @@ def check(
   *,
   same_data: bool = False,
 ) -> None:
-  """Checks that a line does not contradict those of the same experiment.
+  """Checks that a line does not contradict others of the same experiment.
 
   Args:
     path: the file, for the message.
@@ -175,7 +175,7 @@ def _contradiction(other, line, same_data) -> str:
     ):
       if other[name] != line[name]:
         return f'other {meaning} ({other[name]} there and {line[name]} here)'
-    # Lines of before 0.2 have no digest of the weights.
+    # Lines written before 0.2 have no digest of the weights.
     theirs, ours = other.get('weights'), line.get('weights')
     if theirs and ours and theirs != ours:
       return f'other published weights ({theirs} there and {ours} here)'

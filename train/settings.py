@@ -1,7 +1,7 @@
-"""Checks of a config: settings that cannot be, before anything is read.
+"""Checks the settings of a config before anything is read.
 
-What depends on the data, the weights or the devices is checked where they are
-known, and the options of a task or of a format by the task or the reader.
+Settings that depend on the data, the weights or the devices are checked where
+these are known; the task or the reader checks its own options.
 """
 
 import inspect
@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import config_dict
 
 from dicejax import losses
-from train.objective import WEIGHTINGS
+from train.loss_weights import WEIGHTINGS
 
 _COUNTS = (
   'batch_size',
@@ -28,7 +28,7 @@ def check(config: config_dict.ConfigDict) -> None:
   """Checks all settings of a config that do not depend on anything else.
 
   Raises:
-    ValueError: the first setting that cannot be; names its key and what was
+    ValueError: the first setting that is wrong; names its key and what was
       expected.
   """
   for key in _COUNTS:
@@ -107,7 +107,7 @@ def _check_packing(config):
   axis = config.loss.options.get('axis', ())
   axes = () if axis is None else np.atleast_1d(axis) % 3
   if set(axes) == {1}:
-    raise ValueError('packing: a row is several sentences, and no set of one.')
+    raise ValueError('packing: a row of several sentences is not a set of one.')
 
 
 def _check_at_least(config, key, minimum):

@@ -21,8 +21,8 @@ _BY_LABEL = 'class_weights', 'resample'
 def format_settings(config: ConfigDict) -> str:
   """Writes a line `KEY = VALUE  comment` per setting.
 
-  A star marks what differs from configs/default.py, where the comments are
-  from.
+  A star marks a value that differs from configs/default.py. The comments are
+  read from there.
   """
   defaults = dict(_walk(default.get_config()))
   comments = read_comments(inspect.getsource(default))

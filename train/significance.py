@@ -1,4 +1,4 @@
-"""How sure a difference is: over seeds, over test examples, over many tests."""
+"""Significance of a difference over seeds, test examples and many tests."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,9 +22,9 @@ def paired_difference(
   """Compares two groups of runs that share their seeds, by Student's t.
 
   Args:
-    scores: of the runs, a seed each.
-    baseline: of the runs they are compared with, in the same order of seeds.
-    level: of the interval.
+    scores: scores of the runs, one per seed.
+    baseline: scores of the runs to compare with, in the same order of seeds.
+    level: confidence level of the interval.
 
   Returns:
     The mean of `scores - baseline`, its interval, and the two-sided p-value of
@@ -64,7 +64,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
   false discovery in the whole family is below it.
 
   Args:
-    p_values: of the tests, in any order; a nan is no test and stays.
+    p_values: p-values in any order; a nan stays and does not count as a test.
 
   Example:
     >>> holm([0.01, 0.04, 0.03])
@@ -90,19 +90,19 @@ def bootstrap_interval(
   samples: int = 2000,
   seed: int = 0,
 ) -> tuple[float, float]:
-  """Interval of a difference in F1 over test sets that might have been drawn.
+  """Computes the interval of a difference in F1 over resampled test sets.
 
   Test examples are drawn with replacement, the same ones for all runs; a
-  sample's difference is that of the mean F1 of the runs.
+  sample's difference is between the mean F1 of both groups of runs.
 
   Args:
-    counts: int `[runs, examples, 3]`: what of an example a run found, found
-      wrongly and missed (true positives, false positives, false negatives).
-    baseline: `[runs, examples, 3]` of the runs it is compared with, on the same
-      examples in the same order; their number may be another.
-    level: of the interval.
-    samples: how many test sets are drawn.
-    seed: of the draws.
+    counts: int `[runs, examples, 3]`: true positives, false positives and false
+      negatives of each run in each example.
+    baseline: `[runs, examples, 3]` of the runs to compare with, on the same
+      examples in the same order; there may be more or fewer runs.
+    level: confidence level of the interval.
+    samples: number of test sets to draw.
+    seed: seed of the draws.
 
   Returns:
     The ends of the percentile interval.
@@ -121,7 +121,7 @@ def bootstrap_interval(
     )
   n = counts.shape[1]
   stacked = np.concatenate([counts, baseline]).astype(np.float64)
-  table = stacked.swapaxes(0, 1).reshape(n, -1)  # A row an example.
+  table = stacked.swapaxes(0, 1).reshape(n, -1)  # One row per example.
   rng = np.random.default_rng(seed)
   differences = []
   for size in [500] * (samples // 500) + [samples % 500]:  # Little memory.

@@ -61,7 +61,7 @@ def make_train_step(
       stored.
     micro_batches: number of parts of a batch that are encoded one after the
       other, in the memory of one part; divides the number of rows `B`. The
-      objective is still that of the whole batch.
+      objective still covers the whole batch.
     axis_name: mapped axis over which the rows of a batch are spread, if they
       are; the objective must then have the same value on all devices.
     wrap: decorator for the forward pass, `(params, batch, key) -> outputs`.
@@ -136,8 +136,7 @@ def _in_parts(forward, objective, params, batch, key, parts):
   A first pass keeps only the outputs. The objective of all outputs gives the
   gradient with respect to each; the second pass computes the outputs again,
   part by part, and pulls that gradient back to the parameters. So the objective
-  need not be a sum over examples, and its running counts are those of the whole
-  batch.
+  need not be a sum over examples, and its running counts cover the whole batch.
   """
 
   def split(tree):

@@ -27,7 +27,9 @@ from train.encoder import digest_params
 from train.encoder import make_encoder
 from train.initial import log_odds
 from train.initial import make_init
+from train.inputs import count_inputs
 from train.inputs import count_targets
+from train.inputs import evaluation_steps
 from train.inputs import make_batches
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
@@ -44,7 +46,7 @@ class Trainer:
   before the first step. `train` then does everything else.
 
   Attributes:
-    config: of the experiment.
+    config: the config of the experiment.
     workdir: the directory that everything goes to.
     examples: lists of examples by split.
     features: lists of features by split, one per example.
@@ -190,8 +192,8 @@ class Trainer:
     # 3. The config names a published encoder: its weights, and a fresh head.
     # 4. From scratch: all weights are fresh, and the tokenizer was trained on
     #    the training split.
-    # With `model.frozen`, which needs 3, the state is that of the head alone:
-    # the encoder is in no checkpoint. The run keeps a copy of the encoder, and
+    # With `model.frozen`, which needs 3, the state has only the head: the
+    # encoder is in no checkpoint. The run keeps a copy of the encoder, and
     # 2 therefore asks for the very weights with which it began.
     state = self.init()  # 3 or 4; 2 needs its shapes.
     found = checkpoint.restore(checkpoints, state)
@@ -200,8 +202,8 @@ class Trainer:
     state, meta = found
     if meta.get('weights') != self.meta.get('weights'):
       raise ValueError(
-        f'{self.workdir / files.ENCODER} is damaged: its weights are not those '
-        'of the training.'
+        f'{self.workdir / files.ENCODER} is damaged: its weights differ from '
+        'those in training.'
       )
     print(
       f'{self.workdir} goes on from step {int(state.step)} of '
@@ -267,14 +269,14 @@ class Trainer:
     config = self.config
     state, seconds = self.restore(checkpoints)
     began, start = time.monotonic() - seconds, int(state.step)
-    evaluations = self._evaluation_steps()
+    evaluations = evaluation_steps(config, self.batches)
     rate = learning_rate(config.optimizer, len(self.batches))
     workdir = self.workdir if parallel.is_first() else None
     progress = Progress(workdir, start, len(self.batches))
     with progress, parallel.held_signals() as signals:
       for step, batch in enumerate(self.batches.from_step(start), start + 1):
         state, metrics = self.step(state, batch)
-        progress.advance(metrics, _count_inputs(batch))
+        progress.advance(metrics, count_inputs(batch))
         if parallel.preempted(step):
           signals.append(signal.SIGTERM)
         evaluate = step in evaluations
@@ -300,13 +302,6 @@ class Trainer:
             signals[0],
           )
     return time.monotonic() - began
-
-  def _evaluation_steps(self) -> set[int]:
-    """The steps after which dev is evaluated, spread evenly over an epoch."""
-    per_epoch = self.config.evaluations_per_epoch
-    distance = self.batches.steps_per_epoch / per_epoch
-    number = self.config.epochs * per_epoch
-    return {round((i + 1) * distance) for i in range(number)}
 
   def _explain(self, step: int, metrics: dict, saved: int | None) -> str:
     """Says where to look when the metrics of a step are not finite."""
@@ -360,8 +355,3 @@ class Trainer:
     report.write_report(self.workdir, self.config.to_dict(), outcome)
     text = json.dumps(outcome, indent=2)
     files.write_whole(self.workdir / files.RESULTS, text)
-
-
-def _count_inputs(batch) -> int:
-  """The examples in a batch of all processes; a packed row has several."""
-  return int(batch['mask'].max(axis=1).sum()) * jax.process_count()

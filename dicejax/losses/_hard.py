@@ -25,7 +25,8 @@ def keep_hardest(
   Keeps exactly :math:`\lfloor r P \rfloor` negatives, with P the number of
   positives, or exactly `k`; all of them where there are fewer. All elements of
   `loss` compete with each other; `jax.vmap` makes each sentence, say, a
-  competition of its own. Of two masks of the same loss, one contains the other:
+  competition of its own. If two masks are made from one loss, one contains the
+  other, and so
   `keep_hardest(..., ratio=3) | keep_hardest(..., k=16)` keeps three negatives
   per positive, but at least 16.
 

@@ -95,7 +95,7 @@ def encoder_shapes(config):
 
 
 def check(file, weights, shapes):
-  """Raises ValueError unless the weights are those of `shapes`, no more."""
+  """Raises ValueError unless the weights are exactly those in `shapes`."""
   problems = [f'missing: {n}' for n in shapes if n not in weights]
   for name, x in weights.items():
     if name not in shapes:

@@ -1,4 +1,4 @@
-"""Writes what PyTorch computes: inputs, hidden states, gradients.
+"""Writes PyTorch's results: inputs, hidden states, gradients.
 
   python tests/golden/make_bert.py    # Needs torch and transformers.
 
@@ -71,7 +71,7 @@ def write(directory, seed, model_type='bert', pad_token_id=0, **shape):
   model = transformers.AutoModel.from_config(config).eval()
   with torch.no_grad():
     for name, p in model.named_parameters():
-      # Large and nowhere special, so that no mistake is small.
+      # Large weights without zeros or ones, so that no mistake is small.
       p.normal_(mean=float('LayerNorm.weight' in name), std=0.3)
   model.save_pretrained(directory)
 

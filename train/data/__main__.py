@@ -20,12 +20,14 @@ import json
 import pathlib
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
 import configs
 from train import cli
+from train.config_flag import UsageError
 
 _CONFIGS = pathlib.Path(configs.__file__).parent
 # Files of configs/ that name no data.
@@ -34,15 +36,15 @@ _NO_DATA = ('__init__', 'default', 'losses', 'small', 'tversky_alpha')
 _SWITCHES = ('--json', '--nojson', '--settings')
 
 
-def _with_config(argv: list[str]) -> list[str]:
+def _with_config(argv: Sequence[str]) -> list[str]:
   """Replaces the first NAME with `--config=configs/.../NAME.py`.
 
   Raises:
-    ValueError: no experiment has this name.
+    UsageError: no experiment has this name.
   """
   index = _find_name(argv)
   if index is None:
-    return argv
+    return [*argv]
   name, _, loss = argv[index].partition(':')
   files = {
     file.stem: file
@@ -51,14 +53,13 @@ def _with_config(argv: list[str]) -> list[str]:
   }
   if name not in files:
     known = ', '.join(sorted(files))
-    raise ValueError(f'{name} is not an experiment: expected one of {known}.')
+    raise UsageError(f'{name} is not an experiment: expected one of {known}.')
   if loss:
     print(f'{name}: the data are the same without :{loss}.', file=sys.stderr)
-  rest = argv[1:index] + argv[index + 1 :]
-  return [argv[0], f'--config={files[name]}', *rest]
+  return [*argv[:index], f'--config={files[name]}', *argv[index + 1 :]]
 
 
-def _find_name(argv: list[str]) -> int | None:
+def _find_name(argv: Sequence[str]) -> int | None:
   """Returns the index of the first argument that is not part of a flag."""
   if any(argument.partition('=')[0] == '--config' for argument in argv):
     return None  # A NAME beside --config is reported as not understood.
@@ -72,15 +73,7 @@ def _find_name(argv: list[str]) -> int | None:
   return None
 
 
-if __name__ == '__main__':
-  try:
-    # Defining --config looks in sys.argv for overrides, so NAME goes first.
-    sys.argv = _with_config(sys.argv)
-  except ValueError as error:
-    sys.exit(f'error: {error}')
-
 _CONFIG = cli.define_config(default=str(_CONFIGS / 'quickstart.py'))
-flags.adopt_module_key_flags(cli)  # So that --help shows --config.
 _DIR = flags.DEFINE_string('dir', None, 'Directory of the files: data.dir.')
 _JSON = flags.DEFINE_bool('json', False, 'Print JSON instead of a table.')
 
@@ -108,4 +101,4 @@ def main():
 
 
 if __name__ == '__main__':
-  cli.run(main, _CONFIG)
+  cli.run(main, _CONFIG, _with_config)

@@ -197,8 +197,8 @@ def pack(
     seed: the seed of the random order.
 
   Returns:
-    Rows: the joined arrays, and `states` if the examples have those of a frozen
-    encoder; an int32 `mask`, which numbers the examples in the row from 1, for
+    Rows: the joined arrays, and the `states` of a frozen encoder if there are
+    any; an int32 `mask`, which numbers the examples in the row from 1, for
     each token; and `example`, the numbers of these examples in `examples`.
 
   References:

@@ -1,4 +1,4 @@
-"""Data sets that TFDS prepares: those of its catalogue, and your own.
+"""Data sets that TFDS prepares, from its catalogue or your own.
 
 TFDS downloads a data set of its catalogue once, which needs a network, or finds
 the files that it would download in a directory. Your own is the directory that

@@ -56,7 +56,7 @@ class _Layout(NamedTuple):
     token: the column of the word.
     tag: the column of the tag.
     scheme: as for `read_sentences`.
-    tags: all tags, except those of rows that may be comments.
+    tags: all tags, except in rows that may be comments.
   """
 
   width: int

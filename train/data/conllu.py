@@ -1,7 +1,7 @@
 """Words and parts of speech from CoNLL-U files (Universal Dependencies).
 
 A word is a row of ten columns separated by tabs, a blank line ends a sentence,
-and lines that begin with `#` are comments. Rows whose id is that of a multiword
+and lines that begin with `#` are comments. Rows with the id of a multiword
 token (`1-2`, its words follow) or of an empty node (`1.1`) are skipped and
 counted.
 """

@@ -51,8 +51,8 @@ def describe(
 ) -> dict[str, dict[str, Any]]:
   """Describes the splits of a data set.
 
-  The tokens of sentences are those of the reader: words, or characters in
-  Chinese columns and with CoNLL-U's `unit='character'`. The tokens of texts and
+  The tokens of sentences are as they were read: words, or characters in Chinese
+  columns and with CoNLL-U's `unit='character'`. The tokens of texts and
   contexts are separated by spaces, and each Chinese or Japanese character is a
   token.
 

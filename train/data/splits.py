@@ -159,7 +159,7 @@ def _reader(data, *, training: bool = False) -> Callable[[Path], Iterator]:
     raise ValueError(f'data.format is one of {known}, not {data.format!r}.')
   options = {**data.get(data.format, {})}
   if data.format == 'trees' and not training:
-    options['phrases'] = False  # Scores are those of whole sentences.
+    options['phrases'] = False  # Only whole sentences are scored.
   return functools.partial(FORMATS[data.format], **options)
 
 

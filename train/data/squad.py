@@ -177,7 +177,7 @@ def _answer(
     return found
   found = _nearest_but_for_case(text, context, start)
   if found is not None:
-    notes.append('answer found but for case or white space')
+    notes.append('answer found except for case or white space')
     return found
   notes.append('answer not in the context')
   return Answer(text, -1)

@@ -1,4 +1,4 @@
-"""Sub-word tokenizers: those of published checkpoints, and trained ones."""
+"""Sub-word tokenizers, from published checkpoints or trained on a corpus."""
 
 import json
 import pathlib

@@ -51,7 +51,7 @@ def select_headline(config, task: Task) -> tuple[str, str]:
   """Returns row and column of the score that chooses checkpoints.
 
   Raises:
-    ValueError: `config.select_by` names no score of the task.
+    ValueError: `config.select_by` does not name a score of the task.
   """
   if not config.select_by:
     return task.headline
@@ -61,7 +61,7 @@ def select_headline(config, task: Task) -> tuple[str, str]:
       f'{row}/{"|".join(columns)}' for row, columns in task.selectable.items()
     )
     raise ValueError(
-      f'select_by: {config.select_by!r} is no score of this task: expected '
+      f'select_by: {config.select_by!r} is not a score of this task: expected '
       f'ROW/COLUMN out of {known}.'
     )
   return row, column

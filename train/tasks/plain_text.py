@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dicejax import metrics
+from train.data import files
 from train.data.conll import Sentence
 
 # In scripts without spaces (kana, Han), each character is a word.
@@ -20,11 +21,8 @@ _WORD = re.compile(
 
 def read_lines(path: pathlib.Path) -> list[str]:
   """Reads the lines of a UTF-8 file; an empty file has none."""
-  try:
-    text = path.read_text(encoding='utf-8-sig')
-  except UnicodeDecodeError as error:
-    raise ValueError(f'{path}: expected UTF-8 text: {error}.') from None
-  return text.removesuffix('\n').split('\n') if text else []
+  lines = [line for _, line in files.read_lines(path)]
+  return lines if lines[-1] else lines[:-1]
 
 
 def read_sentences(path: pathlib.Path) -> tuple[list[str], list[Sentence]]:

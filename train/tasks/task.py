@@ -36,7 +36,7 @@ class Task(Protocol):
     selectable: row of the scores → columns that `select_by` may name. Scores
       with all that `tune` returns have these rows.
     decision_rows: rows with the same score, one per rule of decision.
-    has_prior: whether the logits are those of the classes of `targets`, so that
+    has_prior: whether the logits belong to the classes of `targets`, so that
       their frequencies are a prior for the bias of the head.
     background: whether class 0 is the negative one, which F1 leaves out.
     fill: names of the features that go into a batch → value that pads them.
@@ -66,7 +66,7 @@ class Task(Protocol):
     """
     ...
 
-  # What the model learns.
+  # The model, its objective and its targets.
 
   def model(self, encoder: BertConfig, dtype: str) -> nn.Module:
     """Returns an encoder with the task's head, called as `Bert` is."""
@@ -83,7 +83,7 @@ class Task(Protocol):
     Args:
       loss: the section.
       axis_name: mapped axis over which a batch is spread, if it is; the value
-        is then that of the whole batch.
+        then covers the whole batch.
       class_counts: how often each class of `targets` occurs in the training
         split.
     """
@@ -193,8 +193,8 @@ class Task(Protocol):
     Args:
       source: the text of the example, as `read` returned it.
       example: as `read` returned it.
-      prediction: of the example.
-      parameters: of the rule that decides, one of `decisions`.
+      prediction: the prediction for the example.
+      parameters: parameters of the rule that decides, one of `decisions`.
     """
     ...
 

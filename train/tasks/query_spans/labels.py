@@ -36,7 +36,7 @@ def get_labels(config, examples: Sequence[Query | Sentence]) -> dict[str, str]:
       )
     wordings = mrc_ner.read_wordings(path)
     if missing := sorted(types - wordings.keys()):
-      raise ValueError(f'{path}: expected a query for {missing}, too.')
+      raise ValueError(f'{path}: expected a query for {missing} as well.')
     queries = {type_: wordings[type_] for type_ in types}
   return dict(sorted(queries.items()))
 

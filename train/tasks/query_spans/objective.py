@@ -17,8 +17,8 @@ def make_objective(loss: Loss, weights: dict[str, float]) -> Objective:
   code also draws half of all other pairs at random.)
 
   Args:
-    loss: of one head.
-    weights: of the heads `start`, `end` and, if there is one, `match`.
+    loss: the loss of one head.
+    weights: weights of the heads `start`, `end` and, if there is one, `match`.
   """
 
   def labels_of(batch):

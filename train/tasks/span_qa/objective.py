@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from train.objective import Loss
 from train.objective import Objective
 
-# Logit of a position that is no answer: finite, so that no gradient is NaN.
+# Logit of a position that cannot answer: finite, so that no gradient is NaN.
 _EXCLUDED = -1e9
 
 
@@ -17,7 +17,7 @@ def make_objective(loss: Loss, *, sigmoid: bool) -> Objective:
   their own.
 
   Args:
-    loss: of the starts, or of the ends.
+    loss: the loss of the starts, and of the ends.
     sigmoid: whether each position is decided independently; otherwise the
       softmax is over the positions of a window.
   """

@@ -19,7 +19,7 @@ def check_settings(config, tokenizer: tokenizers.Tokenizer) -> None:
   if config.model.prior_bias and not sigmoid:
     raise ValueError(
       "model.prior_bias: span_qa needs loss.activation='sigmoid', as the "
-      'positions of a softmax are no classes.'
+      'positions of a softmax are not classes.'
     )
   if settings.several and settings.unanswerable:
     raise ValueError('span_qa: several or unanswerable, not both.')
@@ -50,5 +50,5 @@ def check_loss(loss, *, sigmoid: bool) -> None:
     if loss[key]:
       raise ValueError(
         f"span_qa: loss.{key} needs loss.activation='sigmoid', as the "
-        'positions of a softmax are no classes.'
+        'positions of a softmax are not classes.'
       )

@@ -54,7 +54,7 @@ class SpanQa:
   """The task for one tokenizer.
 
   A question is asked of each window `[CLS] question [SEP] piece [SEP]` of its
-  context. The form of the loss is that of `config.loss.activation`:
+  context. `config.loss.activation` selects the form of the loss:
 
   - 'softmax': which position of a window is the start, and which the end; for
     cross entropy and similar losses, as positions are not classes that each

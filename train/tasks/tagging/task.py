@@ -37,7 +37,7 @@ class Prediction(NamedTuple):
   """The candidate tags of a sentence, one value per word.
 
   Attributes:
-    tags: the most likely tags; where tags spell entities, `O` is no candidate.
+    tags: the most likely tags; where tags spell entities, `O` is excluded.
     probabilities: the probabilities of these tags.
     gaps: the logit of `O` minus the logit of the tag; -inf where there is no
       `O`, inf for a word without a prediction.
