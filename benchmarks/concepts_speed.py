@@ -7,7 +7,7 @@ Run it from the repository root. The search runs on the first device of JAX, the
 other methods on the CPU. All methods find the ten nearest reports for each
 query, in the same order, with ties by row:
 
-- search: dicejax.concepts.search.similarity.search
+- search: dicejax.concepts.search.similarity.search_sets
 - search, negatives: the same with negative sets of the same size
 - Python sets: one query and one candidate at a time, on one core
 - numpy, dense: a product of float32 matrices, reports by concepts; left out if
@@ -188,7 +188,7 @@ def search(pool, weights, negatives=False):
 
   def find(queries):
     sets = concept_sets(queries, negatives)
-    return np.asarray(similarity.search(sets, candidates, K, weights).rows)
+    return np.asarray(similarity.search_sets(sets, candidates, K, weights).rows)
 
   return find
 

@@ -19,11 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from dicejax.concepts import ontology as ontologies
-from dicejax.concepts.search import compare
-from dicejax.concepts.search import similarity
-from dicejax.concepts.text import linker as extract
-from dicejax.concepts.text.mentions import Polarity
+from dicejax import concepts
+from dicejax.concepts.ontology import ancestors
+from dicejax.concepts.search.measures import Measure
 
 try:
   import bm25s
@@ -68,7 +66,7 @@ class Collection(NamedTuple):
 class Recipe:
   """How concepts are compared; the defaults are the recommended setting."""
 
-  measure: similarity.Measure = similarity.Asymmetric()  # noqa: RUF009
+  measure: Measure = concepts.Asymmetric()  # noqa: RUF009
   polarity: bool = True  # False counts all mentions as present.
   uncertain: bool = False  # True counts uncertain as present.
   information: bool = True  # Weights; False makes all of them 1.
@@ -79,8 +77,8 @@ class Recipe:
 class Annotated(NamedTuple):
   """Reports with their mentions, from one dictionary."""
 
-  ontology: ontologies.Ontology
-  mentions: list[list[extract.Mention]]
+  ontology: concepts.Ontology
+  mentions: list[list[concepts.Mention]]
 
 
 # The collection.
@@ -221,26 +219,25 @@ def minilm(directory: pathlib.Path, texts: list[str]) -> System:
 
 def annotate(files: list[pathlib.Path], texts: list[str]) -> dict:
   """Annotates the reports with and without the table of aliases."""
-  ontology = ontologies.merge(*map(ontologies.read_obo, files))
-  aliases = extract.read_aliases()
-  extended = extract.with_aliases(ontology, aliases)
+  ontology = concepts.merge(*map(concepts.read_obo, files))
   linkers = {
-    True: (extended, extract.DictionaryLinker(extended, stop=aliases.stop)),
-    False: (ontology, extract.DictionaryLinker(ontology)),
+    True: concepts.Linker(ontology, concepts.read_aliases('chest')),
+    False: concepts.Linker(ontology),
   }
   seconds = []
   for _ in range(3):
     start = time.perf_counter()
     for text in texts:
-      linkers[True][1](text)
+      linkers[True](text)
     seconds.append(time.perf_counter() - start)
   print(
-    f'{len(ontology.terms)} terms, {len(extended.terms)} with aliases. '
+    f'{len(ontology.terms)} terms, {len(linkers[True].ontology.terms)} with '
+    'aliases. '
     f'Extraction on one core: {len(texts) / np.median(seconds):.0f} reports/s.'
   )
   return {
-    with_aliases: Annotated(o, [linker(text) for text in texts])
-    for with_aliases, (o, linker) in linkers.items()
+    aliases: Annotated(linker.ontology, [linker(text) for text in texts])
+    for aliases, linker in linkers.items()
   }
 
 
@@ -257,12 +254,13 @@ def concept_ids(
   """Returns the affirmed and the denied concepts of each report."""
   mentions = annotated.mentions
   if not recipe.polarity:
-    mentions = repolarise(mentions, dict.fromkeys(Polarity, Polarity.PRESENT))
+    present = dict.fromkeys(concepts.Polarity, concepts.Polarity.PRESENT)
+    mentions = repolarise(mentions, present)
   uncertain = 'present' if recipe.uncertain else 'ignore'
-  said = [compare.split_polarity(m, uncertain=uncertain) for m in mentions]
+  said = [concepts.Findings.of(m, uncertain=uncertain) for m in mentions]
   positive, negative = zip(*said, strict=True)
   if recipe.closure:
-    above = ontologies.ancestors(annotated.ontology)
+    above = ancestors(annotated.ontology)
     positive = [set().union(*map(above.get, ids)) for ids in positive]
   return positive, negative
 
@@ -275,7 +273,7 @@ class ConceptSystem:
     self._positive, negative = concept_ids(annotated, recipe)
     self._known = sorted(set().union(*self._positive, *negative))
     numbers = {concept: i for i, concept in enumerate(self._known)}
-    self.sets = similarity.ConceptSets.from_ids(
+    self.sets = concepts.ConceptSets.from_ids(
       [[numbers[concept] for concept in ids] for ids in self._positive],
       [[numbers[concept] for concept in ids] for ids in negative],
     )
@@ -284,16 +282,16 @@ class ConceptSystem:
     """Learns the weights `[V]` of the concepts from the pool."""
     if not self._recipe.information:
       return np.ones(len(self._known), np.float32)
-    information = ontologies.corpus_information(
+    information = concepts.corpus_information(
       self._ontology, [self._positive[row] for row in pool]
     )
-    return similarity.on_grid([information[id] for id in self._known])
+    return concepts.on_grid([information[id] for id in self._known])
 
   def __call__(self, queries, pool):
     weights, measure = self.weights(pool), self._recipe.measure
     asked, candidates = self.sets[queries], self.sets[pool]
     return tuple(
-      np.asarray(similarity.pairwise(*sides, weights, measure=measure))
+      np.asarray(concepts.pairwise(*sides, weights, measure=measure))
       for sides in [
         (asked, candidates),
         (negatives(asked), negatives(candidates)),
@@ -301,7 +299,7 @@ class ConceptSystem:
     )
 
   def fetch(self, queries, pool, order):
-    return similarity.greedy_retrieve(
+    return concepts.greedy_retrieve(
       self.sets[queries],
       self.sets[pool],
       order,
@@ -310,17 +308,17 @@ class ConceptSystem:
     )
 
 
-def negatives(sets: similarity.ConceptSets) -> similarity.ConceptSets:
+def negatives(sets: concepts.ConceptSets) -> concepts.ConceptSets:
   """Returns the negative sets as positive ones."""
   nothing = np.full((len(sets), 1), -1, np.int32)
-  return similarity.ConceptSets(sets.negative, nothing)
+  return concepts.ConceptSets(sets.negative, nothing)
 
 
-def with_text(concepts: System, text: System, share: float = 0.2) -> System:
+def with_text(sets: System, text: System, share: float = 0.2) -> System:
   """Adds text scores, scaled to at most `share`, to concept scores."""
 
   def scores(queries, pool):
-    first, _ = concepts(queries, pool)
+    first, _ = sets(queries, pool)
     second = text(queries, pool)
     return first + share * second / np.maximum(second.max(1)[:, None], 1e-9)
 
@@ -330,13 +328,13 @@ def with_text(concepts: System, text: System, share: float = 0.2) -> System:
 def retrieval_systems(
   collection: Collection, annotated: dict, directory: pathlib.Path | None
 ) -> dict[str, System]:
-  def concepts(**changes):
+  def system(**changes):
     recipe = Recipe(**changes)
     return ConceptSystem(annotated[recipe.aliases], recipe)
 
   texts = collection.texts
   short = [affirmed(text) for text in texts]
-  paper = similarity.Symmetric()
+  paper = concepts.Symmetric()
   systems = {'TF-IDF': tfidf(texts), 'TF-IDF, dropped': tfidf(short)}
   if bm25s:
     systems |= {'BM25': bm25(texts), 'BM25, dropped': bm25(short)}
@@ -344,16 +342,16 @@ def retrieval_systems(
     systems['MiniLM'] = minilm(directory, texts)
     systems['MiniLM, dropped'] = minilm(directory, short)
   systems |= {
-    'concepts, as in the paper': concepts(
+    'concepts, as in the paper': system(
       measure=paper, uncertain=True, information=False
     ),
-    'concepts, symmetric': concepts(measure=paper),
-    RECOMMENDED: concepts(),
-    '- polarity ignored': concepts(polarity=False),
-    '- all weights 1': concepts(information=False),
-    '- uncertain as present': concepts(uncertain=True),
-    '- no aliases': concepts(aliases=False),
-    '- with all ancestors': concepts(closure=True),
+    'concepts, symmetric': system(measure=paper),
+    RECOMMENDED: system(),
+    '- polarity ignored': system(polarity=False),
+    '- all weights 1': system(information=False),
+    '- uncertain as present': system(uncertain=True),
+    '- no aliases': system(aliases=False),
+    '- with all ancestors': system(closure=True),
   }
   if bm25s:
     systems['recommended + 0.2 BM25, dropped'] = with_text(

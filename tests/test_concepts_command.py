@@ -14,7 +14,7 @@ import pytest
 
 from dicejax.concepts.cli import display
 from dicejax.concepts.cli import parser as command
-from dicejax.concepts.search.index import Index
+from dicejax.concepts.search.index import ReportIndex
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -132,8 +132,15 @@ def test_index_counts_what_it_keeps_and_leaves_out(home, run):
   }
   assert 'left out: reports without text: 1\n' in err
   assert 'left out: obsolete terms: 1' in err
-  assert Index.load('i').reports.ids == ['10', '11', '12', '14', '15', '16']
-  assert Index.load('i').ontology.alternatives == {'Z:3': 'X:3'}
+  assert ReportIndex.load('i').reports.ids == [
+    '10',
+    '11',
+    '12',
+    '14',
+    '15',
+    '16',
+  ]
+  assert ReportIndex.load('i').ontology.alternatives == {'Z:3': 'X:3'}
 
 
 def test_aliases_are_names_and_stop_words(home, run):
@@ -143,7 +150,7 @@ def test_aliases_are_names_and_stop_words(home, run):
   arguments = [a for a in _INPUT if 'aliases' not in a]
   code, _, err = run('index', *arguments, '--aliases=aliases.tsv', '--out=i')
   assert code == 0, err
-  (found,) = Index.load('i').mentions
+  (found,) = ReportIndex.load('i').mentions
   assert [m.concept for m in found] == ['X:3']
   # The stop list is that of a query's text, too.
   assert run('search', 'i', 'scoliosis')[0] == 1
@@ -223,7 +230,7 @@ def test_nothing_in_common(index, run):
   for query, options in (('12', ()), ('scoliosis', ('--weights=corpus',))):
     code, out, err = run('search', 'i', query, *options, '--format=table')
     if query == '12':
-      assert err == 'No report says any of this.\n'
+      assert err == 'No report shares a finding with the query.\n'
     else:
       assert ' 11  score' in out
     assert code == 0
@@ -241,8 +248,8 @@ def test_uncertain_is_ignored_unless_it_counts(index, run):
   code, out, err = run('search', 'i', '15')
   assert (code, out) == (1, '')
   assert err == (
-    "error: '15' mentions only what is uncertain, which is ignored: "
-    '--uncertain=present counts it.\n'
+    "error: '15' has only uncertain mentions, which are ignored; "
+    'uncertain=present counts them.\n'
   )
   code, out, _ = run('search', 'i', 'edema', '--uncertain=present')
   assert [row['id'] for row in _rows(out)] == ['15']
@@ -289,7 +296,7 @@ def test_kinds_of_weights(index, run, weights):
 def test_no_concept_has_a_type(index, run):
   code, _, err = run('search', 'i', '10', '--weights=types')
   assert code == 1
-  assert err == 'error: --weights=types leaves every concept without weight.\n'
+  assert err == 'error: weights=types gives no concept any weight.\n'
 
 
 def test_synonyms_of_the_umls_are_forgiven(home, run):
@@ -415,14 +422,174 @@ def test_label(home, run):
   assert out.splitlines()[1].split() == ['Effusion', '2', '1', '0']
 
 
-def test_label_names_what_is_not_there(home, run):
-  pathlib.Path('more.tsv').write_text('Lung\tX:4 | X:404\n')
+@pytest.mark.parametrize(
+  'line, message',
+  [
+    ('Lung\tX:4 | X:404', 'X:404 is not a concept of the ontology; correct'),
+    ('Lung\tlung\n', 'lung is not a concept of the ontology; correct the id'),
+    ('Bone\t\tbone', "no concept of the ontology has 'bone' in its name; co"),
+  ],
+)
+def test_labels_that_the_ontology_lacks_stop(home, run, line, message):
+  pathlib.Path('more.tsv').write_text(f'Edema\tX:4\n{line}\n')
   code, out, err = run(
     *('label', *_INPUT, '--labels=more.tsv', '--out=labels.csv')
   )
-  assert code == 0
-  assert 'reports: 6, without concept: 1\n' in out
-  assert 'concepts of labels that the ontology lacks: X:404\n' in err
+  assert (code, out) == (1, '')
+  assert err.startswith(f'error: more.tsv:2: {message}')
+  assert err.count('\n') == 1
+  assert not pathlib.Path('labels.csv').exists()
+
+
+_CHEST_OBO = """[Term]
+id: HP:0100598
+name: Pulmonary edema
+
+[Term]
+id: HP:0002206
+name: Pulmonary fibrosis
+
+[Term]
+id: HP:0002202
+name: Pleural effusion
+
+[Term]
+id: HP:0012735
+name: Cough
+"""
+_CHEST_LABELS = (
+  'Edema\tHP:0100598\nFibrosis\tHP:0002206\nEffusion\tHP:0002202\n'
+  'Cough\tHP:0012735\n'
+)
+
+
+def _label_texts(run, texts, *options, ontology=_CHEST_OBO):
+  rows = ''.join(f'{n},"{text}"\n' for n, text in enumerate(texts))
+  pathlib.Path('r.csv').write_text(f'id,t\n{rows}')
+  pathlib.Path('o.obo').write_text(ontology)
+  pathlib.Path('l.tsv').write_text(_CHEST_LABELS)
+  code, out, err = run(
+    *('label', 'r.csv', '--text-columns=t', '--ontology=o.obo', '--force'),
+    *('--labels=l.tsv', '--out=l.csv', *options),
+  )
+  assert code == 0, err
+  found = [
+    list(row.values())[1:] for row in _rows(pathlib.Path('l.csv').read_text())
+  ]
+  return found, err
+
+
+def test_present_wins_unless_the_paper_is_followed(home, run):
+  texts = [
+    'No right pleural effusion. Large left pleural effusion.',
+    'Possible edema. No edema.',
+  ]
+  found, _ = _label_texts(run, texts)
+  assert found == [['', '', '1', '', ''], ['-1', '', '', '', '']]
+  found, _ = _label_texts(run, texts, '--precedence=paper')
+  assert found == [['', '', '0', '', '1'], ['0', '', '', '', '1']]
+
+
+def test_other_diseases_and_regions_are_not_labelled(home, run):
+  found, err = _label_texts(
+    run,
+    ['Cystic fibrosis.', 'Soft tissue edema of the ankle.', 'Edema. Fibrosis.'],
+  )
+  assert found == [['', '', '', '', '1']] * 2 + [['1', '1', '', '', '']]
+  assert 'No Finding is about' not in err
+
+
+def test_the_chest_table_is_announced_and_its_stop_list_is_its_own(home, run):
+  texts = ['Cough. Edema of the lungs. Swelling.']
+  own = 'form\tHP:0100598\tswelling\n'
+  pathlib.Path('own.tsv').write_text(own)
+  announced = 'aliases: the table for chest radiographs that comes with dicejax'
+  for options, labels, is_announced in (
+    ([], ['1', '', '', '', ''], True),
+    (['--aliases=chest'], ['1', '', '', '', ''], True),
+    (['--aliases=none'], ['', '', '', '1', ''], False),
+    (['--aliases=own.tsv'], ['1', '', '', '1', ''], False),
+    (['--aliases=chest', '--aliases=own.tsv'], ['1', '', '', '', ''], True),
+  ):
+    (found,), err = _label_texts(run, texts, *options)
+    assert found == labels, options
+    assert err.startswith(announced) == is_announced
+    assert err.count('aliases: ') == is_announced
+
+
+def test_no_finding_is_about_the_labels_of_the_table(home, run):
+  ontology = _CHEST_OBO + '\n[Term]\nid: X:1\nname: scoliosis\n'
+  texts = ['Scoliosis.', 'No scoliosis.', 'No edema.', 'Edema.']
+  found, err = _label_texts(run, texts, ontology=ontology)
+  assert [row[-1] for row in found] == ['1', '1', '1', '']
+  assert (
+    'No Finding is about the labels of the table only: 1 of these reports '
+    'mention other concepts, present or uncertain.\n'
+  ) in err
+
+
+_EXTRACTOR = """
+from dicejax.concepts import Mention, Time
+
+def find(text):
+  return [
+    Mention('X:4', 0, 2, 'present'),
+    Mention('X:3', 0, 2, 'present', time=Time.PAST),
+  ]
+
+def fail(text):
+  if 'fine' in text:
+    raise OSError('no memory left')
+  return []
+"""
+
+
+@pytest.fixture
+def own(home, monkeypatch):
+  pathlib.Path('tagger_of_test.py').write_text(_EXTRACTOR)
+  monkeypatch.syspath_prepend(home)
+  yield 'tagger_of_test'
+  sys.modules.pop('tagger_of_test', None)
+
+
+def test_an_extractor_of_ones_own(home, run, own):
+  arguments = [a for a in _INPUT if 'aliases' not in a]
+  option = f'--extractor={own}:find'
+  code, out, err = run('index', *arguments, option, '--out=i')
+  assert code == 0, err
+  assert 'left out: mentions of the past: 6\n' in err
+  assert 'aliases' not in err and 'never linked' not in err
+  _, out, _ = run('search', 'i', '10', '-k1', '--weights=uniform')
+  assert _rows(out)[0]['shared'] == 'edema'
+  code, _, err = run('search', 'i', 'any text')
+  assert code == 1 and f'{own}:find' in err
+  code, out, _ = run('search', 'i', 'any text', option, '--weights=uniform')
+  assert code == 0 and len(_rows(out)) == 6
+  code, _, err = run(
+    *('label', *arguments, option, '--labels=labels.tsv', '--out=l.csv')
+  )
+  assert code == 0, err
+  assert {row['Lung'] for row in _rows(pathlib.Path('l.csv').read_text())} == {
+    '1'
+  }
+
+
+@pytest.mark.parametrize(
+  'function, message',
+  [
+    ('fail', "failed on report '14': OSError: no memory left"),
+    ('none', 'cannot be imported (AttributeError: '),
+    ('__name__', 'is a str, not a function.'),
+  ],
+)
+def test_an_extractor_that_fails(home, run, own, function, message):
+  name = f'{own}:{function}'
+  for first in (['index'], ['label', '--labels=labels.tsv']):
+    code, out, err = run(*first, *_INPUT, f'--extractor={name}', '--out=o')
+    assert (code, out) == (1, '')
+    assert err.startswith(f'error: extractor {name}: {message}')
+    assert err.count('\n') == 1
+    assert not pathlib.Path('o').exists()
 
 
 @pytest.mark.parametrize(
@@ -467,7 +634,22 @@ def test_nothing_is_overwritten_without_force(index, run):
     (['index', *_INPUT, '--ontology=no.obo', '--out=o'], 'no.obo: '),
     (['index', *_INPUT, '--ontology=reports.csv', '--out=o'], 'reports.csv'),
     (['index', *_INPUT, '--umls=no', '--out=o'], 'no'),
-    (['index', *_INPUT, '--aliases=no.tsv', '--out=o'], 'no.tsv: No such file'),
+    (
+      ['index', *_INPUT[:-1], '--aliases=no.tsv', '--out=o'],
+      'no.tsv: No such file',
+    ),
+    (
+      ['index', *_INPUT, '--aliases=chest', '--out=o'],
+      '--aliases=none cannot be joined with other tables.',
+    ),
+    (
+      ['index', *_INPUT[:-1], '--aliases=labels.tsv', '--out=o'],
+      "labels.tsv:2: expected 'term', id, name",
+    ),
+    (
+      ['label', *_INPUT, '--extractor=module', '--out=o'],
+      'extractor module: expected package.module:function.',
+    ),
     (['index', *_INPUT, '--out=no/i'], 'no: no such directory.'),
     (['index', *_INPUT, '--encoding=no', '--out=o'], "'no' is no encoding"),
     (
@@ -475,23 +657,32 @@ def test_nothing_is_overwritten_without_force(index, run):
       'x.obo:1: expected a label',
     ),
     (['search', 'no', '10'], 'no: No such file'),
-    (['search', 'reports.csv', '10'], 'reports.csv: no index, or a damaged'),
+    (['search', 'reports.csv', '10'], 'reports.csv: not an index, or damaged.'),
     (
       ['search', 'i', 'The weather'],
-      "'The weather' is the id of no report in the index, and none of its "
+      "'The weather' is not the id of a report in the index, and none of its "
       'words is a name or a synonym of its 6 concepts.',
     ),
-    (['search', 'i', ''], "'' is the id of no report in the index, and none"),
+    (
+      ['search', 'i', ''],
+      "'' is not the id of a report in the index, and ",
+    ),
     (
       ['search', 'i', '14'],
       "The report '14' mentions no concept of the ontology.",
     ),
     (
       ['search', 'i', '10', '--measure=symmetric', '--alpha=1.5'],
-      '--alpha is at most 1 in the symmetric measure.',
+      'alpha is at most 1 in the symmetric measure, got 1.5.',
     ),
-    (['explain', 'i', '10', '99'], "'99' is the id of no report in the index."),
-    (['explain', 'i', '13', '10'], "'13' is the id of no report in the index."),
+    (
+      ['explain', 'i', '10', '99'],
+      "'99' is not the id of a report in the index.",
+    ),
+    (
+      ['explain', 'i', '13', '10'],
+      "'13' is not the id of a report in the",
+    ),
   ],
 )
 def test_bad_input_is_one_sentence(index, run, arguments, message):
@@ -591,12 +782,11 @@ def test_a_reader_who_has_enough(index):
 def test_progress_is_for_terminals(monkeypatch):
   stream = io.StringIO()
   monkeypatch.setattr(sys, 'stderr', stream)
-  assert display.Progress(abs, 1, 'reports')(-7) == 7
+  assert list(display.progress(['text'])) == ['text']
   assert stream.getvalue() == ''
   stream.isatty = lambda: True
-  count = display.Progress(abs, 1200, 'reports')
-  for n in range(1200):
-    count(n)
+  texts = list(map(str, range(1200)))
+  assert list(display.progress(texts)) == texts
   first, *_, last = stream.getvalue().split('\r')[1:]
   assert re.fullmatch(r'1 of 1,200 reports, .* a second, .* left\x1b\[K', first)
   assert re.match(r'1,200 of 1,200 reports, .* a second, 0:00 left', last)

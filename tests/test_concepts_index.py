@@ -1,6 +1,5 @@
-"""Reports from CSV files, and the index that keeps what they mention."""
+"""Reports from CSV files, and the file of an index."""
 
-import contextlib
 import io
 import json
 import pathlib
@@ -16,21 +15,15 @@ from hypothesis import strategies as st
 from dicejax.concepts.files import replacing
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
-from dicejax.concepts.search import index as index_room
-from dicejax.concepts.search.compare import compare
-from dicejax.concepts.search.compare import formula
-from dicejax.concepts.search.compare import split_polarity
-from dicejax.concepts.search.index import Index
-from dicejax.concepts.search.index import Reports
-from dicejax.concepts.search.index import concept_sets
-from dicejax.concepts.search.index import read_reports
-from dicejax.concepts.search.similarity import Asymmetric
-from dicejax.concepts.search.similarity import Symmetric
-from dicejax.concepts.search.similarity import pairwise
+from dicejax.concepts.search.index import ReportIndex
+from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.mentions import Time
+from dicejax.concepts.text.reports import Reports
+from dicejax.concepts.text.reports import read_reports
 
 PRESENT, ABSENT, UNCERTAIN = (
   Polarity.PRESENT,
@@ -222,16 +215,18 @@ MENTIONS = {
 REPORTS = Reports(['a', '7', 'ü'], list(MENTIONS), {'blank lines': 2})
 
 
+def _look_up(text):
+  return MENTIONS[text]
+
+
 def _build():
-  return Index.build(
-    REPORTS, ONTOLOGY, stop={'cardio'}, extractor=MENTIONS.__getitem__
-  )
+  return ReportIndex.build(REPORTS, _look_up, ontology=ONTOLOGY)
 
 
 def test_round_trip(tmp_path):
   path = tmp_path / 'reports.index'
   _build().save(path)
-  loaded = Index.load(path)
+  loaded = ReportIndex.load(path)
   assert loaded == _build()
   assert loaded.ontology == ONTOLOGY
   assert list(loaded.ontology.terms) == ['X:1', 'X:2', 'X:3']
@@ -242,9 +237,9 @@ def test_round_trip(tmp_path):
 
 
 def test_round_trip_without_any_mention(tmp_path):
-  empty = Index(ONTOLOGY, REPORTS, [(), (), ()])
+  empty = ReportIndex(ONTOLOGY, REPORTS, [(), (), ()])
   empty.save(tmp_path / 'i')
-  assert Index.load(tmp_path / 'i') == empty
+  assert ReportIndex.load(tmp_path / 'i') == empty
 
 
 @examples(30)
@@ -269,38 +264,42 @@ def test_round_trip_without_any_mention(tmp_path):
 )
 def test_round_trip_of_anything(tmp_path_factory, mentions, skipped):
   ids = [str(n) for n in range(len(mentions))]
-  index = Index(ONTOLOGY, Reports(ids, ids, skipped), mentions)
+  index = ReportIndex(ONTOLOGY, Reports(ids, ids, skipped), mentions)
   path = tmp_path_factory.mktemp('round') / 'i'
   index.save(path)
-  assert Index.load(path) == index
+  assert ReportIndex.load(path) == index
 
 
 def test_same_linker_before_and_after(tmp_path):
-  index = Index.build(
-    Reports(['1'], ['No fluid in the lung; a mass.'], {}),
-    ONTOLOGY,
-    stop=['mass'],
+  aliases = Aliases(
+    forms={'X:2': ('swelling',)},
+    stop=frozenset(['mass']),
+    elsewhere={'Y:3': frozenset(['skin']), 'X:2': frozenset(['ankle'])},
   )
-  assert [m.concept for m in index.mentions[0]] == ['X:1']
+  text = 'No fluid in the lung; a mass. Ankle swelling and swelling.'
+  index = ReportIndex.build(
+    Reports(['1'], [text], {}), Linker(ONTOLOGY, aliases)
+  )
+  assert [m.concept for m in index.mentions[0]] == ['X:1', 'X:2']
   index.save(tmp_path / 'i')
-  linker = Index.load(tmp_path / 'i').linker()
-  assert tuple(linker(index.reports.texts[0])) == index.mentions[0]
+  loaded = ReportIndex.load(tmp_path / 'i')
+  assert loaded.side(text).mentions == index.mentions[0]
+  # What was loaded can be saved again.
+  loaded.save(tmp_path / 'j')
+  again = ReportIndex.load(tmp_path / 'j')
+  assert again == index and again.side(text).mentions == index.mentions[0]
 
 
 def test_alternative_ids_are_resolved():
   reports = Reports(['1'], ['t'], {})
-  index = Index.build(
-    reports, ONTOLOGY, extractor=lambda _: [Mention('Y:3', 0, 1, PRESENT)]
+  index = ReportIndex.build(
+    reports, lambda _: [Mention('Y:3', 0, 1, PRESENT)], ontology=ONTOLOGY
   )
   assert index.mentions == [(Mention('X:3', 0, 1, PRESENT),)]
-  with pytest.raises(ValueError, match='^Z:9 is mentioned, but no concept of'):
-    Index.build(
-      reports, ONTOLOGY, extractor=lambda _: [Mention('Z:9', 0, 1, PRESENT)]
-    )
 
 
 def test_no_such_report():
-  with pytest.raises(ValueError, match="^'b' is the id of no report in the in"):
+  with pytest.raises(ValueError, match="^'b' is not the id of a report in "):
     _build().row('b')
 
 
@@ -314,7 +313,7 @@ def test_a_file_that_is_there_is_kept(tmp_path):
     _build().save(path, force=True)
     # Another file in its place: who reads the old one is not disturbed.
     assert before.read() == 'mine'
-  assert Index.load(path) == _build()
+  assert ReportIndex.load(path) == _build()
 
 
 def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):
@@ -394,8 +393,8 @@ def test_foreign_files(tmp_path, monkeypatch, content):
   path = tmp_path / 'i'
   path.write_bytes(content)
   with pytest.raises(ValueError) as raised:
-    Index.load(path)
-  assert str(raised.value) == f'{path}: no index, or a damaged one.'
+    ReportIndex.load(path)
+  assert str(raised.value) == f'{path}: not an index, or damaged.'
   assert not pathlib.Path('evil').exists()
 
 
@@ -403,10 +402,8 @@ def test_other_version(tmp_path):
   (tmp_path / 'i').write_bytes(
     _npz(about=_about(format='dicejax concepts index', version=1))
   )
-  with pytest.raises(
-    ValueError, match='of version 1, where this dicejax reads'
-  ):
-    Index.load(tmp_path / 'i')
+  with pytest.raises(ValueError, match='of version 1, but this dicejax reads'):
+    ReportIndex.load(tmp_path / 'i')
 
 
 def test_damaged_files(tmp_path):
@@ -415,17 +412,17 @@ def test_damaged_files(tmp_path):
   data = path.read_bytes()
   for cut in range(0, len(data), 97):
     path.write_bytes(data[:cut])
-    with pytest.raises(ValueError, match='no index, or a damaged one'):
-      Index.load(path)
+    with pytest.raises(ValueError, match='not an index, or damaged'):
+      ReportIndex.load(path)
   noticed = 0
   for place in range(0, len(data), 7):
     changed = bytearray(data)
     changed[place] ^= 0xFF
     path.write_bytes(changed)
     try:
-      loaded = Index.load(path)
+      loaded = ReportIndex.load(path)
     except ValueError as error:
-      assert 'i: no index, or a damaged one.' in str(error)
+      assert 'i: not an index, or damaged.' in str(error)
       noticed += 1
     else:
       assert loaded == _build()  # A time of day in the zip, or the like.
@@ -440,89 +437,5 @@ def test_parts_that_do_not_belong_together(tmp_path):
   lengths = arrays.pop('lengths')
   for wrong in (lengths[:-1], lengths + 1, [[1, 2], [3, 4]]):
     path.write_bytes(_npz(**arrays, lengths=wrong))
-    with pytest.raises(ValueError, match='no index, or a damaged one'):
-      Index.load(path)
-
-
-# Sets.
-
-
-def test_concept_sets_by_polarity():
-  rows = [
-    [
-      Mention('X:3', 0, 1, PRESENT),
-      Mention('X:3', 2, 3, ABSENT),
-      Mention('X:1', 4, 5, PRESENT),
-      Mention('X:1', 6, 7, PRESENT),
-      Mention('X:2', 8, 9, UNCERTAIN),
-    ],
-    [],
-  ]
-  sets = concept_sets(rows, ONTOLOGY)
-  assert sets.positive.tolist() == [[0, 2], [-1, -1]]
-  assert sets.negative.tolist() == [[2], [-1]]
-  sets = concept_sets(rows, {'X:1': 9, 'X:2': 4, 'X:3': 0}, uncertain='present')
-  assert sets.positive.tolist() == [[0, 4, 9], [-1, -1, -1]]
-  assert sets.negative.tolist() == [[0], [-1]]
-
-
-def test_concept_sets_refuse():
-  with pytest.raises(ValueError, match='^Z:9 is mentioned, but no concept'):
-    concept_sets([[Mention('Z:9', 0, 1, ABSENT)]], ONTOLOGY)
-  with pytest.raises(ValueError, match="'ignore' or 'present', not 'absent'"):
-    concept_sets([[]], ONTOLOGY, uncertain='absent')
-
-
-@pytest.mark.parametrize(
-  'measure',
-  [Asymmetric(), Asymmetric(0.25, 2), Symmetric(), Symmetric(0.3, 2)],
-)
-def test_the_formula_gives_the_score(measure):
-  generator = np.random.default_rng(0)
-  ids = 'abcdefgh'
-  polarities = [PRESENT, PRESENT, ABSENT, UNCERTAIN]
-  rows = [
-    [
-      Mention(ids[n], 0, 1, polarities[generator.integers(4)])
-      for n in generator.integers(8, size=generator.integers(7))
-    ]
-    for _ in range(40)
-  ]
-  weights = dict(zip(ids, [0, 1 / 64, 2.5, 3, 1, 0.25, 7, 1], strict=True))
-  same = dict(zip(ids, 'aabbefgh', strict=True))
-  sets = concept_sets(rows, {id: n for n, id in enumerate(ids)})
-  scores = pairwise(
-    sets,
-    sets,
-    [*weights.values()],
-    measure=measure,
-    synonyms=[ids.index(same[id]) for id in ids],
-  )
-  said = [split_polarity(row) for row in rows]
-  values = np.zeros((40, 40))
-  for q, r in np.ndindex(40, 40):
-    found = compare(said[q], said[r], same)
-    with contextlib.suppress(ZeroDivisionError):
-      values[q, r] = eval(formula(said[q], found, weights, measure))
-  np.testing.assert_allclose(values, scores, rtol=1e-6)
-  assert len(np.unique(values)) > 50
-
-
-def test_comparison_by_hand():
-  query = split_polarity(
-    [Mention(id, 0, 1, PRESENT) for id in 'abc']
-    + [Mention(id, 0, 1, ABSENT) for id in 'xz']
-  )
-  candidate = split_polarity(
-    [Mention(id, 0, 1, PRESENT) for id in 'bdex'] + [Mention('c', 0, 1, ABSENT)]
-  )
-  found = compare(query, candidate, {'d': 'a', 'e': 'x'})
-  assert found.shared == ('b',)
-  assert found.missing == ('a', 'c')
-  assert found.extra == ('e', 'x')
-  assert found.forgiven == ('d',)
-  assert found.contradicting == ('c', 'x')
-
-
-def test_public_names():
-  assert all(hasattr(index_room, name) for name in index_room.__all__)
+    with pytest.raises(ValueError, match='not an index, or damaged'):
+      ReportIndex.load(path)

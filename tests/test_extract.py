@@ -1,6 +1,5 @@
-"""Mentions: which words, which polarity by which cue, and the alias table."""
+"""Mentions: which words, and which polarity by which cue."""
 
-import dataclasses
 import itertools
 
 import pytest
@@ -11,9 +10,8 @@ from hypothesis import strategies as st
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
 from dicejax.concepts.text import assertion
-from dicejax.concepts.text import linker as extract
-from dicejax.concepts.text.linker import Aliases
-from dicejax.concepts.text.linker import DictionaryLinker
+from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.phrases import Phrases
 from dicejax.concepts.text.phrases import phrase_words
@@ -39,7 +37,7 @@ _TERMS = [
   Term('X:11', 'chronic obstructive pulmonary disease', ('COPD',)),
   Term('X:12', 'scar', ('scarring',)),
 ]
-_LINKER = DictionaryLinker(_ontology(*_TERMS))
+_LINKER = Linker(_ontology(*_TERMS))
 
 # Each finding is in braces; then a sign for each, + (present), - (absent) or
 # ? (uncertain), and for each of the last two, its cue.
@@ -214,7 +212,7 @@ def test_links(text, concepts):
 
 
 def test_the_longest_form_wins_and_none_overlaps():
-  linker = DictionaryLinker(
+  linker = Linker(
     _ontology(
       Term('X:1', 'a1 b1'), Term('X:2', 'a1 b1 c1 d1'), Term('X:3', 'b1 c1')
     )
@@ -224,7 +222,7 @@ def test_the_longest_form_wins_and_none_overlaps():
 
 
 def test_first_term_has_a_shared_form():
-  linker = DictionaryLinker(
+  linker = Linker(
     _ontology(Term('X:1', 'lump'), Term('X:2', 'tumor', ('Lumps', 'lump')))
   )
   assert [m.concept for m in linker('lump, tumor')] == ['X:1', 'X:2']
@@ -232,7 +230,7 @@ def test_first_term_has_a_shared_form():
 
 
 def test_forms_never_linked():
-  linker = DictionaryLinker(
+  linker = Linker(
     _ontology(
       Term('X:1', 'a', ('12', '1 2', 'PE', '', '-', 'b 12')),
       Term('X:2', 'modifier'),
@@ -240,7 +238,7 @@ def test_forms_never_linked():
       Term('X:4', 'heart disease', ('cor',)),
       Term('X:5', 'kept'),
     ),
-    stop={'X:2', 'Heart  diseases'},
+    Aliases(stop=frozenset(['X:2', 'Heart  diseases'])),
   )
   text = 'a 12 1 2 PE b 12 modifier mild heart disease cor kept'
   assert [m.concept for m in linker(text)] == ['X:4', 'X:5']
@@ -251,7 +249,7 @@ def test_forms_never_linked():
 
 
 def test_abbreviations_need_capitals_unless_a_form_has_none():
-  linker = DictionaryLinker(
+  linker = Linker(
     _ontology(
       Term('X:1', 'leukemia', ('ALL',)),
       Term('X:2', 'CHF', ('chf',)),
@@ -319,122 +317,6 @@ def test_longest_phrase_by_brute_force(phrases, words):
         (kept[tuple(words[start : ends[-1]])], ends[-1]) if ends else None
       )
       assert held.longest(words, start, stop) == wanted
-
-
-_TABLE = """# A comment.
-term\tL:1\tlarge dot\tX:9|L:2
-term\tL:2\tthing
-
-form\tX:8\tspot | coin
-form\tL:1\tblob
-form\tX:8\tround shadow
-stop\tcoins of gold | X:5
-"""
-
-
-@pytest.fixture
-def read(tmp_path):
-  def read(text):
-    path = tmp_path / 'table.tsv'
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return extract.read_aliases(path)
-
-  return read
-
-
-@pytest.mark.parametrize('newline', ['\n', '\r\n'])
-def test_alias_table(read, newline):
-  table = read('\ufeff' + _TABLE.replace('\n', newline))
-  assert table == Aliases(
-    {
-      'L:1': Term('L:1', 'large dot', parents=('X:9', 'L:2')),
-      'L:2': Term('L:2', 'thing'),
-    },
-    {'L:1': ('blob',), 'L:2': (), 'X:8': ('spot', 'coin', 'round shadow')},
-    frozenset(['coins of gold', 'X:5']),
-  )
-
-
-@pytest.mark.parametrize(
-  'text, message',
-  [
-    ('term\tL:1\n', "1: expected 'term', id.* found 'term' and 1 values"),
-    ('# x\nterm\tL:1\t\n', "2: expected 'term'"),
-    ('form\tX:1\n', "1: expected 'term', id"),
-    ('form\tX:1\ta b\tc d\n', "1: .*found 'form' and 3 values"),
-    ('form X:1 spot\n', "1: .*found 'form X:1 spot' and 0 values"),
-    ('word\tX:1\tspot\n', "1: .*found 'word'"),
-    ('stop\n', "1: .*found 'stop' and 0 values"),
-    ('form\tX:1\tspot | \n', '1: expected something on both sides of |'),
-    ('term\tL:1\tone\nterm\tL:1\ttwo\n', '2: the term L:1 is there already'),
-    (
-      'form\tX:1\tspot\n\nform\tX:2\tthe Spots\n',
-      "3: the form 'the Spots' is that of X:1, too .line 1.",
-    ),
-    ('form\tX:1\ta\n', "1: the form 'a' is too short"),
-    ('form\tX:1\t1 2 3\n', "1: the form '1 2 3' is too short"),
-    (b'form\tX:1\tb\xe9b\xe9\n', ' is not UTF-8'),
-  ],
-)
-def test_malformed_alias_table(read, tmp_path, text, message):
-  with pytest.raises(ValueError, match=f'^{tmp_path}/table.tsv:{message}'):
-    read(text)
-
-
-def test_with_aliases():
-  ontology = dataclasses.replace(
-    _ontology(
-      Term('X:1', 'edema', ('swelling', 'dropsy')),
-      Term('X:2', 'mass', ('lump', 'swelling of skin')),
-      Term('X:3', 'nodule', ('lump', 'spot'), parents=('X:2',)),
-    ),
-    alternatives={'Y:3': 'X:3'},
-    skipped={'obsolete terms': 2},
-  )
-  aliases = Aliases(
-    {'L:1': Term('L:1', 'cuff', parents=('Y:3', 'Z:1'))},
-    {
-      'Y:3': ('coin', 'the lump'),
-      'X:2': ('spot',),
-      'L:1': ('swelling',),
-      'Z:2': ('never',),
-    },
-    frozenset(),
-  )
-  made = extract.with_aliases(ontology, aliases)
-  assert list(made.terms) == ['L:1', 'X:3', 'X:2', 'X:1']
-  assert made.terms['L:1'].parents == ('X:3',)
-  assert made.terms['X:3'].parents == ('X:2',)
-  assert made.skipped == {
-    'obsolete terms': 2,
-    'concepts of the alias table that the ontology lacks': 1,
-    'parents that are no live term': 1,
-  }
-  assert ontology.terms['X:1'].synonyms == ('swelling', 'dropsy')
-  linker = DictionaryLinker(made)
-  text = 'coin, lump, spot, swelling, dropsy, cuff, never, swelling of skin'
-  assert [m.concept for m in linker(text)] == (
-    ['X:3', 'X:3', 'X:2', 'L:1', 'X:1', 'L:1', 'X:2']
-  )
-
-
-def test_the_table_of_the_package():
-  aliases = extract.read_aliases()
-  ids = {id for id in aliases.forms if not id.startswith('DJ:')}
-  ids |= {p for t in aliases.terms.values() for p in t.parents} - {
-    *aliases.terms
-  }
-  ontology = _ontology(*(Term(id, f'name {n}') for n, id in enumerate(ids)))
-  made = extract.with_aliases(ontology, aliases)
-  assert made.skipped == {}
-  linker = DictionaryLinker(made, stop=aliases.stop)
-  assert linker.skipped == {}
-  assert all(id.startswith('DJ:') for id in aliases.terms)
-  for id, forms in aliases.forms.items():
-    for form in forms:
-      assert [m.concept for m in linker(form)] == [id], form
-  text = 'Airspace disease at the base. No cardiopulmonary disease.'
-  assert [m.concept for m in linker(text)] == ['DJ:airspace_disease']
 
 
 @pytest.mark.slow

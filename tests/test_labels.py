@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 from dicejax.concepts.labels import rules as labels
 from dicejax.concepts.labels.rules import Evidence
 from dicejax.concepts.labels.rules import Label
-from dicejax.concepts.labels.rules import LabelRule
+from dicejax.concepts.labels.table import LabelRule
+from dicejax.concepts.labels.table import read_labels
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
-from dicejax.concepts.text.linker import DictionaryLinker
-from dicejax.concepts.text.linker import read_aliases
+from dicejax.concepts.text.aliases import read_aliases
+from dicejax.concepts.text.linker import Linker
+from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
+from dicejax.concepts.text.mentions import Time
 
 PRESENT, ABSENT, UNCERTAIN = Polarity
 
@@ -71,31 +74,33 @@ def test_parents_are_asked_one_step_up():
   assert labels.find_rules('X:9', _ONTOLOGY, names) == []
 
 
-def _mention(concept, polarity, start=0):
-  return Mention(concept, start, start + 1, polarity)
+def _mention(concept, polarity, start=0, **more):
+  return Mention(concept, start, start + 1, polarity, **more)
+
+
+def _label(mentions, **options):
+  (found,) = labels.label_mentions([mentions], _ONTOLOGY, _NAMES, **options)
+  return found
 
 
 @pytest.mark.parametrize(
-  'said, by_default, present_first',
+  'said, by_default, in_the_paper',
   [
     ([PRESENT], PRESENT, PRESENT),
     ([ABSENT], ABSENT, ABSENT),
     ([UNCERTAIN], UNCERTAIN, UNCERTAIN),
-    ([PRESENT, ABSENT], ABSENT, PRESENT),
+    ([PRESENT, ABSENT], PRESENT, ABSENT),
     ([UNCERTAIN, PRESENT], PRESENT, PRESENT),
-    ([UNCERTAIN, ABSENT], ABSENT, UNCERTAIN),
-    ([UNCERTAIN, PRESENT, ABSENT, PRESENT], ABSENT, PRESENT),
+    ([UNCERTAIN, ABSENT], UNCERTAIN, ABSENT),
+    ([UNCERTAIN, PRESENT, ABSENT, PRESENT], PRESENT, ABSENT),
   ],
 )
-def test_what_wins(said, by_default, present_first):
+def test_what_wins(said, by_default, in_the_paper):
   mentions = [_mention('X:5', p, n) for n, p in enumerate(said)]
   evidence = tuple(Evidence(m, 'name mass') for m in mentions)
-  found = labels.assign_labels(mentions, _ONTOLOGY, _NAMES)
-  assert found['Mass'] == Label(by_default, evidence)
-  found = labels.assign_labels(
-    mentions, _ONTOLOGY, _NAMES, precedence=labels.PRESENT_FIRST
-  )
-  assert found['Mass'] == Label(present_first, evidence)
+  assert _label(mentions)['Mass'] == Label(by_default, evidence)
+  found = _label(mentions, precedence=labels.PAPER_ORDER)
+  assert found['Mass'] == Label(in_the_paper, evidence)
 
 
 def test_labels_of_a_report():
@@ -106,9 +111,7 @@ def test_labels_of_a_report():
     _mention('X:1', PRESENT, 6),
   ]
   # The opacity is denied as an infiltrate and then described.
-  assert labels.assign_labels(
-    mentions, _ONTOLOGY, _NAMES, precedence=labels.PRESENT_FIRST
-  ) == {
+  assert _label(mentions) == {
     'Infiltration': Label(ABSENT, (Evidence(mentions[1], 'concept X:3'),)),
     'Opacity': Label(
       PRESENT,
@@ -133,9 +136,71 @@ def test_labels_of_a_report():
 )
 def test_no_finding(mentions, none_found):
   mentions = [_mention(*m) for m in mentions]
-  found = labels.assign_labels(mentions, _ONTOLOGY, _NAMES)
+  found = _label(mentions)
   assert (found.get('No Finding') == Label(PRESENT, ())) == none_found
   assert ('No Finding' in found) == none_found
+
+
+@pytest.mark.parametrize(
+  'aside',
+  [
+    {'experiencer': Experiencer.OTHER},
+    {'time': Time.PAST},
+    {'time': Time.HYPOTHETICAL},
+  ],
+)
+def test_only_the_patient_now_is_labelled(aside):
+  family = _mention('X:5', PRESENT, **aside)
+  assert set(_label([family])) == {'No Finding'}
+  own = _mention('X:5', ABSENT, 3)
+  assert _label([family, own])['Mass'] == Label(
+    ABSENT, (Evidence(own, 'name mass'),)
+  )
+
+
+@examples(100)
+@given(
+  st.lists(
+    st.lists(
+      st.tuples(
+        st.sampled_from([*_ONTOLOGY.terms, 'Y:3', 'Z:1']),
+        st.sampled_from(Polarity),
+        st.sampled_from(Time),
+      ),
+      max_size=5,
+    ),
+    max_size=5,
+  ),
+  st.permutations(list(Polarity)),
+)
+def test_labels_by_brute_force(reports, precedence):
+  mentions = [
+    [_mention(id, polarity, time=time) for id, polarity, time in report]
+    for report in reports
+  ]
+  found = labels.label_mentions(
+    mentions, _ONTOLOGY, _NAMES, precedence=precedence
+  )
+  assert len(found) == len(reports)
+  for row, has in zip(mentions, found, strict=True):
+    wanted = {}
+    for name in _NAMES:
+      said = [
+        m.polarity
+        for m in row
+        if m.time is Time.CURRENT
+        and name in dict(labels.find_rules(m.concept, _ONTOLOGY, _NAMES))
+      ]
+      if said:
+        wanted[name] = min(said, key=precedence.index)
+    if not {PRESENT, UNCERTAIN} & {*wanted.values()}:
+      wanted['No Finding'] = PRESENT
+    assert {name: label.polarity for name, label in has.items()} == wanted
+
+
+def test_one_text_is_not_a_list_of_texts():
+  with pytest.raises(TypeError, match='texts must be a list of texts'):
+    labels.label('No mass.', Linker(_ONTOLOGY), _NAMES)
 
 
 _CONCEPTS = {'A': {1, 2}, 'B': {2, 3}, 'C': {4}, 'D': set()}
@@ -198,7 +263,7 @@ def read(tmp_path):
   def read(text):
     path = tmp_path / 'labels.tsv'
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return labels.read_labels(path)
+    return read_labels(path)
 
   return read
 
@@ -224,7 +289,7 @@ def test_rules_know_other_ids_and_cases():
 
 def test_an_order_without_a_polarity_is_refused():
   with pytest.raises(ValueError, match='all polarities'):
-    labels.assign_labels([], Ontology({}), {}, precedence=['present'])
+    labels.label_mentions([], Ontology({}), {}, precedence=['present'])
 
 
 def test_read_labels(read):
@@ -257,8 +322,42 @@ def test_malformed_labels(read, tmp_path, text, message):
     read(text)
 
 
+@pytest.mark.parametrize(
+  'line, message',
+  [
+    ('Bone\tX:404', 'X:404 is not a concept of the ontology; correct the id, '),
+    ('Bone\tX:7 | X:404\tspur', 'X:404 is not a concept'),
+    ('Bone\tbone mass', 'bone mass is not a concept of the ontology'),
+    ('Bone\tX:7\tspur | spurr', "no concept of the ontology has 'spurr' in "),
+    ('Bone\t\tbones', "no concept of the ontology has 'bones' in its name; "),
+    ('Bone\tY:3\tOF BONE', None),
+  ],
+)
+def test_labels_that_the_ontology_lacks(tmp_path, line, message):
+  path = tmp_path / 'labels.tsv'
+  path.write_text(f'# Labels.\nMass\tX:5\n{line}\n')
+  assert len(read_labels(path)) == 2
+  if message is None:
+    assert len(read_labels(path, _ONTOLOGY)) == 2
+    return
+  with pytest.raises(ValueError, match=f'^{path}:3: {message}'):
+    read_labels(path, _ONTOLOGY)
+
+
+def test_the_labels_of_the_package_need_some_concept():
+  names = 'Atelectasis Cardiomegaly Pneumothorax Consolidation Hernia'.split()
+  names += ['pleural effusion', 'pulmonary infiltrate', 'lung mass']
+  names += ['lung nodule', 'pneumonia', 'pulmonary edema', 'pleural thickening']
+  names += ['pulmonary emphysema', 'pulmonary fibrosis']
+  terms = {name: Term(name, name) for name in names}
+  assert len(read_labels(ontology=Ontology(terms))) == 14
+  del terms['pneumonia']
+  with pytest.raises(ValueError, match="no concept for the label 'Pneumonia'"):
+    read_labels(ontology=Ontology(terms))
+
+
 def test_the_classes_of_the_package():
-  names = labels.read_labels()
+  names = read_labels()
   assert len(names) == 14
   forms = read_aliases().forms
   roots = {id for rule in names.values() for id in rule.concepts}
@@ -274,9 +373,7 @@ def test_the_classes_of_the_package():
     }
   )
   text = 'Hiatus hernia. Malignant pleural effusion. No atelectasis.'
-  found = labels.assign_labels(
-    DictionaryLinker(ontology)(text), ontology, names
-  )
+  (found,) = labels.label([text], Linker(ontology), names)
   assert {k: (v.polarity, v.evidence[0].rule) for k, v in found.items()} == {
     'Atelectasis': (ABSENT, 'concept HP:0100750'),
     'Effusion': (PRESENT, 'below HP:0002202'),

@@ -14,9 +14,11 @@ from jax import test_util
 
 from dicejax import losses
 from dicejax.concepts.search import similarity
-from dicejax.concepts.search.similarity import Asymmetric
-from dicejax.concepts.search.similarity import ConceptSets
-from dicejax.concepts.search.similarity import Symmetric
+from dicejax.concepts.search.measures import Asymmetric
+from dicejax.concepts.search.measures import Symmetric
+from dicejax.concepts.search.measures import on_grid
+from dicejax.concepts.search.measures import soft_similarity
+from dicejax.concepts.search.sets import ConceptSets
 
 VOCABULARY = 7
 MEASURES = [
@@ -118,7 +120,7 @@ def test_scores_are_those_of_sets(measure, reports, weights, synonyms):
 def test_order_is_that_of_a_full_sort(measure, reports, weights, synonyms):
   queries, pool = reports
   k = 4
-  hits = similarity.search(
+  hits = similarity.search_sets(
     as_sets(queries),
     as_sets(pool),
     k,
@@ -146,7 +148,7 @@ def collection():
     )
     for _ in range(300)
   ]
-  weights = similarity.on_grid(-np.log(frequency / 1.1))
+  weights = on_grid(-np.log(frequency / 1.1))
   return ConceptSets.from_ids(draw(), draw()), weights
 
 
@@ -155,17 +157,17 @@ def test_a_cut_pool_finds_the_same(collection, devices, k):
   pool, weights = collection
   mesh = jax.make_mesh((devices,), ('pool',), devices=jax.devices()[:devices])
   queries = pool[:50]
-  alone = similarity.search(queries, pool, k, weights)
-  together = similarity.search(queries, pool, k, weights, mesh=mesh)
+  alone = similarity.search_sets(queries, pool, k, weights)
+  together = similarity.search_sets(queries, pool, k, weights, mesh=mesh)
   chex.assert_trees_all_equal(alone, together)
 
 
 @pytest.mark.parametrize('block', [7, 1000])
 def test_the_block_does_not_matter(collection, block):
   pool, weights = collection
-  usual = similarity.search(pool, pool, 5, weights)
+  usual = similarity.search_sets(pool, pool, 5, weights)
   chex.assert_trees_all_equal(
-    usual, similarity.search(pool, pool, 5, weights, block=block)
+    usual, similarity.search_sets(pool, pool, 5, weights, block=block)
   )
 
 
@@ -186,16 +188,16 @@ def test_memory_is_of_the_block(collection):
 
 def test_inside_of_jit(collection):
   pool, weights = collection
-  search = jax.jit(lambda pool, w: similarity.search(pool[:9], pool, 5, w))
+  search = jax.jit(lambda pool, w: similarity.search_sets(pool[:9], pool, 5, w))
   chex.assert_trees_all_equal(
-    search(pool, weights), similarity.search(pool[:9], pool, 5, weights)
+    search(pool, weights), similarity.search_sets(pool[:9], pool, 5, weights)
   )
 
 
 def test_search_is_the_head_of_pairwise(collection):
   pool, weights = collection
   scores = np.asarray(similarity.pairwise(pool, pool, weights))
-  hits = similarity.search(pool, pool, 20, weights)
+  hits = similarity.search_sets(pool, pool, 20, weights)
   best = -np.sort(-scores, axis=1)[:, :20]
   says_something = (pool.positive >= 0).any(1)
   np.testing.assert_array_equal(
@@ -252,7 +254,9 @@ def test_the_weight_of_differences_keeps_the_order(collection):
   """Symmetric scores fall with (difference / common), whatever beta is."""
   sets, weights = plain(collection)
   orders = [
-    similarity.search(sets, sets, 300, weights, measure=Symmetric(beta=b)).rows
+    similarity.search_sets(
+      sets, sets, 300, weights, measure=Symmetric(beta=b)
+    ).rows
     for b in (1, 2)
   ]
   np.testing.assert_array_equal(*orders)
@@ -264,8 +268,8 @@ def test_what_weighs_nothing_is_not_there(collection):
   light = lambda ids: [[i for i in row if weights[i] and i >= 0] for row in ids]  # noqa: E731
   without = ConceptSets.from_ids(light(sets.positive), light(sets.negative))
   chex.assert_trees_all_equal(
-    similarity.search(sets, sets, 9, weights),
-    similarity.search(without, without, 9, weights),
+    similarity.search_sets(sets, sets, 9, weights),
+    similarity.search_sets(without, without, 9, weights),
   )
 
 
@@ -277,8 +281,8 @@ def test_numbers_of_concepts_are_names(collection):
   moved = np.empty_like(weights)
   moved[new] = weights
   chex.assert_trees_all_equal(
-    similarity.search(sets, sets, 9, weights),
-    similarity.search(renamed, renamed, 9, moved),
+    similarity.search_sets(sets, sets, 9, weights),
+    similarity.search_sets(renamed, renamed, 9, moved),
   )
 
 
@@ -302,7 +306,7 @@ def test_a_query_without_findings_gets_reports_without():
   """First by what both deny; when there are none, the ones that say least."""
   pool = ConceptSets.from_ids([[0, 1], [0], [], []], [[1, 2], [2], [], [1, 2]])
   query = ConceptSets.from_ids([[], []], [[1, 2], []])
-  hits = similarity.search(query, pool, 4, [1, 1, 1])
+  hits = similarity.search_sets(query, pool, 4, [1, 1, 1])
   assert hits.rows.tolist() == [[3, 2, 1, 0], [2, 3, 1, 0]]
   assert not hits.scores.any()
   assert hits.negative_scores[0, 0] == 1
@@ -343,7 +347,7 @@ def test_greedy_takes_the_best_that_is_left(collection, measure):
   )
   left = list(range(100))
   for query, row in zip(order, fetched.tolist(), strict=True):
-    hit = similarity.search(
+    hit = similarity.search_sets(
       seeds[query : query + 1], pool, 100, weights, measure=measure
     )
     best = next(r for r in hit.rows[0].tolist() if r in left)
@@ -357,7 +361,7 @@ def test_the_soft_twin_is_the_loss():
   logits = rng.normal(size=(9, 20)).astype(np.float32)
   labels = rng.integers(0, 2, (9, 20))
   for alpha, beta in [(0.1, 0.9), (0.5, 0.5), (1, 0.25)]:
-    similar = similarity.soft_similarity(
+    similar = soft_similarity(
       labels,
       jax.nn.sigmoid(logits),
       jnp.ones(20),
@@ -375,7 +379,7 @@ def test_the_soft_twin_of_indicators_is_the_similarity(collection, measure):
   has = np.zeros((len(sets), 41), np.float32)
   np.put_along_axis(has, sets.positive, 1, axis=1)
   has = has[:, :40]
-  soft = similarity.soft_similarity(
+  soft = soft_similarity(
     has[:50, None], has[None, :80], weights, measure=measure
   )
   hard = similarity.pairwise(sets[:50], sets[:80], weights, measure=measure)
@@ -386,7 +390,7 @@ def test_the_soft_twin_of_indicators_is_the_similarity(collection, measure):
 def test_the_soft_twin_has_a_gradient(measure):
   rng = np.random.default_rng(3)
   x, y, w = rng.uniform(0.1, 0.9, (3, 6)).astype(np.float32)
-  score = lambda y: similarity.soft_similarity(x, y, w, measure=measure)  # noqa: E731
+  score = lambda y: soft_similarity(x, y, w, measure=measure)  # noqa: E731
   test_util.check_grads(score, (y,), order=1, modes=['rev'], rtol=1e-2)
   assert np.abs(jax.grad(score)(y)).min() > 1e-3
 
@@ -399,23 +403,32 @@ SETS = ConceptSets.from_ids([[0], [1]], [[], []])
   [
     (lambda: ConceptSets.from_ids([[0]], []), '1 positive sets, but 0'),
     (lambda: ConceptSets.from_ids([[-1]], [[]]), 'numbered from 0'),
-    (lambda: similarity.search(SETS, SETS, 3, [1, 1]), 'k is 3, with 2'),
-    (lambda: similarity.search(SETS, SETS, 0, [1, 1]), 'k is 0'),
     (
-      lambda: similarity.search(SETS, SETS, 1, [1, 1], block=0),
-      'block is 0',
+      lambda: similarity.search_sets(SETS, SETS, 3, [1, 1]),
+      'candidates, got 3',
     ),
-    (lambda: similarity.search(SETS, SETS, 1, [1]), 'Concept 1 has no weight'),
+    (
+      lambda: similarity.search_sets(SETS, SETS, 0, [1, 1]),
+      'k must be from 1',
+    ),
+    (
+      lambda: similarity.search_sets(SETS, SETS, 1, [1, 1], block=0),
+      'block must be at least 1, got 0',
+    ),
+    (
+      lambda: similarity.search_sets(SETS, SETS, 1, [1]),
+      'Concept 1 has no weight',
+    ),
     (lambda: similarity.pairwise(SETS, SETS, [1, -1]), 'at least 0'),
     (lambda: similarity.pairwise(SETS, SETS, [1, np.nan]), 'finite'),
     (
       lambda: similarity.pairwise(SETS, SETS, [1, 1], synonyms=[0, 2]),
-      'Synonyms are numbers',
+      'synonyms must be numbers',
     ),
-    (lambda: similarity.pairwise(SETS, SETS, [[1, 1]]), r'not \(1, 2\)'),
+    (lambda: similarity.pairwise(SETS, SETS, [[1, 1]]), r'got shape \(1, 2\)'),
     (
       lambda: similarity.pairwise(SETS, SETS, [1, 1], synonyms=[0]),
-      r'\(1,\), weights \(2,\)',
+      r'like weights, \(2,\), got \(1,\)',
     ),
     (
       lambda: similarity.greedy_retrieve(SETS, SETS, [0, 0, 0], [1, 1]),
@@ -423,7 +436,7 @@ SETS = ConceptSets.from_ids([[0], [1]], [[], []])
     ),
     (
       lambda: similarity.greedy_retrieve(SETS, SETS, [2], [1, 1]),
-      'none of 2 is',
+      'order must have rows from 0 to 1',
     ),
   ],
 )

@@ -1,6 +1,106 @@
 """Reports as sets of ontology concepts: found, compared, searched, labelled.
 
-Imported explicitly, room by room: `ontology` reads what concepts there are,
-`extract` finds them in texts, `similarity` compares and searches, `compare`
-explains, `labels` labels, `index` keeps reports with what they mention.
+An ontology names the concepts, a linker finds them in reports, and an index
+searches the reports and explains its hits:
+
+  from dicejax import concepts
+
+  linker = concepts.Linker(
+    concepts.read_obo('hp.obo'), concepts.read_aliases('chest')
+  )
+  reports = concepts.read_reports('reports.csv', ['findings', 'impression'])
+  index = concepts.ReportIndex.build(reports, linker)
+  hits = index.search('No effusion. Large heart.', k=10)
+  print(index.explain(hits[0].id, hits[1].id))
+  labels = concepts.label(reports.texts, linker)
 """
+
+from dicejax.concepts.labels.rules import PAPER_ORDER
+from dicejax.concepts.labels.rules import PRESENT_FIRST
+from dicejax.concepts.labels.rules import Evidence
+from dicejax.concepts.labels.rules import Label
+from dicejax.concepts.labels.rules import label
+from dicejax.concepts.labels.rules import label_mentions
+from dicejax.concepts.labels.rules import merge_labels
+from dicejax.concepts.labels.table import LabelRule
+from dicejax.concepts.labels.table import read_labels
+from dicejax.concepts.ontology import Ontology
+from dicejax.concepts.ontology import OntologyError
+from dicejax.concepts.ontology import Term
+from dicejax.concepts.ontology import corpus_information
+from dicejax.concepts.ontology import intrinsic_information
+from dicejax.concepts.ontology import merge
+from dicejax.concepts.ontology import read_obo
+from dicejax.concepts.ontology import read_umls
+from dicejax.concepts.ontology import type_weights
+from dicejax.concepts.search.explanation import Explanation
+from dicejax.concepts.search.findings import Findings
+from dicejax.concepts.search.index import Hit
+from dicejax.concepts.search.index import ReportIndex
+from dicejax.concepts.search.measures import Asymmetric
+from dicejax.concepts.search.measures import Symmetric
+from dicejax.concepts.search.measures import on_grid
+from dicejax.concepts.search.measures import soft_similarity
+from dicejax.concepts.search.sets import ConceptSets
+from dicejax.concepts.search.sets import concept_sets
+from dicejax.concepts.search.similarity import greedy_retrieve
+from dicejax.concepts.search.similarity import pairwise
+from dicejax.concepts.search.similarity import search_sets
+from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.text.aliases import read_aliases
+from dicejax.concepts.text.extraction import extract
+from dicejax.concepts.text.extraction import load_extractor
+from dicejax.concepts.text.linker import Linker
+from dicejax.concepts.text.mentions import Experiencer
+from dicejax.concepts.text.mentions import Extractor
+from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
+from dicejax.concepts.text.mentions import Time
+from dicejax.concepts.text.reports import Reports
+from dicejax.concepts.text.reports import read_reports
+
+__all__ = [
+  'Aliases',
+  'Asymmetric',
+  'ConceptSets',
+  'Evidence',
+  'Experiencer',
+  'Explanation',
+  'Extractor',
+  'Findings',
+  'Hit',
+  'Label',
+  'LabelRule',
+  'Linker',
+  'Mention',
+  'Ontology',
+  'OntologyError',
+  'PAPER_ORDER',
+  'PRESENT_FIRST',
+  'Polarity',
+  'ReportIndex',
+  'Reports',
+  'Symmetric',
+  'Term',
+  'Time',
+  'concept_sets',
+  'corpus_information',
+  'extract',
+  'greedy_retrieve',
+  'intrinsic_information',
+  'label',
+  'label_mentions',
+  'load_extractor',
+  'merge',
+  'merge_labels',
+  'on_grid',
+  'pairwise',
+  'read_aliases',
+  'read_labels',
+  'read_obo',
+  'read_reports',
+  'read_umls',
+  'search_sets',
+  'soft_similarity',
+  'type_weights',
+]

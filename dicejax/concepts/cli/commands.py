@@ -2,242 +2,255 @@
 
 import collections
 import csv
+import dataclasses
+import itertools
 import json
 import os
 import sys
 import time
-
-import numpy as np
+from typing import Any
+from typing import NamedTuple
 
 from dicejax.concepts.cli import display
 from dicejax.concepts.cli import views
 from dicejax.concepts.files import check_writable
 from dicejax.concepts.files import replacing
-from dicejax.concepts.labels.rules import NO_FINDING
-from dicejax.concepts.labels.rules import assign_labels
-from dicejax.concepts.labels.rules import read_labels
+from dicejax.concepts.labels.rules import PAPER_ORDER
+from dicejax.concepts.labels.rules import PRESENT_FIRST
+from dicejax.concepts.labels.rules import label_mentions
+from dicejax.concepts.labels.table import NO_FINDING
+from dicejax.concepts.labels.table import read_labels
+from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import merge
 from dicejax.concepts.ontology import read_obo
 from dicejax.concepts.ontology import read_umls
-from dicejax.concepts.search import scoring
-from dicejax.concepts.search.compare import compare
-from dicejax.concepts.search.compare import formula
-from dicejax.concepts.search.compare import split_polarity
-from dicejax.concepts.search.index import Index
-from dicejax.concepts.search.index import concept_sets
-from dicejax.concepts.search.index import read_reports
-from dicejax.concepts.search.similarity import ConceptSets
-from dicejax.concepts.search.similarity import pairwise
-from dicejax.concepts.search.similarity import search as search_sets
-from dicejax.concepts.text.linker import DictionaryLinker
-from dicejax.concepts.text.linker import read_aliases
-from dicejax.concepts.text.linker import with_aliases
+from dicejax.concepts.search.index import ReportIndex
+from dicejax.concepts.search.measures import Asymmetric
+from dicejax.concepts.search.measures import Symmetric
+from dicejax.concepts.text.aliases import CHEST
+from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.text.aliases import read_aliases
+from dicejax.concepts.text.extraction import extract
+from dicejax.concepts.text.extraction import load_extractor
+from dicejax.concepts.text.linker import Linker
+from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Polarity
+from dicejax.concepts.text.mentions import count_left_out
+from dicejax.concepts.text.reports import Reports
+from dicejax.concepts.text.reports import read_reports
 
+MEASURES = {'asymmetric': Asymmetric, 'symmetric': Symmetric}
+PRECEDENCES = {'present': PRESENT_FIRST, 'paper': PAPER_ORDER}
 _CELLS = {Polarity.PRESENT: 1, Polarity.ABSENT: 0, Polarity.UNCERTAIN: -1}
+_NO_ALIASES = 'none'
+
+
+class _Input(NamedTuple):
+  """What the options of `index` and `label` name.
+
+  Attributes:
+    reports: the reports.
+    ontology: the concepts, with those of the alias tables.
+    extractor: finds the mentions.
+    skipped: counts of what was left out of the ontology, by reason.
+  """
+
+  reports: Reports
+  ontology: Ontology
+  extractor: Extractor
+  skipped: dict[str, int]
 
 
 def index(arguments) -> None:
   """Finds the concepts of reports and keeps them in one file."""
   began = time.monotonic()
   check_writable(arguments.out, force=arguments.force)
-  reports, ontology, stop = _read_input(arguments)
-  linker = DictionaryLinker(ontology, stop=stop)
-  extract = display.Progress(linker, len(reports.texts), 'reports')
-  made = Index.build(reports, ontology, stop=stop, extractor=extract)
+  given = _read_input(arguments)
+  made = ReportIndex.build(
+    given.reports,
+    given.extractor,
+    ontology=given.ontology,
+    progress=display.progress,
+  )
   made.save(arguments.out, force=arguments.force)
-  mentions = [mention for row in made.mentions for mention in row]
+  mentions = list(itertools.chain(*made.mentions))
   counts = {
-    'reports': len(reports.ids),
+    'reports': len(made.reports.ids),
     'reports without concept': sum(not row for row in made.mentions),
     'mentions': len(mentions),
     'distinct concepts': len({mention.concept for mention in mentions}),
-    'concepts of the ontology': len(ontology.terms),
+    'concepts of the ontology': len(made.ontology.terms),
     'seconds': f'{time.monotonic() - began:.1f}',
   }
   print(display.format_counts(counts))
-  _tell_skipped(reports, ontology, linker)
-
-
-def label(arguments) -> None:
-  """Writes what each report says of each label."""
-  for path in filter(None, (arguments.out, arguments.trail)):
-    check_writable(path, force=arguments.force)
-  _check_apart(arguments.reports, arguments.out, arguments.trail)
-  rules = read_labels(arguments.labels)
-  reports, ontology, stop = _read_input(arguments)
-  linker = DictionaryLinker(ontology, stop=stop)
-  extract = display.Progress(linker, len(reports.texts), 'reports')
-  mentions = [extract(text) for text in reports.texts]
-  labels = [assign_labels(row, ontology, rules) for row in mentions]
-  columns = [*rules, NO_FINDING]
-  with replacing(arguments.out, force=arguments.force, text=True) as file:
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(['id', *columns])
-    for id, row in zip(reports.ids, labels, strict=True):
-      cells = [_CELLS[row[c].polarity] if c in row else '' for c in columns]
-      writer.writerow([id, *cells])
-  if arguments.trail:
-    with replacing(arguments.trail, force=arguments.force, text=True) as file:
-      for id, text, row in zip(reports.ids, reports.texts, labels, strict=True):
-        for name, found in row.items():
-          line = _trail(id, text, name, found, ontology)
-          file.write(json.dumps(line, ensure_ascii=False) + '\n')
-  counts = collections.Counter(
-    (name, found.polarity) for row in labels for name, found in row.items()
-  )
-  rows = [['', *Polarity]]
-  rows += [[c, *(f'{counts[c, p]:,}' for p in Polarity)] for c in columns]
-  print('\n'.join(display.format_table(rows, display.terminal_width())))
-  empty = sum(not row for row in mentions)
-  print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
-  _tell_skipped(reports, ontology, linker)
-  wanted = set().union(*(rule.concepts for rule in rules.values()))
-  lacking = wanted - ontology.terms.keys() - ontology.alternatives.keys()
-  if lacking:
-    print(
-      'left out: concepts of labels that the ontology lacks: '
-      f'{", ".join(sorted(lacking))}',
-      file=sys.stderr,
-    )
+  _print_left_out(given, mentions)
 
 
 def search(arguments) -> None:
   """Shows the reports most like one of them, or like a text."""
-  loaded = Index.load(arguments.index)
-  if arguments.query in loaded.reports.ids:
-    own = loaded.row(arguments.query)
-    mentions = loaded.mentions[own]
-  else:
-    own, mentions = None, loaded.linker()(arguments.query)
-  query = split_polarity(mentions, uncertain=arguments.uncertain)
-  if not query.positive | query.negative:
-    raise ValueError(_nothing_found(arguments.query, own, mentions, loaded))
-  space = scoring.Space.of(loaded, arguments)
-  asked = concept_sets(
-    [mentions], loaded.ontology, uncertain=arguments.uncertain
-  )
-  hits = search_sets(
-    asked,
-    space.sets,
-    min(arguments.k + (own is not None), len(space.sets)),
-    space.weights,
-    measure=space.measure,
-    synonyms=space.synonyms,
-  )
-  scored = zip(*(np.asarray(part)[0].tolist() for part in hits), strict=True)
-  found = [
-    hit
-    for hit in scored
-    if hit[0] != own
-    and views.has_something(query, loaded.mentions[hit[0]], space)
-  ]
-  rows = [
-    views.hit_row(rank, hit, query, loaded, space)
-    for rank, hit in enumerate(found[: arguments.k], start=1)
-  ]
-  views.show_hits(rows, query, loaded, space, arguments.format)
+  loaded, options = _load(arguments)
+  hits = loaded.search(arguments.query, arguments.k, **options)
+  query = loaded.side(arguments.query, uncertain=arguments.uncertain)
+  scorer = loaded.scorer(**options)
+  views.show_hits(hits, query.findings, loaded, scorer, arguments.format)
 
 
 def explain(arguments) -> None:
   """Shows two reports side by side, and how their score comes about."""
-  loaded = Index.load(arguments.index)
-  places = loaded.row(arguments.query), loaded.row(arguments.candidate)
-  space = scoring.Space.of(loaded, arguments)
-  pair = space.sets[np.array(places)]
-  nothing = np.full_like(pair.positive, -1)
-  score, negative_score = (
-    float(
-      pairwise(
-        sets[:1],
-        sets[1:],
-        space.weights,
-        measure=space.measure,
-        synonyms=space.synonyms,
-      )[0, 0]
-    )
-    for sets in (pair, ConceptSets(pair.negative, nothing))
+  loaded, options = _load(arguments)
+  pair = loaded.explain(arguments.query, arguments.candidate, **options)
+  views.show_pair(pair, arguments.format)
+
+
+def label(arguments) -> None:
+  """Writes what each report says of each label."""
+  outs = list(filter(None, (arguments.out, arguments.trail)))
+  for path in outs:
+    check_writable(path, force=arguments.force)
+  _check_apart(arguments.reports, *outs)
+  given = _read_input(arguments)
+  rules = read_labels(arguments.labels, given.ontology)
+  mentions = extract(
+    given.reports, given.extractor, given.ontology, progress=display.progress
   )
-  query, candidate = (
-    split_polarity(loaded.mentions[place], uncertain=arguments.uncertain)
-    for place in places
+  precedence = PRECEDENCES[arguments.precedence]
+  labels = label_mentions(
+    mentions, given.ontology, rules, precedence=precedence
   )
-  comparison = compare(query, candidate, space.same)
-  rows = views.pair_rows(places, query, candidate, comparison, loaded, space)
-  about = {
-    'query': arguments.query,
-    'candidate': arguments.candidate,
-    'score': round(score, 6),
-    'negative_score': round(negative_score, 6),
-    'calculation': formula(query, comparison, space.weight, space.measure),
+  columns = [*rules, NO_FINDING]
+  with replacing(arguments.out, force=arguments.force, text=True) as file:
+    _write_labels(columns, given.reports.ids, labels, file)
+  if arguments.trail:
+    with replacing(arguments.trail, force=arguments.force, text=True) as file:
+      for line in _trail(given, labels):
+        file.write(json.dumps(line, ensure_ascii=False) + '\n')
+  _print_labels(columns, labels)
+  empty = sum(not row for row in mentions)
+  print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
+  _print_left_out(given, itertools.chain(*mentions))
+  _print_other_findings(mentions, labels)
+
+
+def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
+  """Reads the index, and the options that its methods take."""
+  extractor = _load_extractor(arguments.extractor)
+  given = {'alpha': arguments.alpha, 'beta': arguments.beta}
+  given = {name: value for name, value in given.items() if value is not None}
+  return ReportIndex.load(arguments.index, extractor), {
+    'weights': arguments.weights,
+    'measure': dataclasses.replace(MEASURES[arguments.measure](), **given),
+    'uncertain': arguments.uncertain,
   }
-  views.show_pair(rows, about, arguments.format)
 
 
-def _read_input(arguments):
-  """Reports, the ontology with its aliases, and the forms not to link."""
+def _load_extractor(name) -> Extractor | None:
+  return None if name is None else load_extractor(name)
+
+
+def _read_input(arguments) -> _Input:
   parts = [(read_obo, path) for path in arguments.ontology]
   parts += [(read_umls, path) for path in arguments.umls]
   if not parts:
     raise ValueError('No ontology: name one with --ontology or --umls.')
+  extractor = _load_extractor(arguments.extractor)
   reports = read_reports(
     arguments.reports,
     arguments.text_columns,
     id_column=arguments.id_column,
     encoding=arguments.encoding,
   )
+  aliases = _read_aliases(arguments.aliases, extractor)
   ontologies = [read(path) for read, path in parts]
   ontology = merge(*ontologies) if len(parts) > 1 else ontologies[0]
-  if arguments.aliases == 'none':
-    return reports, ontology, frozenset()
-  aliases = read_aliases(arguments.aliases)
-  return reports, with_aliases(ontology, aliases), aliases.stop
+  linker = Linker(ontology, aliases)
+  # An extractor of one's own finds no forms, but may name the tables' concepts.
+  skipped = dict(linker.ontology.skipped)
+  if extractor is None:
+    skipped |= linker.skipped
+  return _Input(reports, linker.ontology, extractor or linker, skipped)
+
+
+def _read_aliases(names, extractor) -> Aliases:
+  if names is None:
+    names = [CHEST] if extractor is None else [_NO_ALIASES]
+  if _NO_ALIASES not in names:
+    if CHEST in names:
+      print(
+        'aliases: the table for chest radiographs that comes with dicejax, '
+        'with its list of words that are never linked; --aliases=none leaves '
+        'it out, --aliases=FILE takes another.',
+        file=sys.stderr,
+      )
+    return read_aliases(*names)
+  if len(names) > 1:
+    raise ValueError('--aliases=none cannot be joined with other tables.')
+  return Aliases()
 
 
 def _check_apart(*paths):
   """Refuses one file in two roles: the second would take its place."""
-  seen = [os.path.realpath(path) for path in paths if path]
-  if len(set(seen)) < len(seen):
+  if len(set(map(os.path.realpath, paths))) < len(paths):
     raise ValueError('REPORTS.csv, --out and --trail are different files.')
 
 
-def _tell_skipped(*parts):
-  """What each left out."""
-  for part in parts:
-    for phrase, count in part.skipped.items():
-      print(f'left out: {phrase}: {count:,}', file=sys.stderr)
+def _print_left_out(given, mentions):
+  counts = (given.reports.skipped, given.skipped, count_left_out(mentions))
+  for reason, count in itertools.chain(*(part.items() for part in counts)):
+    print(f'left out: {reason}: {count:,}', file=sys.stderr)
 
 
-def _trail(id, text, name, found, ontology) -> dict:
-  return {
-    'id': id,
-    'label': name,
-    'polarity': found.polarity,
-    'evidence': [
-      {
-        'words': text[mention.start : mention.end],
-        'start': mention.start,
-        'end': mention.end,
-        'polarity': mention.polarity,
-        'cue': text[slice(*mention.cue)] if mention.cue else '',
-        'concept': mention.concept,
-        'name': ontology.terms[mention.concept].name,
-        'rule': rule,
-      }
-      for mention, rule in found.evidence
-    ],
-  }
-
-
-def _nothing_found(query, own, mentions, index) -> str:
-  if mentions:
-    return (
-      f'{query!r} mentions only what is uncertain, which is ignored: '
-      '--uncertain=present counts it.'
-    )
-  if own is not None:
-    return f'The report {query!r} mentions no concept of the ontology.'
-  return (
-    f'{query!r} is the id of no report in the index, and none of its words is '
-    f'a name or a synonym of its {len(index.ontology.terms):,} concepts.'
+def _print_labels(columns, labels):
+  counts = collections.Counter(
+    (name, found.polarity) for row in labels for name, found in row.items()
   )
+  rows = [['', *Polarity]]
+  rows += [[c, *(f'{counts[c, p]:,}' for p in Polarity)] for c in columns]
+  print('\n'.join(display.format_table(rows, display.terminal_width())))
+
+
+def _print_other_findings(mentions, labels):
+  """Says how often `No Finding` stands beside a finding without a label."""
+  number = sum(
+    NO_FINDING in given
+    and any(m.is_current and m.polarity is not Polarity.ABSENT for m in row)
+    for row, given in zip(mentions, labels, strict=True)
+  )
+  if number:
+    print(
+      f'{NO_FINDING} is about the labels of the table only: {number:,} of '
+      'these reports mention other concepts, present or uncertain.',
+      file=sys.stderr,
+    )
+
+
+def _write_labels(columns, ids, labels, file):
+  writer = csv.writer(file, lineterminator='\n')
+  writer.writerow(['id', *columns])
+  for id, row in zip(ids, labels, strict=True):
+    cells = [_CELLS[row[c].polarity] if c in row else '' for c in columns]
+    writer.writerow([id, *cells])
+
+
+def _trail(given, labels):
+  """Yields why each report has each of its labels."""
+  reports, terms = given.reports, given.ontology.terms
+  for id, text, row in zip(reports.ids, reports.texts, labels, strict=True):
+    for name, found in row.items():
+      yield {
+        'id': id,
+        'label': name,
+        'polarity': found.polarity,
+        'evidence': [
+          {
+            'words': text[mention.start : mention.end],
+            'start': mention.start,
+            'end': mention.end,
+            'polarity': mention.polarity,
+            'cue': text[slice(*mention.cue)] if mention.cue else '',
+            'concept': mention.concept,
+            'name': terms[mention.concept].name,
+            'rule': rule,
+          }
+          for mention, rule in found.evidence
+        ],
+      }

@@ -1,4 +1,4 @@
-"""What the command shows: tables on a terminal, CSV or JSON elsewhere."""
+"""Output of the command: tables on a terminal, CSV or JSON elsewhere."""
 
 import csv
 import json
@@ -7,8 +7,8 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import IO
@@ -18,18 +18,18 @@ FORMATS = ('table', 'csv', 'json')
 
 _COLOURS = {'shared': 32, 'missing': 33, 'extra': 36, 'contradicting': 31}
 _BETWEEN = '; '  # Names of concepts have commas.
-_LEAST = 12  # Characters of a column.
+_LEAST = 12  # The width of a column in characters is never less.
 
 
 def choose_format(chosen: str | None, stream: IO) -> str:
-  """The one that was chosen, or what suits the stream."""
+  """Returns the format that was chosen, or the one that suits the stream."""
   return chosen or ('table' if stream.isatty() else 'csv')
 
 
 def paint(text: str, group: str | None, stream: IO) -> str:
-  """A text in the colour of a group of concepts, where there are colours.
+  """Colours a text by its group of concepts, on a terminal.
 
-  They are on a terminal, unless NO_COLOR is set (`no-color.org
+  Nothing is coloured elsewhere, or if NO_COLOR is set (`no-color.org
   <https://no-color.org>`_).
   """
   colour = _COLOURS.get(group)
@@ -39,14 +39,14 @@ def paint(text: str, group: str | None, stream: IO) -> str:
 
 
 def terminal_width() -> int:
-  """Columns of the terminal; 80 where there is none."""
+  """Returns the columns of the terminal, or 80 without one."""
   return shutil.get_terminal_size().columns
 
 
 def write_csv(
   columns: Sequence[str], rows: Iterable[Mapping[str, Any]], stream: IO
 ) -> None:
-  """Writes rows, the names of the columns first; lists have `; ` between."""
+  """Writes rows under the names of the columns; lists are joined by `; `."""
   writer = csv.writer(stream, lineterminator='\n')
   writer.writerow(columns)
   for row in rows:
@@ -63,14 +63,14 @@ def write_json(value: Any, stream: IO) -> None:
 
 
 def format_table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
-  """Aligned cells; the widest columns are folded until all of them fit.
+  """Aligns cells, and folds the widest columns until all of them fit.
 
   Args:
-    rows: of one length; the first is the heading.
-    width: in characters. No column gets narrower than 12.
+    rows: cells, as many in each row; the first row is the heading.
+    width: in characters; no column gets narrower than 12.
 
   Returns:
-    A text a row, of several lines where a cell is folded.
+    A text per row, with several lines if a cell is folded.
 
   Example:
     >>> rows = [['id', 'text'], ['7', 'a text that is long']]
@@ -99,7 +99,7 @@ def _format_row(row, widths) -> str:
 
 
 def format_entry(name: str, values: Iterable[str], width: int) -> str:
-  """A name and what belongs to it, folded beside it.
+  """Formats a name with its values folded beside it.
 
   Example:
     >>> print(format_entry('extra', ['Scoliosis', 'Emphysema'], 32))
@@ -115,7 +115,7 @@ def format_entry(name: str, values: Iterable[str], width: int) -> str:
 
 
 def format_counts(counts: Mapping[str, int | str]) -> str:
-  """A line each, the numbers aligned on the right.
+  """Formats one count per line, with the numbers aligned on the right.
 
   Example:
     >>> print(format_counts({'reports': 1200, 'obsolete terms': 7}))
@@ -133,13 +133,13 @@ def format_counts(counts: Mapping[str, int | str]) -> str:
 
 
 def snippet(text: str, start: int, end: int, width: int = 60) -> str:
-  """Whole words around a place in a text, in one line.
+  """Cuts whole words around a place out of a text, as one line.
 
   Args:
-    text: of a report.
-    start: of the place, in characters.
-    end: of the place.
-    width: in characters, about.
+    text: the text of a report.
+    start: where the place begins, in characters.
+    end: where it ends.
+    width: of the line in characters, approximately.
 
   Example:
     >>> text = 'The heart is of normal size.\\nNo effusion or edema.'
@@ -156,7 +156,7 @@ def snippet(text: str, start: int, end: int, width: int = 60) -> str:
 
 
 def one_line(text: str) -> str:
-  """Words with single spaces between; nothing in them steers a terminal.
+  """Joins words by single spaces, without what steers a terminal.
 
   Example:
     >>> one_line('a\\n  mass \\x07')
@@ -165,28 +165,23 @@ def one_line(text: str) -> str:
   return ' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())
 
 
-class Progress:
-  """A function whose calls are counted on standard error, on a terminal."""
+def progress(texts: Sequence[str]) -> Iterator[str]:
+  """Yields texts and, on a terminal, counts them on standard error."""
+  began, shown = time.monotonic(), 0.0
+  for done, text in enumerate(texts, start=1):
+    yield text
+    now, is_last = time.monotonic(), done == len(texts)
+    # Ten times a second is enough; the last line stays.
+    if sys.stderr.isatty() and (is_last or now - shown > 0.1):
+      shown = now
+      line = _progress_line(done, len(texts), now - began)
+      print(line, end='\n' * is_last, file=sys.stderr, flush=True)
 
-  def __init__(self, call: Callable, total: int, unit: str):
-    self._call, self._total, self._unit = call, total, unit
-    self._began, self._shown = time.monotonic(), 0.0
-    self._done = 0
 
-  def __call__(self, *args):
-    result = self._call(*args)
-    self._done += 1
-    now, is_last = time.monotonic(), self._done == self._total
-    # Ten times a second is enough; the last one stays.
-    if sys.stderr.isatty() and (is_last or now - self._shown > 0.1):
-      self._shown = now
-      print(self._line(now), end='\n' * is_last, file=sys.stderr, flush=True)
-    return result
-
-  def _line(self, now) -> str:
-    rate = self._done / max(now - self._began, 1e-9)
-    left = (self._total - self._done) / rate
-    return (
-      f'\r{self._done:,} of {self._total:,} {self._unit}, {rate:,.0f} a second,'
-      f' {left // 60:.0f}:{left % 60:02.0f} left\x1b[K'
-    )
+def _progress_line(done, total, seconds) -> str:
+  rate = done / max(seconds, 1e-9)
+  left = (total - done) / rate
+  return (
+    f'\r{done:,} of {total:,} reports, {rate:,.0f} a second, '
+    f'{left // 60:.0f}:{left % 60:02.0f} left\x1b[K'
+  )

@@ -1,13 +1,13 @@
 """Reports as sets of concepts: `python -m dicejax.concepts COMMAND`.
 
   index     finds the concepts of reports and keeps them in one file
-  search    the reports most like one of them, or like a text
-  explain   two reports side by side, and how their score comes about
-  label     which findings each report says are there, are not, or may be
+  search    finds the reports most like one of them, or like a text
+  explain   shows two reports side by side, and how their score comes about
+  label     writes which findings each report has, excludes or is unsure about
 
-`COMMAND --help` tells the options of each and gives an example. What is found
-goes to standard output: a table on a terminal, CSV elsewhere, or as --format
-says; remarks go to standard error.
+`COMMAND --help` lists the options of each and gives an example. Results go to
+standard output: a table on a terminal, CSV elsewhere, or as --format says;
+remarks go to standard error.
 """
 
 import argparse
@@ -18,10 +18,34 @@ from collections.abc import Sequence
 
 from dicejax.concepts.cli import commands
 from dicejax.concepts.cli.display import FORMATS
-from dicejax.concepts.search import scoring
-from dicejax.concepts.search.compare import UNCERTAIN
+from dicejax.concepts.labels.table import NO_FINDING
+from dicejax.concepts.search.findings import UNCERTAIN
+from dicejax.concepts.search.scorer import WEIGHTS
 
 _PROGRAM = 'python -m dicejax.concepts'
+# The formats of the tables, which `index` and `label` print with their help.
+_ALIASES_FORMAT = """\
+A table of --aliases is UTF-8 text with tabs between the values of a line; |
+separates several ids or forms; lines that begin with # are comments:
+  term       ID  NAME  PARENT | PARENT     a concept that the ontology lacks
+  form       ID  FORM | FORM               other names of a concept
+  stop       FORM | ID                     never linked; an ID with those below
+  elsewhere  ID | ID  WORD | WORD          their names next to one of the words
+                                           ("ankle edema") are not linked
+
+"""
+_LABELS_FORMAT = """\
+A table of --labels has a line per label, with tabs between:
+  LABEL  ID | ID  WORDS | WORDS
+The concepts with these ids and all below them give the label; so do concepts
+with one of the WORDS in their names. Either of the two may be empty. An id or
+words that the ontology lacks are an error.
+
+"""
+_FORMATS = {
+  'index': _ALIASES_FORMAT,
+  'label': _ALIASES_FORMAT + _LABELS_FORMAT,
+}
 _EXAMPLES = {
   'index': (
     'reports.csv --text-columns findings,impression --ontology hp.obo '
@@ -40,18 +64,19 @@ def main(argv: Sequence[str] | None = None) -> int:
   """Runs a command.
 
   Args:
-    argv: without the program; by default those of the process.
+    argv: the arguments without the program; by default the process's own.
 
   Returns:
-    0, or 1 after one sentence on standard error that says what is wrong with
-    the input. Arguments that argparse refuses exit with 2.
+    0, or 1 after one sentence on standard error about what is wrong with the
+    input. Arguments that argparse refuses exit with 2.
   """
   arguments = _parser().parse_args(argv)
   try:
     arguments.run(arguments)
     sys.stdout.flush()
   except BrokenPipeError:
-    # Whoever read has enough; at its exit the interpreter flushes once more.
+    # The reader of the output has enough. The interpreter flushes once more at
+    # its exit, which must not fail.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
   except (OSError, ValueError) as error:
     print(f'error: {_sentence(error)}', file=sys.stderr)
@@ -85,17 +110,21 @@ def _parser() -> argparse.ArgumentParser:
   search.add_argument(
     'query',
     metavar='QUERY',
-    help='id of a report of the index, which is then left out, or a text',
+    help='id of a report, which is then left out of the hits, or any text',
   )
   search.add_argument(
-    '-k', type=_positive, default=10, help='how many, at most (default: 10)'
+    '-k', type=_positive, default=10, help='number of hits (default: 10)'
   )
   _add_scoring(search)
 
   explain = _add(added, 'explain', commands.explain, 'Shows a score by hand.')
   explain.add_argument('index', metavar='INDEX')
-  explain.add_argument('query', metavar='ID1', help='the report asked for')
-  explain.add_argument('candidate', metavar='ID2', help='compared with it')
+  explain.add_argument(
+    'query', metavar='QUERY', help='id of a report, or a text'
+  )
+  explain.add_argument(
+    'candidate', metavar='ID', help='report that is compared with it'
+  )
   _add_scoring(explain)
 
   label = _add(added, 'label', commands.label, 'Labels reports.')
@@ -103,17 +132,29 @@ def _parser() -> argparse.ArgumentParser:
   label.add_argument(
     '--labels',
     metavar='FILE',
-    help='names and their concepts (default: the ChestX-ray14 classes)',
+    help='table of labels and their concepts, see below (default: the 14 '
+    'ChestX-ray14 classes)',
+  )
+  label.add_argument(
+    '--precedence',
+    choices=commands.PRECEDENCES,
+    default='present',
+    help='which mention decides if several disagree: present: present, then '
+    'uncertain, then absent (default); paper: absent, then present, then '
+    'uncertain',
   )
   label.add_argument(
     '--out',
     required=True,
     metavar='CSV',
-    help='a new file, a column a label: 1 is there, 0 is not, -1 uncertain, '
-    'blank not mentioned; No Finding where no label is there or uncertain',
+    help='file to create, one column per label: 1 present, 0 absent, -1 '
+    f'uncertain, blank not mentioned. {NO_FINDING} is 1 if no label of the '
+    'table is present or uncertain, whatever else the report finds',
   )
   label.add_argument(
-    '--trail', metavar='FILE', help='a new file: in JSON, why, a line a label'
+    '--trail',
+    metavar='FILE',
+    help='JSON-lines file to create with the evidence, one line per label',
   )
   return parser
 
@@ -123,7 +164,9 @@ def _add(added, name, run, help) -> argparse.ArgumentParser:
     name,
     help=help,
     description=help,
-    epilog=f'example:\n  {_PROGRAM} {name} {_EXAMPLES[name]}',
+    epilog=(
+      f'{_FORMATS.get(name, "")}example:\n  {_PROGRAM} {name} {_EXAMPLES[name]}'
+    ),
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   parser.set_defaults(run=run)
@@ -137,13 +180,13 @@ def _add_input(parser):
     required=True,
     type=_names,
     metavar='NAMES',
-    help='columns that make the text, with commas between',
+    help='columns with the text, separated by commas',
   )
   parser.add_argument(
     '--id-column',
     metavar='NAME',
-    help='default: id, uid, report_id or study_id, or else the number of the '
-    'report',
+    help='column with the ids (default: id, uid, report_id or study_id; '
+    'without these, reports are numbered)',
   )
   parser.add_argument(
     '--encoding', default='utf-8', help='of the reports (default: utf-8)'
@@ -154,40 +197,54 @@ def _add_input(parser):
     action='append',
     default=[],
     metavar='OBO',
-    help='such as the Human Phenotype Ontology; of several, terms with one '
-    'UMLS id become one',
+    help='such as the Human Phenotype Ontology; may be repeated: terms with '
+    'the same UMLS id become one',
   )
   sources.add_argument(
     '--umls',
     action='append',
     default=[],
     metavar='DIR',
-    help='with MRCONSO.RRF, MRSTY.RRF and MRREL.RRF',
+    help='directory with MRCONSO.RRF, MRSTY.RRF and MRREL.RRF',
   )
-  sources.add_argument(
+  finding = parser.add_argument_group('how concepts are found')
+  finding.add_argument(
     '--aliases',
-    metavar='FILE',
-    help='how radiologists put it (default: the table of this package; none: '
-    'names and synonyms of the ontology alone)',
+    action='append',
+    metavar='TABLE',
+    help='table of surface forms, see below: a FILE, chest (for chest '
+    'radiographs, with its own list of words that are never linked; the '
+    'default) or none (names and synonyms of the ontology alone); may be '
+    'repeated to join tables: --aliases=chest --aliases=FILE',
   )
+  _add_extractor(finding)
   parser.add_argument(
-    '--force', action='store_true', help='replace files that are there'
+    '--force', action='store_true', help='replace files that exist'
+  )
+
+
+def _add_extractor(parser):
+  parser.add_argument(
+    '--extractor',
+    metavar='MODULE:FUNCTION',
+    help='Python function from a text to a list of dicejax.concepts.Mention, '
+    'instead of the dictionary of names',
   )
 
 
 def _add_scoring(parser):
   parser.add_argument(
     '--measure',
-    choices=scoring.MEASURES,
+    choices=commands.MEASURES,
     default='asymmetric',
-    help="default: asymmetric; symmetric is the paper's",
+    help='default: asymmetric; symmetric is that of the paper',
   )
   parser.add_argument(
     '--alpha',
     type=_not_negative,
     metavar='X',
     help='asymmetric: weight of what only the hit has (default: 0.1); '
-    'symmetric: share of the smaller difference (0.5)',
+    'symmetric: share of the smaller difference, at most 1 (0.5)',
   )
   parser.add_argument(
     '--beta',
@@ -198,19 +255,21 @@ def _add_scoring(parser):
   )
   parser.add_argument(
     '--weights',
-    choices=scoring.WEIGHTS,
+    choices=WEIGHTS,
     default='corpus',
     help='corpus: rare concepts of the index weigh most (default); uniform: '
     'all the same; intrinsic: deep concepts of the ontology weigh most; types: '
-    "UMLS semantic types, the paper's",
+    'UMLS semantic types, as in the paper',
   )
   parser.add_argument(
     '--uncertain',
     choices=UNCERTAIN,
     default='ignore',
-    help="uncertain mentions (default: ignore; present is the paper's)",
+    help='uncertain mentions: ignore them (default) or count them as present, '
+    'as in the paper',
   )
-  parser.add_argument('--format', choices=FORMATS, help='of the output')
+  parser.add_argument('--format', choices=FORMATS, help='output format')
+  _add_extractor(parser)
 
 
 def _names(text: str) -> list[str]:

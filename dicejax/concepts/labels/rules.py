@@ -3,38 +3,38 @@
 The two stages are those of Nützel et al., `Ontology-based concept distillation
 for radiology report retrieval and labeling <https://arxiv.org/abs/2508.19915>`_,
 2025: a mention gives a label by its concept or by its name; and two sets of
-labels of a report are made one by how well they cover its concepts.
+labels of a report become one by how well they cover its concepts.
 """
 
-import os
-import pathlib
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dicejax.concepts import tables
+from dicejax.concepts.labels.table import NO_FINDING
+from dicejax.concepts.labels.table import LabelRules
+from dicejax.concepts.labels.table import read_labels
 from dicejax.concepts.ontology import Ontology
+from dicejax.concepts.text.extraction import find_mentions
+from dicejax.concepts.text.extraction import ontology_of
+from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
 
-NO_FINDING = 'No Finding'
-# Among mentions that disagree, the paper's order: what is denied wins.
-PAPER_ORDER = (Polarity.ABSENT, Polarity.PRESENT, Polarity.UNCERTAIN)
+# Orders of polarities; the first that a mention has is the label's.
 PRESENT_FIRST = (Polarity.PRESENT, Polarity.UNCERTAIN, Polarity.ABSENT)
-
-_LABELS = pathlib.Path(__file__).with_name('labels.tsv')
+PAPER_ORDER = (Polarity.ABSENT, Polarity.PRESENT, Polarity.UNCERTAIN)
 
 
 class Evidence(NamedTuple):
-  """A mention that speaks of a label, and the rule that links the two.
+  """A mention that gives a label, and the rule that links the two.
 
   Attributes:
     mention: the words, the concept and the polarity.
     rule: `'concept HP:..'`: the label has the concept; `'below HP:..'`: it has
-      a more general one; `'name ..'`: what is named so is in the name of the
-      concept, or, `'parent HP:..'`, in the name of the concept right above it.
+      a more general one; `'name ..'`: the name of the concept contains these
+      words; `'parent HP:..'`: the name of this parent does.
   """
 
   mention: Mention
@@ -42,122 +42,118 @@ class Evidence(NamedTuple):
 
 
 class Label(NamedTuple):
-  """What a report says of a label, with the mentions that say so."""
+  """A label of a report, with the mentions that give it."""
 
   polarity: Polarity
   evidence: tuple[Evidence, ...]
 
 
-class LabelRule(NamedTuple):
-  """What gives a label.
-
-  Attributes:
-    concepts: ids of terms, alternative ones too; they and all below them give
-      it.
-    names: words; a concept whose name contains them gives it, too.
-  """
-
-  concepts: frozenset[str] = frozenset()
-  names: tuple[str, ...] = ()
-
-
-LabelRules = Mapping[str, LabelRule]
-
-
-def read_labels(path: str | os.PathLike[str] | None = None) -> LabelRules:
-  """Reads which concepts give which label.
-
-  A line has a label, ids of concepts between `|`, and, if any, words between
-  `|` that names of concepts contain; tabs between the three. Lines that begin
-  with `#` and empty lines are comments.
+def label(
+  texts: Iterable[str],
+  linker: Extractor,
+  rules: LabelRules | None = None,
+  *,
+  ontology: Ontology | None = None,
+  precedence: Sequence[Polarity] = PRESENT_FIRST,
+) -> list[dict[str, Label]]:
+  """Labels texts.
 
   Args:
-    path: the file, in UTF-8; by default the 14 classes of ChestX-ray14, which
-      come with the package.
+    texts: of reports.
+    linker: a `Linker`, or any function from a text to mentions.
+    rules: what gives each label, from `read_labels`; by default the 14 classes
+      of ChestX-ray14.
+    ontology: the concepts, for a function of one's own.
+    precedence: see `label_mentions`.
 
-  Raises:
-    ValueError: at the first malformed line, beginning `path:line:`; or the file
-      is no text or has no label.
+  Returns:
+    The labels of each text, see `label_mentions`.
 
   Example:
-    >>> sorted(read_labels()['Cardiomegaly'].concepts)
-    ['HP:0001640']
+    >>> from dicejax.concepts.ontology import Term
+    >>> from dicejax.concepts.text.linker import Linker
+    >>> linker = Linker(Ontology({'X:1': Term('X:1', 'pleural effusion')}))
+    >>> from dicejax.concepts.labels.table import LabelRule
+    >>> rules = {'Effusion': LabelRule(names=('effusion',))}
+    >>> found, = label(['No pleural effusion.'], linker, rules)
+    >>> {name: given.polarity.value for name, given in found.items()}
+    {'Effusion': 'absent', 'No Finding': 'present'}
   """
-  path = _LABELS if path is None else path
-  rules = {}
-  for number, (label, *values) in tables.read_rows(path):
-    if not label or not 1 <= len(values) <= 2 or not any(values):
-      raise ValueError(
-        f'{path}:{number}: expected a label, ids of concepts and perhaps words '
-        'of names, between tabs.'
-      )
-    if label in rules or label == NO_FINDING:
-      reason = 'is there already' if label in rules else 'is given by itself'
-      raise ValueError(f'{path}:{number}: the label {label!r} {reason}.')
-    try:
-      parts = [tables.split(value) if value else [] for value in values]
-    except ValueError as error:
-      raise ValueError(f'{path}:{number}: {error}') from None
-    concepts, names = [*parts, []][:2]
-    rules[label] = LabelRule(frozenset(concepts), tuple(names))
-  if not rules:
-    raise ValueError(f'{path}: no line has a label.')
-  return rules
+  if isinstance(texts, str):
+    raise TypeError('texts must be a list of texts, got one text.')
+  ontology = ontology_of(linker, ontology)
+  rules = read_labels(ontology=ontology) if rules is None else rules
+  mentions = (
+    find_mentions(text, linker, ontology, f'text {number}')
+    for number, text in enumerate(texts)
+  )
+  return label_mentions(mentions, ontology, rules, precedence=precedence)
 
 
-def assign_labels(
-  mentions: Iterable[Mention],
+def label_mentions(
+  mentions: Iterable[Iterable[Mention]],
   ontology: Ontology,
   rules: LabelRules,
   *,
-  precedence: Sequence[Polarity] = PAPER_ORDER,
-) -> dict[str, Label]:
-  """Labels a report from its mentions: stage 1.
+  precedence: Sequence[Polarity] = PRESENT_FIRST,
+) -> list[dict[str, Label]]:
+  """Labels reports from their mentions: stage 1 of the paper.
 
-  A mention speaks of a label if its concept is one of the label's or below one
-  of them, or if the label's words are part of the concept's name. If it speaks
-  of no label so, the names of the concepts right above it are tried. Where
-  mentions of a label disagree, `precedence` decides.
+  A mention gives a label if its concept is one of the label's or below one of
+  them, or if the label's words are part of the concept's name. If it gives no
+  label so, the names of the concept's parents are tried. Mentions of other
+  people, of the past and of what may come give none.
 
   The paper has the rules of names only, and takes the name of the label for its
-  words. Its order of polarities, the default, lets what is denied win;
-  `PRESENT_FIRST` finds a little more and is a little less precise.
+  words. Where mentions of a label disagree, its order of polarities lets the
+  absent one win, `PAPER_ORDER`.
 
   Args:
-    mentions: those of the report.
-    ontology: the terms; mentions of what it lacks speak of no label.
+    mentions: of each report.
+    ontology: the terms; mentions of unknown concepts give no label.
     rules: what gives each label, from `read_labels`.
-    precedence: polarities, the one that wins first.
+    precedence: all polarities; if mentions of a label disagree, the first of
+      these that one of them has is the label's.
 
   Returns:
-    The labels that the report speaks of, in the order of `rules`, each with all
-    the mentions that do; and the label `No Finding`, without evidence, if none
-    of them is present or uncertain.
+    For each report the labels that it speaks of, in the order of `rules`, with
+    all mentions that do. `No Finding` is present, without evidence, if none of
+    them is present or uncertain, whatever the report says of other findings.
 
   Example:
     >>> from dicejax.concepts.ontology import Term
     >>> ontology = Ontology({'X:1': Term('X:1', 'pleural effusion')})
-    >>> mention = Mention('X:1', 3, 11, Polarity.ABSENT, 'no')
+    >>> said = [Mention('X:1', 3, 11, p) for p in Polarity]
+    >>> from dicejax.concepts.labels.table import LabelRule
     >>> rules = {'Effusion': LabelRule(names=('effusion',))}
-    >>> labels = assign_labels([mention], ontology, rules)
-    >>> labels['Effusion'].polarity.value, labels['Effusion'].evidence[0].rule
-    ('absent', 'name effusion')
-    >>> 'No Finding' in labels
-    True
+    >>> found, = label_mentions([said], ontology, rules)
+    >>> found['Effusion'].polarity.value, found['Effusion'].evidence[0].rule
+    ('present', 'name effusion')
   """
   if set(precedence) != set(Polarity):
-    raise ValueError('precedence is an order of all polarities.')
-  found = {label: [] for label in rules}
+    raise ValueError('precedence must be an order of all polarities.')
+  known = {}  # Rules by concept: reports share most of their concepts.
+
+  def rules_of(concept):
+    if concept not in known:
+      known[concept] = find_rules(concept, ontology, rules)
+    return known[concept]
+
+  return [_label_report(row, rules, rules_of, precedence) for row in mentions]
+
+
+def _label_report(mentions, rules, rules_of, precedence) -> dict[str, Label]:
+  found = {}
   for mention in mentions:
-    for label, rule in find_rules(mention.concept, ontology, rules):
-      found[label].append(Evidence(mention, rule))
+    if mention.is_current:
+      for name, rule in rules_of(mention.concept):
+        found.setdefault(name, []).append(Evidence(mention, rule))
   labels = {}
-  for label, evidence in found.items():
-    if evidence:
-      said = {e.mention.polarity for e in evidence}
-      polarity = next(p for p in precedence if p in said)
-      labels[label] = Label(polarity, tuple(evidence))
-  if all(label.polarity is Polarity.ABSENT for label in labels.values()):
+  for name in filter(found.__contains__, rules):
+    said = {evidence.mention.polarity for evidence in found[name]}
+    polarity = next(p for p in precedence if p in said)
+    labels[name] = Label(polarity, tuple(found[name]))
+  if all(given.polarity is Polarity.ABSENT for given in labels.values()):
     labels[NO_FINDING] = Label(Polarity.PRESENT, ())
   return labels
 
@@ -165,11 +161,12 @@ def assign_labels(
 def find_rules(
   concept: str, ontology: Ontology, rules: LabelRules
 ) -> list[tuple[str, str]]:
-  """The labels that a concept speaks of, each with the rule that says so.
+  """Finds the labels that a concept gives, each with the rule.
 
   Example:
     >>> from dicejax.concepts.ontology import Term
     >>> ontology = Ontology({'X:1': Term('X:1', 'large mass')})
+    >>> from dicejax.concepts.labels.table import LabelRule
     >>> rules = {'Mass': LabelRule(names=('mass',)), 'Any': LabelRule({'X:1'})}
     >>> find_rules('X:1', ontology, rules)
     [('Mass', 'name mass'), ('Any', 'concept X:1')]
@@ -179,15 +176,15 @@ def find_rules(
     return []
   lineage = _lineage(concept, ontology)
   own = [
-    (label, rule)
-    for label, given in rules.items()
+    (name, rule)
+    for name, given in rules.items()
     if (rule := _own_rule(concept, lineage, ontology, given))
   ]
   if own:
     return own
   return [
-    (label, f'parent {parent}')
-    for label, given in rules.items()
+    (name, f'parent {parent}')
+    for name, given in rules.items()
     if (parent := _named_parent(concept, ontology, given))
   ]
 
@@ -198,10 +195,10 @@ def merge_labels(
   present: Collection[str],
   concepts: Mapping[str, Collection[str]],
 ) -> frozenset[str]:
-  """Makes one set of labels of two, by the concepts of the report: stage 2.
+  """Joins two sets of labels by the concepts of the report: stage 2.
 
-  Of the first, the second, their intersection and their union, that which
-  covers most of the concepts that are present; of several, the first in this
+  Of the first set, the second, their intersection and their union, the one that
+  covers most of the present concepts is taken; of several, the first in this
   order.
 
   Args:
@@ -231,7 +228,7 @@ def merge_labels(
 
 
 def _lineage(concept, ontology) -> list[str]:
-  """The concept and all above it, nearest first."""
+  """Lists the concept and all above it, nearest first."""
   found = {concept: None}
   for id in (queue := [concept]):
     for parent in ontology.terms[id].parents:

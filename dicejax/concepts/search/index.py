@@ -1,277 +1,340 @@
-"""Reports, what they mention and their ontology, kept in one file.
-
-The file of an index is a zip of numpy arrays (`numpy.savez`), some of which are
-JSON. A search needs nothing else, and there is no pickle in it: to load it runs
-no code of whoever wrote it.
-"""
+"""Reports, what they mention and their ontology: built, kept, searched."""
 
 import dataclasses
-import itertools
-import json
 import os
-import zipfile
-from collections.abc import Collection
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
 
-import numpy as np
-
-from dicejax.concepts.files import replacing
 from dicejax.concepts.ontology import Ontology
-from dicejax.concepts.ontology import Term
-from dicejax.concepts.search.compare import split_polarity
-from dicejax.concepts.search.similarity import ConceptSets
-from dicejax.concepts.text.linker import DictionaryLinker
-from dicejax.concepts.text.mentions import Experiencer
+from dicejax.concepts.search import storage
+from dicejax.concepts.search.explanation import Explanation
+from dicejax.concepts.search.explanation import Side
+from dicejax.concepts.search.explanation import explain_pair
+from dicejax.concepts.search.findings import Findings
+from dicejax.concepts.search.measures import Asymmetric
+from dicejax.concepts.search.measures import Measure
+from dicejax.concepts.search.scorer import Scorer
+from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.text.extraction import extract
+from dicejax.concepts.text.extraction import find_mentions
+from dicejax.concepts.text.extraction import name_of
+from dicejax.concepts.text.extraction import ontology_of
+from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Mention
-from dicejax.concepts.text.mentions import Polarity
-from dicejax.concepts.text.mentions import Time
 from dicejax.concepts.text.reports import Reports
-from dicejax.concepts.text.reports import read_reports
 
-__all__ = [
-  'Index',
-  'Reports',
-  'concept_sets',
-  'read_reports',
-]
+Weights = str | Mapping[str, float]
 
-_FORMAT = 'dicejax concepts index'
-_VERSION = 2
+
+class Hit(NamedTuple):
+  """A report that `ReportIndex.search` found.
+
+  Attributes:
+    id: of the report.
+    score: similarity of what is present.
+    negative_score: similarity of what is absent, which decides between equals.
+    shared: ids of concepts present in both, the heaviest first.
+    missing: present in the query only.
+    extra: present in the report only.
+    forgiven: present in the report only, but synonyms of one of the query's.
+    contradicting: present in one and absent in the other.
+  """
+
+  id: str
+  score: float
+  negative_score: float
+  shared: tuple[str, ...]
+  missing: tuple[str, ...]
+  extra: tuple[str, ...]
+  forgiven: tuple[str, ...]
+  contradicting: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Index:
+class ReportIndex:
   """Reports, what each mentions, and the ontology that names it.
 
   Attributes:
-    ontology: with the local concepts and forms of an alias table, if any.
-    reports: what was read.
+    ontology: the concepts, with those of an alias table.
+    reports: ids and texts.
     mentions: of each report.
-    stop: forms that are never linked, in the text of a query as well.
+    extractor: finds the mentions of a query's text, if it is at hand.
+    extractor_name: its name.
+    linker_settings: what makes the linker again with the ontology; None if the
+      mentions were found by a function of one's own.
+
+  Example:
+    >>> from dicejax.concepts.ontology import Term
+    >>> terms = Term('X:1', 'edema'), Term('X:2', 'mass')
+    >>> linker = Linker(Ontology({term.id: term for term in terms}))
+    >>> reports = Reports(['a', 'b'], ['Edema.', 'No edema. A mass.'], {})
+    >>> index = ReportIndex.build(reports, linker)
+    >>> [hit.id for hit in index.search('edema')]
+    ['a']
+    >>> index.explain('a', 'b').score
+    0.0
   """
 
   ontology: Ontology
   reports: Reports
   mentions: Sequence[Sequence[Mention]]
-  stop: frozenset[str] = frozenset()
+  extractor: Extractor | None = dataclasses.field(default=None, compare=False)
+  extractor_name: str = ''
+  linker_settings: dict[str, Any] | None = None
+  _made: dict[Any, Any] = dataclasses.field(
+    default_factory=dict, init=False, repr=False, compare=False
+  )
 
   @classmethod
   def build(
     cls,
     reports: Reports,
-    ontology: Ontology,
+    linker: Extractor,
     *,
-    stop: Collection[str] = (),
-    extractor: Extractor | None = None,
-  ) -> 'Index':
+    ontology: Ontology | None = None,
+    progress: Callable[[Iterable[str]], Iterable[str]] = iter,
+  ) -> 'ReportIndex':
     """Finds the concepts of each report.
 
     Args:
       reports: to search in.
-      ontology: the concepts.
-      stop: forms that are never linked.
-      extractor: finds the mentions, in place of `DictionaryLinker`. It may use
-        alternative ids of the ontology; they are resolved.
+      linker: a `Linker`, or any function from a text to mentions.
+      ontology: the concepts, for a function of one's own. It may use their
+        alternative ids.
+      progress: wraps the texts to show how many are done, such as `tqdm`.
 
     Raises:
-      ValueError: a mention of a concept that the ontology lacks.
+      ValueError: the function fails or returns something else than mentions of
+        concepts of the ontology.
     """
-    extract = extractor or DictionaryLinker(ontology, stop=stop)
-    mentions = [
-      tuple(_resolve(mention, ontology) for mention in extract(text))
-      for text in reports.texts
-    ]
-    return cls(ontology, reports, mentions, frozenset(stop))
+    mentions = extract(reports, linker, ontology, progress=progress)
+    known = ontology_of(linker, ontology)
+    settings = _settings(linker) if isinstance(linker, Linker) else None
+    return cls(known, reports, mentions, linker, name_of(linker), settings)
 
-  def linker(self) -> DictionaryLinker:
-    """What finds the concepts of a query's text."""
-    return DictionaryLinker(self.ontology, stop=self.stop)
+  def search(
+    self,
+    query: str,
+    k: int = 10,
+    *,
+    weights: Weights = 'corpus',
+    measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
+    uncertain: str = 'ignore',
+  ) -> list[Hit]:
+    """Finds the reports most like a report or a text.
+
+    Hits are ordered by `score`, then by `negative_score`, then as the reports
+    are. Reports that share nothing with the query are left out; but a query
+    that finds nothing present gets the reports that find least.
+
+    Args:
+      query: the id of a report, which is then left out, or a text.
+      k: how many to find, at most.
+      weights: of concepts, see `Scorer`.
+      measure: see `Asymmetric` and `Symmetric`.
+      uncertain: `'ignore'` uncertain mentions or count them as `'present'`.
+
+    Raises:
+      ValueError: the query has no finding to search by.
+    """
+    asked = self.side(query, uncertain=uncertain)
+    if not asked.findings:
+      raise ValueError(self._why_nothing(asked))
+    scorer = self.scorer(weights=weights, measure=measure, uncertain=uncertain)
+    findings, own = self.findings(uncertain), self._rows.get(query)
+    found = [
+      Hit(
+        self.reports.ids[row],
+        *scores,
+        *scorer.compare(asked.findings, findings[row]),
+      )
+      for row, *scores in scorer.search(asked.findings, k + (own is not None))
+      if row != own
+      and (not asked.findings.present or asked.findings.overlaps(findings[row]))
+    ]
+    return found[:k]
+
+  def explain(
+    self,
+    query: str,
+    candidate: str,
+    *,
+    weights: Weights = 'corpus',
+    measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
+    uncertain: str = 'ignore',
+  ) -> Explanation:
+    """Puts two reports side by side; `print` shows the result.
+
+    Args:
+      query: the id of a report, or a text.
+      candidate: the id of a report.
+      weights: as in `search`.
+      measure: as in `search`.
+      uncertain: as in `search`.
+
+    Raises:
+      ValueError: an id of no report.
+    """
+    self.row(candidate)
+    asked, other = (
+      self.side(name, uncertain=uncertain) for name in (query, candidate)
+    )
+    if not asked.mentions and query not in self._rows:
+      raise ValueError(self._why_nothing(asked))
+    scorer = self.scorer(weights=weights, measure=measure, uncertain=uncertain)
+    return explain_pair(asked, other, self.ontology, scorer)
+
+  def findings(self, uncertain: str = 'ignore') -> list[Findings]:
+    """Returns what each report finds; it is collected once."""
+
+    def make():
+      return [Findings.of(row, uncertain=uncertain) for row in self.mentions]
+
+    return self._once(('findings', uncertain), make)
+
+  def scorer(
+    self,
+    *,
+    weights: Weights = 'corpus',
+    measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
+    uncertain: str = 'ignore',
+  ) -> Scorer:
+    """Returns what compares findings with all reports; it is made once."""
+
+    def make():
+      findings = self.findings(uncertain)
+      return Scorer(self.ontology, findings, weights=weights, measure=measure)
+
+    if not isinstance(weights, str):
+      return make()
+    return self._once(('scorer', weights, measure, uncertain), make)
+
+  def side(self, query: str, *, uncertain: str = 'ignore') -> Side:
+    """Returns the report with an id, or a text with its mentions."""
+    row = self._rows.get(query)
+    if row is None:
+      mentions = self._read_query(query)
+      return Side(
+        query, query, mentions, Findings.of(mentions, uncertain=uncertain)
+      )
+    return Side(
+      query,
+      self.reports.texts[row],
+      tuple(self.mentions[row]),
+      self.findings(uncertain)[row],
+    )
 
   def row(self, id: str) -> int:
-    """Place of a report; raises ValueError where there is none."""
-    try:
-      return self.reports.ids.index(id)
-    except ValueError:
-      raise ValueError(f'{id!r} is the id of no report in the index.') from None
+    """Returns the position of a report; raises ValueError if there is none."""
+    if id not in self._rows:
+      raise ValueError(f'{id!r} is not the id of a report in the index.')
+    return self._rows[id]
 
   def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
-    """Writes the index; the file is never seen half-written.
+    """Writes the index; nobody ever sees half a file.
 
     Raises:
-      FileExistsError: the file is there, and `force` is not set.
+      FileExistsError: the file exists, and `force` is not set.
     """
-    with replacing(path, force=force) as file:
-      np.savez_compressed(file, **_pack(self))
+    parts = {
+      'ontology': storage.pack_ontology(self.ontology),
+      'reports': list(self.reports),
+      'extractor': [self.extractor_name, self.linker_settings],
+      **storage.pack_mentions(self.mentions, self.ontology),
+    }
+    storage.write_arrays(path, parts, force=force)
 
   @classmethod
-  def load(cls, path: str | os.PathLike) -> 'Index':
+  def load(
+    cls, path: str | os.PathLike, extractor: Extractor | None = None
+  ) -> 'ReportIndex':
     """Reads what `save` wrote.
+
+    Args:
+      path: the file.
+      extractor: the function that found the mentions, if it was not a `Linker`;
+        only searching by a text needs it.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is no index, a damaged one or one of another version.
+      ValueError: it is not an index, damaged or of another version.
     """
-    with open(path, 'rb') as file:
-      try:
-        # Of what is no zip, numpy would say that it may be a pickle.
-        is_zip = zipfile.is_zipfile(file)
-        file.seek(0)
-        arrays = np.load(file, allow_pickle=False) if is_zip else {}
-        about = _from_json(arrays['about'])
-        found = about['format'], about['version']
-        if found == (_FORMAT, _VERSION):
-          return _unpack(arrays, about)
-      # Whatever zip, array or JSON raise where they are another's, or damaged.
-      except Exception as error:
-        raise ValueError(f'{path}: no index, or a damaged one.') from error
-    raise ValueError(
-      f'{path}: {found[0]!r} of version {found[1]}, where this dicejax reads '
-      f'version {_VERSION}: build it again.'
+
+    def unpack(arrays):
+      ontology = storage.unpack_ontology(storage.from_json(arrays['ontology']))
+      reports = Reports(*storage.from_json(arrays['reports']))
+      mentions = storage.unpack_mentions(arrays, ontology)
+      if not len(reports.ids) == len(reports.texts) == len(mentions):
+        raise ValueError('The reports do not belong to the mentions.')
+      made_by = storage.from_json(arrays['extractor'])
+      return cls(ontology, reports, mentions, extractor, *made_by)
+
+    return storage.read_arrays(path, unpack)
+
+  @property
+  def _rows(self) -> dict[str, int]:
+    ids = self.reports.ids
+    return self._once('rows', lambda: {id: row for row, id in enumerate(ids)})
+
+  def _once(self, key, make):
+    if key not in self._made:
+      self._made[key] = make()
+    return self._made[key]
+
+  def _read_query(self, text) -> tuple[Mention, ...]:
+    if self.extractor:
+      extractor = self.extractor
+    elif self.linker_settings:
+      settings = self.linker_settings
+      extractor = self._once(
+        'linker', lambda: _make_linker(self.ontology, settings)
+      )
+    else:
+      raise ValueError(
+        f'{text!r} is not the id of a report in the index, and to search by a '
+        f'text the index needs the extractor that made it, '
+        f'{self.extractor_name}.'
+      )
+    return find_mentions(text, extractor, self.ontology, 'the query')
+
+  def _why_nothing(self, side) -> str:
+    if any(mention.is_current for mention in side.mentions):
+      return (
+        f'{side.name!r} has only uncertain mentions, which are ignored; '
+        'uncertain=present counts them.'
+      )
+    if side.mentions:
+      return (
+        f'{side.name!r} mentions only findings of the past, of other people, '
+        'or hypothetical ones.'
+      )
+    if side.name in self._rows:
+      return f'The report {side.name!r} mentions no concept of the ontology.'
+    return (
+      f'{side.name!r} is not the id of a report in the index, and none of its '
+      f'words is a name or a synonym of its {len(self.ontology.terms):,} '
+      'concepts.'
     )
 
 
-def concept_sets(
-  mentions: Sequence[Sequence[Mention]],
-  vocabulary: Mapping[str, int] | Ontology,
-  *,
-  uncertain: str = 'ignore',
-) -> ConceptSets:
-  """What is there, and what is not, by report.
-
-  Args:
-    mentions: of each report.
-    vocabulary: the number of each concept; of an ontology, its place there.
-    uncertain: `'ignore'` them (recommended) or count them as `'present'` (as
-      the paper does).
-
-  Raises:
-    ValueError: a concept that the vocabulary lacks.
-
-  Example:
-    >>> found = [Mention('a', 0, 1, Polarity.PRESENT)]
-    >>> concept_sets([found, []], {'a': 5}).positive.tolist()
-    [[5], [-1]]
-  """
-  if isinstance(vocabulary, Ontology):
-    vocabulary = {id: place for place, id in enumerate(vocabulary.terms)}
-  rows = [split_polarity(row, uncertain=uncertain) for row in mentions]
-  try:
-    return ConceptSets.from_ids(
-      [[vocabulary[id] for id in row.positive] for row in rows],
-      [[vocabulary[id] for id in row.negative] for row in rows],
-    )
-  except KeyError as error:
-    raise _unknown(error.args[0]) from None
-
-
-def _resolve(mention, ontology) -> Mention:
-  id = mention.concept
-  if id in ontology.terms:
-    return mention
-  live = ontology.alternatives.get(id)
-  if live not in ontology.terms:
-    raise _unknown(id)
-  return mention._replace(concept=live)
-
-
-def _unknown(id) -> ValueError:
-  return ValueError(f'{id} is mentioned, but no concept of the ontology.')
-
-
-def _pack(index) -> dict[str, np.ndarray]:
-  ontology, flat = index.ontology, list(itertools.chain(*index.mentions))
-  place = {id: number for number, id in enumerate(ontology.terms)}
-  modifiers = list(dict.fromkeys(mention.modifiers for mention in flat))
-  kinds = [list(Polarity), list(Experiencer), list(Time), modifiers]
-  code = [{value: n for n, value in enumerate(kind)} for kind in kinds]
-  numbers = [
-    (
-      place[mention.concept],
-      mention.start,
-      mention.end,
-      *(mention.cue or (-1, -1)),
-      code[0][mention.polarity],
-      code[1][mention.experiencer],
-      code[2][mention.time],
-      code[3][mention.modifiers],
-    )
-    for mention in flat
-  ]
-  about = {
-    'format': _FORMAT,
-    'version': _VERSION,
-    'skipped': index.reports.skipped,
-    'stop': sorted(index.stop),
-    'kinds': kinds,
-  }
-  terms = [
-    [t.id, t.name, t.synonyms, t.parents, t.xrefs, t.types]
-    for t in ontology.terms.values()
-  ]
-  rest = [ontology.alternatives, ontology.equivalents, ontology.skipped]
+def _settings(linker) -> dict[str, Any]:
+  """Collects what the linker has beside the terms, which are the ontology's."""
+  elsewhere = linker.aliases.elsewhere
   return {
-    'about': _to_json(about),
-    'ontology': _to_json([terms, *rest]),
-    'reports': _to_json([index.reports.ids, index.reports.texts]),
-    'mentions': np.array(numbers, np.int32).reshape(-1, 9),
-    'lengths': np.array([len(row) for row in index.mentions], np.int32),
+    'stop': sorted(linker.aliases.stop),
+    'elsewhere': {id: sorted(words) for id, words in elsewhere.items()},
   }
 
 
-def _unpack(arrays, about) -> Index:
-  terms, alternatives, equivalents, skipped = _from_json(arrays['ontology'])
-  ids, texts = _from_json(arrays['reports'])
-  concepts = [term[0] for term in terms]
-  polarities, experiencers, times, modifiers = (
-    [make(value) for value in kind]
-    for make, kind in zip(
-      (Polarity, Experiencer, Time, tuple), about['kinds'], strict=True
-    )
+def _make_linker(ontology, settings) -> Linker:
+  words = settings['elsewhere']
+  aliases = Aliases(
+    stop=frozenset(settings['stop']),
+    elsewhere={id: frozenset(given) for id, given in words.items()},
   )
-  flat = [
-    Mention(
-      concepts[concept],
-      start,
-      end,
-      polarities[polarity],
-      None if first < 0 else (first, last),
-      experiencers[experiencer],
-      times[time],
-      modifiers[modifier],
-    )
-    for (
-      concept,
-      start,
-      end,
-      first,
-      last,
-      polarity,
-      experiencer,
-      time,
-      modifier,
-    ) in arrays['mentions'].tolist()
-  ]
-  ends = np.cumsum(arrays['lengths']).tolist()
-  if not len(ids) == len(texts) == len(ends) or [0, *ends][-1] != len(flat):
-    raise ValueError('Parts that do not belong together.')
-  return Index(
-    Ontology(
-      {term[0]: Term(*term[:2], *map(tuple, term[2:])) for term in terms},
-      alternatives,
-      tuple(map(tuple, equivalents)),
-      skipped,
-    ),
-    Reports(ids, texts, about['skipped']),
-    [tuple(flat[a:b]) for a, b in itertools.pairwise([0, *ends])],
-    frozenset(about['stop']),
-  )
-
-
-def _to_json(value) -> np.ndarray:
-  return np.frombuffer(json.dumps(value).encode(), np.uint8)
-
-
-def _from_json(array):
-  return json.loads(array.tobytes())
+  return Linker(ontology, aliases)

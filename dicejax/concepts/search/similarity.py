@@ -1,9 +1,10 @@
-"""Sets of concepts, compared by the Tversky index, and the search for the best.
+"""Concept sets compared by the Tversky index, and the search for the best.
 
-A report is two sets of concepts: those that it says are there and those that it
-says are not. Two reports are as similar as their positive sets; their negative
-sets decide between equals (Nützel, Dombrowski, Kainz, `arXiv:2508.19915
-<https://arxiv.org/abs/2508.19915>`_, 2025).
+A report is two sets of concepts: the positive set has those that it says are
+there, the negative set those that it says are not. Two reports are as similar
+as their positive sets; their negative sets decide between equals (Nützel,
+Dombrowski and Kainz, `arXiv:2508.19915 <https://arxiv.org/abs/2508.19915>`_,
+2025).
 
 For a query T and a candidate R, with W the sum of the weights of a set,
 
@@ -22,121 +23,20 @@ That takes weights of a measure that are fractions, too, with a common
 denominator of at most 1,000, as 0.1 and 0.9 are.
 """
 
-import dataclasses
-import fractions
 import functools
-import math
-from collections.abc import Iterable
-from collections.abc import Sequence
 from typing import NamedTuple
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from dicejax.concepts.search.measures import Asymmetric
+from dicejax.concepts.search.measures import Measure
+from dicejax.concepts.search.sets import ConceptSets
 from dicejax.tversky import Counts
-from dicejax.tversky import tversky_index
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class ConceptSets:
-  """The concepts of n reports, as numbers from 0 to the vocabulary's size.
-
-  Attributes:
-    positive: `[n, P]` int32, what each says is there: distinct, then -1.
-    negative: `[n, N]` int32, what it says is not; a concept may be in both.
-
-  Example:
-    >>> sets = ConceptSets.from_ids([[3, 1, 3], []], [[0], [2]])
-    >>> sets.positive.tolist()
-    [[1, 3], [-1, -1]]
-  """
-
-  positive: jax.typing.ArrayLike
-  negative: jax.typing.ArrayLike
-
-  @classmethod
-  def from_ids(
-    cls,
-    positive: Sequence[Iterable[int]],
-    negative: Sequence[Iterable[int]],
-  ) -> 'ConceptSets':
-    """Pads the sets of each report; raises ValueError for negative ids."""
-    if len(positive) != len(negative):
-      raise ValueError(
-        f'{len(positive)} positive sets, but {len(negative)} negative ones.'
-      )
-    return cls(_padded(positive), _padded(negative))
-
-  def __len__(self) -> int:
-    return len(self.positive)
-
-  def __getitem__(self, rows) -> 'ConceptSets':
-    """Some of the reports: a slice or an array of row numbers."""
-    return jax.tree.map(lambda ids: ids[rows], self)
-
-
-class Measure(Protocol):
-  """Makes one number of the counts of a query and a candidate; hashable."""
-
-  def __call__(
-    self, counts: Counts, contradiction: jax.typing.ArrayLike
-  ) -> jax.Array: ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Asymmetric:
-  r"""What a candidate has beside the query costs less than what it lacks.
-
-  .. math::
-    S = \frac{I}{I + \alpha f + \beta b}
-
-  The default finds rare findings best, with information content as weights
-  (`benchmarks/concepts.py`).
-
-  Attributes:
-    alpha: weight of what only the candidate has, at least 0.
-    beta: weight of what only the query has, at least 0.
-  """
-
-  alpha: float = 0.1
-  beta: float = 0.9
-
-  def __call__(self, counts, contradiction=0):
-    del contradiction
-    return _index(counts, _fraction(self.alpha), _fraction(self.beta), 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Symmetric:
-  r"""The paper's measure.
-
-  .. math::
-    S = \frac{I}{I + \beta\,(\alpha \min(f, b) + (1 - \alpha) \max(f, b)) + c}
-
-  where c is the weight of the concepts that the query says are there and are
-  not. :math:`\alpha = \tfrac12, \beta = 1` is Dice, :math:`\beta = 2` Jaccard.
-
-  Attributes:
-    alpha: share of the smaller difference, between 0 and 1.
-    beta: weight of the differences, at least 0.
-  """
-
-  alpha: float = 0.5
-  beta: float = 1.0
-
-  def __call__(self, counts, contradiction=0):
-    smaller = jnp.minimum(counts.fp, counts.fn)
-    larger = counts.fp + counts.fn - smaller
-    alpha, beta = _fraction(self.alpha), _fraction(self.beta)
-    counts = Counts(counts.tp, smaller, larger)
-    return _index(counts, beta * alpha, beta * (1 - alpha), contradiction)
 
 
 class Hits(NamedTuple):
-  """What `search` found, best first.
+  """The best candidates of each query, best first.
 
   Attributes:
     rows: `[q, k]` int32, of the pool.
@@ -149,16 +49,6 @@ class Hits(NamedTuple):
   negative_scores: jax.Array
 
 
-def on_grid(weights: jax.typing.ArrayLike, step: float = 1 / 64) -> np.ndarray:
-  """Weights `[V]` rounded to multiples of a step, so that sums are exact.
-
-  Example:
-    >>> on_grid([0.5, 0.33], step=1 / 4).tolist()
-    [0.5, 0.25]
-  """
-  return (np.rint(np.asarray(weights, float) / step) * step).astype(np.float32)
-
-
 def pairwise(
   queries: ConceptSets,
   pool: ConceptSets,
@@ -169,7 +59,8 @@ def pairwise(
 ) -> jax.Array:
   """Similarity of the positive sets of each query and each candidate.
 
-  All of it at once: `search` is for pools whose scores do not fit in memory.
+  The whole matrix is computed at once. `search_sets` is for pools whose scores
+  do not fit in memory.
 
   Args:
     queries: q reports.
@@ -182,6 +73,7 @@ def pairwise(
     `[q, m]` float32, 0 where neither has anything that weighs.
 
   Example:
+    >>> from dicejax.concepts.search.measures import Symmetric
     >>> sets = ConceptSets.from_ids([[0, 1], [1, 2]], [[], []])
     >>> pairwise(sets, sets, [1, 1, 1], measure=Symmetric()).tolist()
     [[1.0, 0.5], [0.5, 1.0]]
@@ -190,7 +82,7 @@ def pairwise(
   return _pairwise(queries, pool, weights, synonyms, measure)
 
 
-def search(
+def search_sets(
   queries: ConceptSets,
   pool: ConceptSets,
   k: int,
@@ -203,8 +95,8 @@ def search(
 ) -> Hits:
   """The k candidates most similar to each query.
 
-  Candidates are ordered by the similarity of the positive sets, then by that of
-  the negative sets, then by their rows. A query that says nothing is there (or
+  Candidates are ordered by the similarity of the positive sets, then of the
+  negative sets, then by their rows. A query that says nothing is there (or
   nothing that weighs) has no similar candidate; the ones that say least then
   come first, in the paper those that say nothing.
 
@@ -228,14 +120,14 @@ def search(
 
   Example:
     >>> pool = ConceptSets.from_ids([[0], [0, 1], [2]], [[], [], []])
-    >>> hits = search(pool[:1], pool, 2, [1, 1, 1])
+    >>> hits = search_sets(pool[:1], pool, 2, [1, 1, 1])
     >>> hits.rows.tolist()
     [[0, 1]]
   """
   if not 0 < k <= len(pool):
-    raise ValueError(f'k is {k}, with {len(pool)} candidates.')
+    raise ValueError(f'k must be from 1 to {len(pool)} candidates, got {k}.')
   if block < 1:
-    raise ValueError(f'block is {block}: at least one query is compared.')
+    raise ValueError(f'block must be at least 1, got {block}.')
   weights, synonyms = _checked(queries, pool, weights, synonyms)
   block = min(block, len(queries) or 1)
   return _search(queries, pool, weights, synonyms, k, measure, block, mesh)
@@ -277,102 +169,37 @@ def greedy_retrieve(
   if not isinstance(order, jax.core.Tracer) and not bool(
     jnp.all((order >= 0) & (order < len(queries)))
   ):
-    raise ValueError(f'The order has a row that none of {len(queries)} is.')
+    raise ValueError(f'order must have rows from 0 to {len(queries) - 1} only.')
   weights, synonyms = _checked(queries, pool, weights, synonyms)
   return _greedy(queries, pool, order, weights, synonyms, measure)
-
-
-def soft_similarity(
-  query: jax.typing.ArrayLike,
-  candidate: jax.typing.ArrayLike,
-  weights: jax.typing.ArrayLike,
-  *,
-  measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
-) -> jax.Array:
-  r"""Similarity of sets to which concepts belong in part; differentiable.
-
-  .. math::
-    I = \sum w x y \qquad f = \sum w (1 - x) y \qquad b = \sum w x (1 - y)
-
-  Of probabilities `candidate` and labels `query`, under `Asymmetric`, it is one
-  minus `losses.tversky` without smoothing: both papers have one formula.
-  `Symmetric` has a kink where f = b.
-
-  Args:
-    query: x, `[..., V]` between 0 and 1.
-    candidate: y, the same.
-    weights: w, `[V]`.
-    measure: of the counts.
-
-  Returns:
-    `[...]`.
-
-  Example:
-    >>> float(soft_similarity([1.0, 0.0], [0.5, 0.0], [1.0, 1.0]))
-    0.5263158082962036
-  """
-  x, y = jnp.asarray(query), jnp.asarray(candidate)
-  w = jnp.expand_dims(jnp.asarray(weights), range(x.ndim - 1))
-  counts = Counts(
-    tp=(w * x * y).sum(-1),
-    fp=(w * (1 - x) * y).sum(-1),
-    fn=(w * x * (1 - y)).sum(-1),
-  )
-  return measure(counts, 0)
-
-
-def _padded(sets):
-  rows = [sorted(set(ids)) for ids in sets]
-  if any(row and row[0] < 0 for row in rows):
-    raise ValueError('Concepts are numbered from 0; a set has a negative one.')
-  # Never without a column: a sum over nothing has no shape to broadcast.
-  padded = np.full((len(rows), max(map(len, rows), default=0) or 1), -1)
-  for row, ids in zip(padded, rows, strict=True):
-    row[: len(ids)] = ids
-  return padded.astype(np.int32)
-
-
-def _fraction(number):
-  """The simple fraction that a decimal stands for, or what it is."""
-  simple = fractions.Fraction(number).limit_denominator(1000)
-  return simple if float(simple) == number else fractions.Fraction(number)
-
-
-def _index(counts, alpha, beta, contradiction):
-  # A tenth is no float32, but ten times the counts are: all numbers of the
-  # ratio stay whole, and only the division rounds.
-  scale = math.lcm(alpha.denominator, beta.denominator)
-  if scale > 1000:  # Whole numbers would outgrow float32: as they are.
-    scale = 1
-  missed = float(alpha * scale) * counts.fp + float(beta * scale) * counts.fn
-  return tversky_index(
-    Counts(scale * counts.tp, missed, scale * contradiction), 1, 1
-  )
 
 
 def _checked(queries, pool, weights, synonyms):
   """Weights and synonyms as arrays; refuses values that make no sense."""
   weights = jnp.asarray(weights, jnp.float32)
   if weights.ndim != 1:
-    raise ValueError(f'Weights are [V], one a concept, not {weights.shape}.')
+    raise ValueError(
+      f'weights must be [V], one per concept, got shape {weights.shape}.'
+    )
   if synonyms is not None:
     synonyms = jnp.asarray(synonyms, jnp.int32)
     if synonyms.shape != weights.shape:
       raise ValueError(
-        f'Synonyms are {synonyms.shape}, weights {weights.shape}.'
+        f'synonyms must be shaped like weights, {weights.shape}, got '
+        f'{synonyms.shape}.'
       )
   ids = jax.tree.leaves((queries, pool))
   if any(isinstance(x, jax.core.Tracer) for x in (*ids, weights, synonyms)):
     return weights, synonyms  # Inside of jit values are not known.
   if not bool(jnp.all((weights >= 0) & jnp.isfinite(weights))):
-    raise ValueError('Weights are finite and at least 0.')
+    raise ValueError('weights must be finite and at least 0.')
   most = max(int(sets.max(initial=-1)) for sets in ids)
   if most >= len(weights):
     raise ValueError(f'Concept {most} has no weight: there are {len(weights)}.')
   if synonyms is not None and not bool(
     jnp.all((synonyms >= 0) & (synonyms < len(weights)))
   ):
-    raise ValueError('Synonyms are numbers of concepts.')
+    raise ValueError('synonyms must be numbers of concepts.')
   return weights, synonyms
 
 

@@ -1,95 +1,76 @@
-"""Mentions of concepts in a text: which, where, and whether they are denied.
-
-`DictionaryLinker` looks the names and synonyms of an ontology up among the
-words of a text. Ontologies name few findings as radiologists do ("the heart is
-enlarged"), so a table of surface forms, `aliases.tsv`, comes with the package
-and may be replaced. Any other callable from a text to mentions, such as a
-neural tagger, serves as well.
-"""
+"""The dictionary linker: names and synonyms of an ontology, found in texts."""
 
 import collections
-import os
-import pathlib
-from collections.abc import Collection
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from dicejax.concepts import tables
-from dicejax.concepts.ontology import Ontology
-from dicejax.concepts.ontology import Term
-from dicejax.concepts.ontology.terms import assemble
+from dicejax.concepts.ontology.terms import Ontology
 from dicejax.concepts.text import assertion
 from dicejax.concepts.text import phrases
+from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.text.aliases import add_aliases
+from dicejax.concepts.text.aliases import is_clear
 from dicejax.concepts.text.assertion import Span
-from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Mention
-from dicejax.concepts.text.mentions import Polarity
 
-__all__ = [
-  'Aliases',
-  'DictionaryLinker',
-  'Extractor',
-  'Mention',
-  'Polarity',
-  'read_aliases',
-  'with_aliases',
-]
-
-_ALIASES = pathlib.Path(__file__).with_name('aliases.tsv')
+_BEFORE_REGION = frozenset(['of', 'in', 'at', 'over', 'about', 'around'])
+_INSIDE_REGION = frozenset(
+  'a an the both bilateral left right upper lower'.split()
+)
 
 
-class DictionaryLinker:
+class Linker:
   """Finds the names and synonyms of an ontology's terms in a text.
 
   From left to right, the longest form at each place is a mention, and the next
-  begins after it, in the same sentence. Words are compared without case and
-  plural `s`; hyphens, slashes and brackets only separate them; articles, sides
-  ("left") and words of degree ("mildly") are skipped inside a form.
+  mention begins after it, in the same sentence. Words are compared without case
+  and plural `s`; hyphens, slashes and brackets only separate them; articles,
+  sides ("left") and words of degree ("mildly") are skipped inside a form.
 
-  A form of several terms means the first of them. Never linked are
+  A form that several terms have means the first of them. Never linked are
 
-  - forms in `stop`, and forms of terms at or below an id in `stop`,
-  - forms without a word of two letters, or of one word of two characters,
+  - forms that the alias table stops, and forms of terms at or below an id that
+    it stops;
+  - forms without a word of two letters, or of one word of two characters;
+  - forms of a concept next to a word that `aliases.elsewhere` has for it.
 
-  and a form of one word in capitals (an abbreviation, such as ALL) is linked
-  only to the word in capitals.
+  A form of one word in capitals (an abbreviation, such as ALL) is linked only
+  to the word in capitals.
 
   Args:
     ontology: the terms.
-    stop: forms, or ids of terms, that are not linked.
+    aliases: concepts, surface forms and stopped forms, from `read_aliases`; by
+      default, only the names and synonyms of the ontology are linked.
 
   Attributes:
-    skipped: what was left out, as a phrase that follows a number, and how many.
+    ontology: the terms with those of the alias table.
+    aliases: the table.
+    skipped: counts of what was left out, by reason.
+
+  Raises:
+    ValueError: an alias table of one's own has an id that the ontology lacks.
 
   Example:
-    >>> linker = DictionaryLinker(Ontology({'X:1': Term('X:1', 'effusion')}))
+    >>> from dicejax.concepts.ontology import Term
+    >>> linker = Linker(Ontology({'X:1': Term('X:1', 'effusion')}))
     >>> linker('No pleural effusions.')  # doctest: +ELLIPSIS
     [Mention(concept='X:1', start=11, end=20, \
 polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
   """
 
-  def __init__(self, ontology: Ontology, *, stop: Collection[str] = ()):
+  def __init__(self, ontology: Ontology, aliases: Aliases | None = None):
+    self.aliases = aliases or Aliases()
+    self.ontology = add_aliases(ontology, self.aliases)
     self._forms = phrases.Phrases()
-    skipped = collections.Counter()
-    silent = _at_or_below(ontology, stop)
-    stopped = {phrases.phrase_words(form) for form in stop}
-    for term in ontology.terms.values():
-      if term.id in silent:
-        skipped['terms that are never linked'] += 1
-        continue
-      own = {}
-      for form in (term.name, *term.synonyms):
-        words = phrases.phrase_words(form)
-        own[words] = own.get(words, True) and _abbreviation(form)
-      for words, abbreviation in own.items():
-        if words in stopped or not _is_clear(words):
-          skipped['forms that are never linked'] += 1
-        elif not self._forms.add(words, (term.id, abbreviation)):
-          skipped['forms of several terms, which mean the first'] += 1
-    self.skipped = dict(skipped)
+    self._elsewhere = {
+      self.ontology.alternatives.get(id, id): frozenset(
+        map(phrases.fold, words)
+      )
+      for id, words in self.aliases.elsewhere.items()
+    }
+    self.skipped = self._add_forms()
 
   def __call__(self, text: str) -> list[Mention]:
-    """The mentions in a text, in order; none overlaps another."""
+    """Finds the mentions in a text, in order; none overlaps another."""
     mentions = []
     for sentence in phrases.split_sentences(text):
       found = list(self._link(sentence, text))
@@ -111,6 +92,26 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
         )
     return mentions
 
+  def _add_forms(self) -> dict[str, int]:
+    skipped = collections.Counter()
+    stop = self.aliases.stop
+    silent = _at_or_below(self.ontology, stop)
+    stopped = {phrases.phrase_words(form) for form in stop}
+    for term in self.ontology.terms.values():
+      if term.id in silent:
+        skipped['terms that are never linked'] += 1
+        continue
+      own = {}
+      for form in (term.name, *term.synonyms):
+        words = phrases.phrase_words(form)
+        own[words] = own.get(words, True) and _is_abbreviation(form)
+      for words, abbreviation in own.items():
+        if words in stopped or not is_clear(words):
+          skipped['forms that are never linked'] += 1
+        elif not self._forms.add(words, (term.id, abbreviation)):
+          skipped['forms of several terms, which mean the first'] += 1
+    return dict(skipped)
+
   def _link(self, sentence, text) -> Iterator[tuple[str, Span]]:
     words, longest = sentence.words, self._forms.longest
     place, count = 0, len(words)
@@ -126,155 +127,26 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
         if not text[start:stop].rstrip('s').isupper():
           place += 1
           continue
-      yield concept, span
+      regions = self._elsewhere.get(concept)
+      if not (regions and _is_elsewhere(words, span, regions)):
+        yield concept, span
       place = end
 
 
-class Aliases(NamedTuple):
-  """Surface forms that an ontology lacks.
-
-  Attributes:
-    terms: concepts that ontologies lack, by id, with parents in the ontology.
-    forms: the surface forms of concepts, of the ontology and of `terms`.
-    stop: forms, and ids of terms with all that is below them, that are not to
-      be linked.
-  """
-
-  terms: dict[str, Term]
-  forms: dict[str, tuple[str, ...]]
-  stop: frozenset[str]
-
-
-def read_aliases(path: str | os.PathLike[str] | None = None) -> Aliases:
-  """Reads a table of surface forms.
-
-  A line has a kind and values between tabs; lines that begin with `#` and empty
-  lines are comments:
-
-  - `term`, id, name and, if any, ids of parents between `|`: a local concept;
-  - `form`, id, and surface forms between `|`: of a local concept or any other;
-  - `stop` and forms or ids between `|`: what is not linked.
-
-  Args:
-    path: the file, in UTF-8; by default the table for chest radiographs that
-      comes with the package.
-
-  Raises:
-    ValueError: at the first malformed line, beginning `path:line:`; or the file
-      is no text.
-
-  Example:
-    >>> read_aliases().forms['HP:0001640'][:2]
-    ('enlarged heart', 'heart enlarged')
-  """
-  path = _ALIASES if path is None else path
-  aliases = Aliases({}, {}, frozenset())
-  seen, stop = {}, set()
-  for number, fields in tables.read_rows(path):
-    try:
-      _read_line(fields, aliases, seen, stop, number)
-    except ValueError as error:
-      raise ValueError(f'{path}:{number}: {error}') from None
-  return aliases._replace(stop=frozenset(stop))
-
-
-def with_aliases(ontology: Ontology, aliases: Aliases) -> Ontology:
-  """An ontology with the concepts and the surface forms of a table.
-
-  The terms that the table names come first, so that its forms are theirs where
-  other terms have them, too; among themselves, a form is a synonym of the one
-  that the table gives it to. An alternative id stands for its term. Concepts
-  and parents that the ontology lacks are left out, and counted in `skipped`.
-
-  Args:
-    ontology: the terms; it is not changed.
-    aliases: what `read_aliases` gave.
-
-  Returns:
-    The ontology with synonyms and local terms.
-
-  Example:
-    >>> bare = Ontology({'X:1': Term('X:1', 'cardiomegaly')})
-    >>> table = Aliases({}, {'X:1': ('large heart',)}, frozenset())
-    >>> with_aliases(bare, table).terms['X:1'].synonyms
-    ('large heart',)
-  """
-  skipped = collections.Counter(ontology.skipped)
-  known = {**aliases.terms, **ontology.terms}
-  forms = collections.defaultdict(list)
-  for id in dict.fromkeys((*aliases.terms, *aliases.forms)):
-    resolved = ontology.alternatives.get(id, id)
-    if resolved in known:
-      forms[resolved] += aliases.forms.get(id, ())
-    else:
-      skipped['concepts of the alias table that the ontology lacks'] += 1
-  owner = {phrases.phrase_words(f): id for id in forms for f in forms[id]}
-  terms = {}
-  for id, given in forms.items():
-    own = [
-      name
-      for name in known[id].synonyms
-      if owner.get(phrases.phrase_words(name), id) == id
-    ]
-    synonyms = tuple(dict.fromkeys((*own, *given)))
-    terms[id] = known[id]._replace(synonyms=synonyms)
-  terms |= {id: t for id, t in ontology.terms.items() if id not in terms}
-  links = [
-    (term.id, parent) for term in terms.values() for parent in term.parents
-  ]
-  return assemble(
-    terms,
-    links,
-    ontology.alternatives,
-    skipped,
-    equivalents=ontology.equivalents,
-  )
-
-
-def _read_line(fields, aliases, seen, stop, number):
-  kind, *values = fields
-  if kind == 'term' and len(values) in (2, 3) and all(values[:2]):
-    id, name = values[:2]
-    if id in aliases.terms:
-      raise ValueError(f'the term {id} is there already.')
-    parents = tuple(tables.split(values[2])) if values[2:] else ()
-    aliases.terms[id] = Term(id, name, parents=parents)
-    given = aliases.forms.setdefault(id, ())
-  elif kind == 'form' and len(values) == 2 and all(values):
-    id = values[0]
-    given = tuple(tables.split(values[1]))
-    for form in given:
-      _claim(form, id, seen, number)
-    aliases.forms[id] = (*aliases.forms.get(id, ()), *given)
-  elif kind == 'stop' and len(values) == 1 and all(values):
-    stop.update(tables.split(values[0]))
-  else:
-    raise ValueError(
-      "expected 'term', id, name and perhaps parents, 'form', id and forms, "
-      f"or 'stop' and forms, between tabs; found {kind!r} and {len(values)} "
-      'values.'
-    )
-
-
-def _claim(form, id, seen, number):
-  """Notes that a form is the concept's; it may be only one concept's."""
-  words = phrases.phrase_words(form)
-  if not _is_clear(words):
-    raise ValueError(f'the form {form!r} is too short to be linked.')
-  other, line = seen.setdefault(words, (id, number))
-  if other != id:
-    raise ValueError(
-      f'the form {form!r} is that of {other}, too (line {line}).'
-    )
-
-
-def _is_clear(words) -> bool:
-  if len(words) == 1 and len(words[0]) < 3:
+def _is_elsewhere(words, span, regions) -> bool:
+  """Whether a region stands right before a finding, or after "of the"."""
+  if span.start and words[span.start - 1] in regions:
+    return True
+  place = span.end
+  if place == len(words) or words[place] not in _BEFORE_REGION:
     return False
-  return any(len(word) > 1 and not word.isdecimal() for word in words)
+  place += 1
+  while place < len(words) and words[place] in _INSIDE_REGION:
+    place += 1
+  return place < len(words) and words[place] in regions
 
 
-def _abbreviation(form) -> bool:
+def _is_abbreviation(form) -> bool:
   return form.isupper() and form.isalnum()
 
 

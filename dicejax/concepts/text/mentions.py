@@ -1,7 +1,9 @@
 """Mentions: the concepts of a text and what it says of them."""
 
+import collections
 import enum
 from collections.abc import Callable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -64,3 +66,23 @@ class Mention(NamedTuple):
 
 
 Extractor = Callable[[str], list[Mention]]
+
+
+def count_left_out(mentions: Iterable[Mention]) -> dict[str, int]:
+  """Counts the mentions that do not speak of the patient now, by reason.
+
+  Example:
+    >>> count_left_out([Mention('X:1', 0, 8, Polarity.PRESENT, time=Time.PAST)])
+    {'mentions of the past': 1}
+  """
+  reasons = {
+    Experiencer.OTHER: 'mentions of others',
+    Time.PAST: 'mentions of the past',
+    Time.HYPOTHETICAL: 'hypothetical mentions',
+  }
+  counts = collections.Counter(
+    m.time if m.experiencer is Experiencer.PATIENT else m.experiencer
+    for m in mentions
+    if not m.is_current
+  )
+  return {name: counts[why] for why, name in reasons.items() if counts[why]}

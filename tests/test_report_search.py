@@ -1,0 +1,322 @@
+"""Findings of reports, and the search of an index beside Python's sets."""
+
+import contextlib
+import fractions
+import math
+
+import numpy as np
+import pytest
+from draws import examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicejax import concepts
+from dicejax.concepts import Asymmetric
+from dicejax.concepts import Findings
+from dicejax.concepts import Linker
+from dicejax.concepts import Mention
+from dicejax.concepts import Ontology
+from dicejax.concepts import ReportIndex
+from dicejax.concepts import Reports
+from dicejax.concepts import Symmetric
+from dicejax.concepts import Term
+from dicejax.concepts import concept_sets
+from dicejax.concepts import pairwise
+from dicejax.concepts.search.findings import compare
+from dicejax.concepts.search.scorer import Scorer
+from dicejax.concepts.text.mentions import count_left_out
+
+PRESENT, ABSENT, UNCERTAIN = concepts.Polarity
+_IDS = 'abcdefgh'
+_WEIGHTS = dict(zip(_IDS, [0, 1 / 64, 2.5, 3, 1, 0.25, 7, 1], strict=True))
+
+
+def _of(*mentions, **options):
+  return Findings.of([Mention(id, 0, 1, p) for id, p in mentions], **options)
+
+
+# Findings.
+
+
+def test_findings_by_polarity():
+  rows = [
+    ('X:3', PRESENT),
+    ('X:3', ABSENT),
+    ('X:1', PRESENT),
+    ('X:1', PRESENT),
+    ('X:2', UNCERTAIN),
+  ]
+  assert _of(*rows) == ({'X:1', 'X:3'}, {'X:3'})
+  assert _of(*rows, uncertain='present') == ({'X:1', 'X:2', 'X:3'}, {'X:3'})
+  assert not _of(('X:2', UNCERTAIN)) and _of(('X:2', ABSENT))
+  with pytest.raises(ValueError, match="'ignore' or 'present', got 'absent'"):
+    Findings.of([], uncertain='absent')
+
+
+def test_findings_are_those_of_the_patient_now():
+  own = Mention('a', 0, 1, PRESENT)
+  mentions = [
+    own,
+    own._replace(concept='b', experiencer=concepts.Experiencer.OTHER),
+    own._replace(concept='c', time=concepts.Time.PAST),
+    own._replace(concept='d', time=concepts.Time.HYPOTHETICAL),
+    own._replace(
+      concept='e',
+      experiencer=concepts.Experiencer.OTHER,
+      time=concepts.Time.PAST,
+      polarity=ABSENT,
+    ),
+  ]
+  assert Findings.of(mentions) == ({'a'}, set())
+  assert count_left_out(mentions) == {
+    'mentions of others': 2,
+    'mentions of the past': 1,
+    'hypothetical mentions': 1,
+  }
+
+
+def test_concept_sets_are_numbers():
+  found = [Findings({'X:1', 'X:3'}, {'X:3'}), Findings()]
+  ontology = Ontology({id: Term(id, id) for id in ('X:1', 'X:2', 'X:3')})
+  sets = concept_sets(found, ontology)
+  assert sets.positive.tolist() == [[0, 2], [-1, -1]]
+  assert sets.negative.tolist() == [[2], [-1]]
+  sets = concept_sets(found, {'X:1': 9, 'X:3': 0})
+  assert sets.positive.tolist() == [[0, 9], [-1, -1]]
+  with pytest.raises(ValueError, match='^X:3 is not in the vocabulary'):
+    concept_sets(found, {'X:1': 9})
+
+
+def test_comparison_by_hand():
+  query = Findings(frozenset('abc'), frozenset('xz'))
+  candidate = Findings(frozenset('bdex'), frozenset('c'))
+  found = compare(query, candidate, {'d': 'a', 'e': 'x'})
+  assert found.shared == ('b',)
+  assert found.missing == ('a', 'c')
+  assert found.extra == ('e', 'x')
+  assert found.forgiven == ('d',)
+  assert found.contradicting == ('c', 'x')
+
+
+@pytest.mark.parametrize(
+  'measure',
+  [Asymmetric(), Asymmetric(0.25, 2), Symmetric(), Symmetric(0.3, 2)],
+)
+def test_the_formula_gives_the_score(measure):
+  generator = np.random.default_rng(0)
+  polarities = [PRESENT, PRESENT, ABSENT, UNCERTAIN]
+  said = [
+    _of(
+      *(
+        (_IDS[n], polarities[generator.integers(4)])
+        for n in generator.integers(8, size=generator.integers(7))
+      )
+    )
+    for _ in range(40)
+  ]
+  # The synonyms of a and b, and of c and d.
+  ontology = Ontology(
+    {id: Term(id, id) for id in _IDS}, equivalents=(('a', 'b'), ('d', 'c'))
+  )
+  scorer = Scorer(ontology, said, weights=_WEIGHTS, measure=measure)
+  scores = pairwise(
+    scorer.sets,
+    scorer.sets,
+    scorer.weights,
+    measure=measure,
+    synonyms=[0, 0, 2, 2, 4, 5, 6, 7],
+  )
+  values = np.zeros((40, 40))
+  for q, r in np.ndindex(40, 40):
+    with contextlib.suppress(ZeroDivisionError):
+      values[q, r] = eval(scorer.formula(said[q], said[r]))
+  np.testing.assert_allclose(values, scores, rtol=1e-6)
+  assert len(np.unique(values)) > 50
+  for q, r in ((0, 1), (2, 3), (4, 5), (6, 7)):
+    assert scorer.score(said[q], said[r])[0] == scores[q, r]
+
+
+def test_weights_of_a_scorer():
+  ontology = Ontology({id: Term(id, id) for id in 'abc'})
+  found = [Findings(frozenset('a')), Findings(frozenset('ab'))]
+  weights = Scorer(ontology, found).weight_by_id
+  for id, number in (('a', 2), ('b', 1), ('c', 0)):
+    assert abs(weights[id] - math.log(3 / (number + 1))) <= 1 / 128
+  with pytest.raises(ValueError, match='weights=types gives no concept any'):
+    Scorer(ontology, found, weights='types')
+  with pytest.raises(ValueError, match="intrinsic, types, got 'tfidf'"):
+    Scorer(ontology, found, weights='tfidf')
+  with pytest.raises(ValueError, match='at most 1 in the symmetric measure'):
+    Symmetric(alpha=1.5)
+
+
+# Searching an index.
+
+
+def _score(query, candidate, weights):
+  """The default measure, 0.1 and 0.9, as a fraction."""
+  weigh = lambda ids: fractions.Fraction(sum(weights[id] for id in ids))  # noqa: E731
+  both = weigh(query & candidate)
+  missed = weigh(candidate - query) / 10 + 9 * weigh(query - candidate) / 10
+  return both / (both + missed) if both else fractions.Fraction(0)
+
+
+def _search(said, query, own, k, weights):
+  """Rows of hits by a full sort."""
+
+  def key(row):
+    report = said[row]
+    first = _score(query.present, report.present, weights)
+    second = _score(query.absent, report.absent, weights)
+    light = sum(weights[id] for id in report.present)
+    heavy = sum(weights[id] for id in query.present)
+    return (-first if heavy else light, -second, row)
+
+  ranked = sorted(range(len(said)), key=key)[: k + (own is not None)]
+  return [
+    row
+    for row in ranked
+    if row != own
+    and (
+      not query.present
+      or query.present & said[row].present
+      or query.absent & said[row].absent
+    )
+  ][:k]
+
+
+_REPORTS = st.lists(
+  st.lists(
+    st.tuples(
+      st.sampled_from(_IDS),
+      st.sampled_from(concepts.Polarity),
+      st.sampled_from(concepts.Time),
+    ),
+    max_size=4,
+  ),
+  min_size=1,
+  max_size=9,
+)
+
+
+@examples(30)
+@given(_REPORTS, st.integers(1, 5), st.sampled_from(['ignore', 'present']))
+def test_search_by_brute_force(reports, k, uncertain):
+  ids = [f'r{n}' for n in range(len(reports))]
+  mentions = [
+    [Mention(id, 0, 1, p, time=time) for id, p, time in report]
+    for report in reports
+  ]
+  ontology = Ontology({id: Term(id, id) for id in _IDS})
+  index = ReportIndex(ontology, Reports(ids, ['text'] * len(ids), {}), mentions)
+  said = index.findings(uncertain)
+  assert said == [Findings.of(row, uncertain=uncertain) for row in mentions]
+  options = {'weights': _WEIGHTS, 'uncertain': uncertain}
+  for own, id in enumerate(ids):
+    if not said[own]:
+      with pytest.raises(ValueError):
+        index.search(id, k, **options)
+      continue
+    hits = index.search(id, k, **options)
+    wanted = _search(said, said[own], own, k, _WEIGHTS)
+    assert [hit.id for hit in hits] == [ids[row] for row in wanted]
+    for hit, row in zip(hits, wanted, strict=True):
+      score = _score(said[own].present, said[row].present, _WEIGHTS)
+      assert hit.score == pytest.approx(float(score), rel=1e-6)
+      assert set(hit.shared) == said[own].present & said[row].present
+      assert set(hit.missing) == said[own].present - said[row].present
+      assert set(hit.extra) == said[row].present - said[own].present
+      assert hit.forgiven == ()
+      explained = index.explain(id, hit.id, **options)
+      assert explained[2:4] == (hit.score, hit.negative_score)
+
+
+def _index():
+  terms = [Term('X:1', 'effusion'), Term('X:2', 'edema'), Term('X:3', 'mass')]
+  texts = {
+    'a': 'Small effusion. No mass.',
+    'b': 'Effusion and edema. Possible mass.',
+    'c': 'Mass. No effusion.',
+    'd': 'Clear.',
+  }
+  linker = Linker(Ontology({term.id: term for term in terms}))
+  return ReportIndex.build(
+    Reports(list(texts), list(texts.values()), {}), linker
+  )
+
+
+def test_search_by_id_and_by_text():
+  index = _index()
+  hits = index.search('a', weights='uniform')
+  assert [(hit.id, hit.shared, hit.extra) for hit in hits] == [
+    ('b', ('X:1',), ('X:2',)),
+  ]
+  hits = index.search('Effusion.', weights='uniform')
+  assert [(hit.id, round(hit.score, 6)) for hit in hits] == [
+    ('a', 1),
+    ('b', 0.909091),
+  ]
+  assert len(index.search('Effusion.', 1)) == 1
+  hits = index.search('mass', weights={'X:3': 2}, uncertain='present')
+  assert [(hit.id, hit.score) for hit in hits] == [('b', 1.0), ('c', 1.0)]
+
+
+@pytest.mark.parametrize(
+  'query, message',
+  [
+    ('possible mass', "'possible mass' has only uncertain mentions, which are"),
+    ('d', "The report 'd' mentions no concept of the ontology."),
+    (
+      'sun',
+      "'sun' is not the id of a report in the index, and none of its ",
+    ),
+  ],
+)
+def test_queries_without_findings(query, message):
+  with pytest.raises(ValueError, match=f'^{message}'):
+    _index().search(query)
+
+
+def test_explanations_can_be_printed():
+  shown = str(_index().explain('a', 'c', weights='uniform')).splitlines()
+  assert shown == [
+    'effusion (1): present "effusion" | absent "effusion" (No) | missing, '
+    'contradicting',
+    'mass (1): absent "mass" (No) | present "Mass" | extra, contradicting',
+    'score = 0 / (0 + 0.1 * 1 + 0.9 * 1) = 0',
+    'negative score = 0',
+  ]
+  text = _index().explain('large effusion', 'b', weights='uniform')
+  assert text.score == pytest.approx(1 / 1.1)
+  assert [concept.counts for concept in text.concepts] == [
+    ('shared',),
+    ('extra',),
+    (),
+  ]
+  with pytest.raises(ValueError, match="^'x' is not the id of a report"):
+    _index().explain('a', 'x')
+
+
+def test_explanations_show_what_does_not_count():
+  mentions = [
+    [
+      Mention(
+        *('a', 0, 4, ABSENT, (6, 8), concepts.Experiencer.OTHER),
+        *(concepts.Time.PAST, ('small', 'left')),
+      )
+    ],
+    [Mention('a', 0, 4, PRESENT)],
+  ]
+  ontology = Ontology({'a': Term('a', 'mass')})
+  texts = ['mass, no', 'mass']
+  index = ReportIndex(ontology, Reports(['1', '2'], texts, {}), mentions)
+  (found,) = index.explain('1', '2', weights='uniform').concepts
+  assert found.query == (
+    'absent "mass" (no) [small, left] of another person past',
+  )
+  assert found.counts == ('extra',)
+
+
+def test_every_public_name_is_there():
+  assert sorted(concepts.__all__) == concepts.__all__
+  assert all(hasattr(concepts, name) for name in concepts.__all__)
