@@ -8,7 +8,7 @@ import pytest
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
 from dicejax.concepts.text import radgraph
-from dicejax.concepts.text.linker import DictionaryLinker
+from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Polarity
 
 _ONTOLOGY = Ontology(
@@ -62,7 +62,7 @@ def _extractor(tmp_path, reports):
   path = tmp_path / 'graphs.json'
   path.write_text(json.dumps(reports))
   graphs = radgraph.read_radgraph(path)
-  return radgraph.RadGraphExtractor(graphs, DictionaryLinker(_ONTOLOGY))
+  return radgraph.RadGraphExtractor(graphs, Linker(_ONTOLOGY))
 
 
 def _said(text, mentions):

@@ -16,7 +16,7 @@ from dicejax.concepts.cli.markup import Html
 from dicejax.concepts.cli.markup import tag
 from dicejax.concepts.labels.rules import Label
 from dicejax.concepts.ontology import Ontology
-from dicejax.concepts.search.compare import number
+from dicejax.concepts.search.scorer import format_number
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
 
@@ -124,8 +124,8 @@ def pair_page(
     for role, report in (('Query', query), ('Candidate', candidate))
   ]
   score = (
-    f'score = {about["calculation"]} = {number(about["score"])}\n'
-    f'negative score = {number(about["negative_score"])}'
+    f'score = {about["calculation"]} = {format_number(about["score"])}\n'
+    f'negative score = {format_number(about["negative_score"])}'
   )
   return markup.document(
     title,
@@ -291,7 +291,7 @@ def _pair_table(rows, places) -> Html:
     ]
     cells = [
       name,
-      tag('td', tag('span', number(row['weight'])), data_name='weight'),
+      tag('td', tag('span', format_number(row['weight'])), data_name='weight'),
       *said,
       tag('td', tag('span', *groups or ['nothing']), data_name='counts as'),
     ]

@@ -120,7 +120,7 @@ class RadGraphExtractor:
 
   Args:
     graphs: from `read_radgraph`.
-    link: finds the concepts of a few words, such as a `DictionaryLinker`.
+    link: finds the concepts of a few words, such as a `Linker`.
 
   Attributes:
     skipped: graphs that are not used, as a phrase that follows a number, and
