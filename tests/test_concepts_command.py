@@ -166,6 +166,7 @@ def test_search_by_report(index, run):
     'id': '11',
     'score': '0.952381',
     'negative_score': '0.0',
+    'agreement': '0.0',
     'shared': 'cardiomegaly; pleural effusion',
     'missing': '',
     'extra': 'scoliosis',
@@ -192,7 +193,11 @@ def test_search_by_text(index, run):
   )
   assert code == 0
   found = json.loads(out)
-  assert found['query'] == {'present': ['pneumothorax'], 'absent': ['edema']}
+  assert found['query'] == {
+    'present': ['pneumothorax'],
+    'absent': ['edema'],
+    'modifiers': {},
+  }
   # The others have nothing of it.
   (hit,) = found['hits']
   assert hit == {
@@ -200,6 +205,7 @@ def test_search_by_text(index, run):
     'id': '12',
     'score': 1.0,
     'negative_score': 0.0,
+    'agreement': 0.0,
     'shared': [{'concept': 'X:2', 'name': 'pneumothorax'}],
     'missing': [],
     'extra': [],
@@ -347,7 +353,7 @@ def test_explain_can_be_checked_by_hand(index, run):
     ('cardiomegaly', ['extra']),
     ('pleural effusion', ['extra', 'contradicting']),
   ]
-  assert found['concepts'][0]['query'] == ['present "pneumothorax"']
+  assert found['concepts'][0]['query'] == ['present "pneumothorax" [large]']
   assert found['concepts'][0]['candidate'] == ['absent "pneumothorax" (No)']
 
 

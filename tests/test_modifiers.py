@@ -5,12 +5,17 @@ import re
 
 import pytest
 
+from dicejax.concepts.ontology import Ontology
+from dicejax.concepts.ontology import Term
 from dicejax.concepts.search import agreement
+from dicejax.concepts.search.index import ReportIndex
 from dicejax.concepts.text import modifiers
+from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.phrases import split_sentences
+from dicejax.concepts.text.reports import Reports
 
 # Mentions in braces; behind the bar, what is said of each, `-` for nothing.
 _SENTENCES = """
@@ -171,14 +176,68 @@ def _mention(concept, said, **changes):
 
 
 def test_mentions_are_compared_finding_by_finding():
-  query = [_mention('a', 'small left'), _mention('b', 'new')]
-  query += query[:1]  # What is said twice counts once.
+  query = [_mention('a', 'small left'), _mention('b', 'new'), _mention('c', '')]
+  denied = _mention('d', 'left', polarity=Polarity.ABSENT)
+  # What is said twice counts once, and what is denied does not.
+  said = agreement.modified([*query, query[0], denied])
+  assert said == query[:2]
   best = [_mention('a', 'large right'), _mention('a', 'small left')]
-  assert agreement.mentions_agree(query, best) == 3
-  assert agreement.mentions_agree(query, [*best, _mention('b', 'stable')]) == 2
-  denied = _mention('a', 'small left', polarity=Polarity.ABSENT)
-  anothers = _mention('a', 'small left', experiencer=Experiencer.OTHER)
-  assert agreement.mentions_agree(query, [denied, anothers]) == 0
+  assert agreement.mentions_agree(said, best) == 3
+  assert agreement.mentions_agree(said, [*best, _mention('b', 'stable')]) == 2
+  others = [
+    _mention('a', 'small left', polarity=Polarity.ABSENT),
+    _mention('a', 'small left', experiencer=Experiencer.OTHER),
+  ]
+  assert agreement.mentions_agree(said, others) == 0
+
+
+def _build(texts):
+  terms = [Term('a', 'effusion'), Term('b', 'mass'), Term('c', 'nodule')]
+  linker = Linker(Ontology({term.id: term for term in terms}))
+  ids = [str(number) for number in range(len(texts))]
+  return ReportIndex.build(Reports(ids, texts, {}), linker)
+
+
+def test_search_ranks_equal_hits_by_side_and_degree():
+  index = _build(
+    [
+      'Right sided effusion. Clear left lung.',
+      'Mass.',
+      'Effusion.',
+      'Large left effusion.',
+      'Small right effusion. Large left mass.',
+      'Small left effusion.',
+    ]
+  )
+  hits = index.search('small left effusion')
+  assert [hit.id for hit in hits] == ['5', '3', '2', '0', '4']
+  assert [hit.agreement for hit in hits] == [3, 1, 0, -2, -1]
+  # All others have the same score but 4; it has the mass as well.
+  assert {hit.score for hit in hits[:4]} == {1.0}
+  assert hits[4].score < 1
+  for query, k in itertools.product(['small left effusion', '5'], range(1, 5)):
+    expected = [hit.id for hit in hits if hit.id != query][:k]
+    assert [hit.id for hit in index.search(query, k)] == expected
+  as_before = index.search('small left effusion', modifiers='ignore')
+  assert [hit.id for hit in as_before] == ['0', '2', '3', '5', '4']
+  assert as_before == index.search('effusion')
+  required = index.search('small left effusion', modifiers='require')
+  assert [hit.id for hit in required] == ['5']
+  required = index.search('left effusion', 1, modifiers='require')
+  assert [hit.id for hit in required] == ['3']
+  with pytest.raises(ValueError, match='modifiers must be one of rank'):
+    index.search('effusion', modifiers='yes')
+
+
+def test_ties_far_behind_the_last_hit_are_looked_at():
+  texts = ['Effusion.'] * 500 + ['Nodule.'] * 20 + ['Left effusion.']
+  index = _build(texts)
+  assert index.search('left effusion', 1)[0].id == '520'
+  assert [hit.id for hit in index.search('left effusion', 3)] == [
+    '520',
+    '0',
+    '1',
+  ]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +252,6 @@ def test_mentions_are_compared_finding_by_finding():
   ],
 )
 def test_a_required_side_is_named_and_nothing_contradicted(hit, fits):
-  query = [_mention('a', 'small left'), _mention('b', '')]
+  query = [_mention('a', 'small left')]
   assert agreement.has_modifiers(query, [_mention('a', hit)]) is fits
   assert not agreement.has_modifiers(query, [])

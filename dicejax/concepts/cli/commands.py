@@ -89,10 +89,12 @@ def index(arguments) -> None:
 def search(arguments) -> None:
   """Shows the reports most like one of them, or like a text."""
   loaded, options = _load(arguments)
-  hits = loaded.search(arguments.query, arguments.k, **options)
+  hits = loaded.search(
+    arguments.query, arguments.k, modifiers=arguments.modifiers, **options
+  )
   query = loaded.side(arguments.query, uncertain=arguments.uncertain)
   scorer = loaded.scorer(**options)
-  views.show_hits(hits, query.findings, loaded, scorer, arguments.format)
+  views.show_hits(hits, query, loaded, scorer, arguments.format)
 
 
 def explain(arguments) -> None:

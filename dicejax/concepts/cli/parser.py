@@ -20,6 +20,7 @@ from dicejax.concepts.cli import commands
 from dicejax.concepts.cli.display import FORMATS
 from dicejax.concepts.labels.table import NO_FINDING
 from dicejax.concepts.search.findings import UNCERTAIN
+from dicejax.concepts.search.index import MODIFIERS
 from dicejax.concepts.search.scorer import WEIGHTS
 
 _PROGRAM = 'python -m dicejax.concepts'
@@ -114,6 +115,15 @@ def _parser() -> argparse.ArgumentParser:
   )
   search.add_argument(
     '-k', type=_positive, default=10, help='number of hits (default: 10)'
+  )
+  search.add_argument(
+    '--modifiers',
+    choices=MODIFIERS,
+    default='rank',
+    help='sides, degrees and the like of the query, as in "small left '
+    'effusion": rank: of hits with equal scores, those that agree come first '
+    '(default); require: only hits on the side that the query names, which say '
+    'nothing against its other words; ignore',
   )
   _add_scoring(search)
 

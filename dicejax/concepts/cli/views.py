@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dicejax.concepts.cli import display
+from dicejax.concepts.search.agreement import modified
 from dicejax.concepts.search.explanation import Explanation
+from dicejax.concepts.search.explanation import Side
 from dicejax.concepts.search.findings import Comparison
 from dicejax.concepts.search.findings import Findings
 from dicejax.concepts.search.index import Hit
@@ -18,7 +20,7 @@ _GROUPS = Comparison._fields
 
 def show_hits(
   hits: Sequence[Hit],
-  query: Findings,
+  query: Side,
   index: ReportIndex,
   scorer: Scorer,
   chosen: str | None,
@@ -26,12 +28,14 @@ def show_hits(
   """Writes the findings of the query and the hits."""
   terms = index.ontology.terms
   chosen = display.choose_format(chosen, sys.stdout)
-  asked = {
-    name: [terms[id].name for id in scorer.heaviest_first(ids)]
-    for name, ids in query._asdict().items()
+  ids = {
+    name: scorer.heaviest_first(ids)
+    for name, ids in query.findings._asdict().items()
   }
+  modifiers = {m.concept: m.modifiers for m in modified(query.mentions)}
   rows = [
-    _row(rank, hit, query, index, scorer) for rank, hit in enumerate(hits, 1)
+    _row(rank, hit, query.findings, index, scorer)
+    for rank, hit in enumerate(hits, 1)
   ]
   if chosen == 'json':
     for row in rows:
@@ -39,9 +43,22 @@ def show_hits(
         row[group] = [
           {'concept': id, 'name': terms[id].name} for id in row[group]
         ]
+    asked = {name: [terms[id].name for id in ids[name]] for name in ids}
+    asked['modifiers'] = {
+      terms[id].name: words for id, words in modifiers.items()
+    }
     display.write_json({'query': asked, 'hits': rows}, sys.stdout)
     return
   width = display.terminal_width()
+  asked = {
+    name: [
+      ' '.join((*modifiers.get(id, ()), terms[id].name))
+      if name == 'present'
+      else terms[id].name
+      for id in ids[name]
+    ]
+    for name in ids
+  }
   for polarity in filter(asked.get, asked):
     entry = display.format_entry(polarity, asked[polarity], width)
     print(entry, file=sys.stdout if chosen == 'table' else sys.stderr)
@@ -52,7 +69,8 @@ def show_hits(
     for row in rows
   ]
   if chosen == 'csv':
-    columns = ['rank', 'id', 'score', 'negative_score', *_GROUPS, 'snippet']
+    columns = ['rank', 'id', 'score', 'negative_score', 'agreement']
+    columns += [*_GROUPS, 'snippet']
     display.write_csv(columns, rows, sys.stdout)
     return
   for row in rows:
@@ -85,6 +103,7 @@ def _print_hit(row, width):
     f'\n{row["rank"]:>3}  {display.one_line(row["id"])}  '
     f'score {row["score"]:.4f}, '
     f'negative score {row["negative_score"]:.4f}'
+    + (f', agreement {row["agreement"]:g}' if row['agreement'] else '')
   )
   for group in filter(row.get, _GROUPS):
     entry = display.format_entry(group, row[group], width)

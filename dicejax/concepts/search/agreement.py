@@ -1,9 +1,12 @@
 """How well the sides and degrees of findings agree, which decides ties."""
 
+import itertools
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Sequence
 
 from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.modifiers import KINDS
 
 # What a modifier says as well, when two mentions are compared.
@@ -46,49 +49,86 @@ def agreement(query: Collection[str], hit: Collection[str]) -> float:
   return total
 
 
-def mentions_agree(query: Iterable[Mention], hit: Iterable[Mention]) -> float:
-  """How well the modifiers of the findings that two texts share agree.
+def modified(mentions: Iterable[Mention]) -> list[Mention]:
+  """The mentions with modifiers that count, each finding with them once.
 
-  The sum over the query's mentions with modifiers; each is compared with that
-  mention of its concept and polarity in the hit that agrees best.
+  Mentions that are denied, of other people, of the past or of what may come do
+  not count.
   """
-  said = _by_finding(hit)
-  return sum(
-    max(agreement(m.modifiers, other) for other in said[_finding(m)])
-    for m in _distinct(query)
-    if _finding(m) in said
+  kept = [m for m in mentions if m.modifiers and _counts(m)]
+  return list({(m.concept, m.modifiers): m for m in kept}.values())
+
+
+def rank_ties(
+  hits: Iterable[tuple[int, float, float]],
+  k: int,
+  query: Sequence[Mention],
+  mentions: Sequence[Sequence[Mention]],
+) -> list[tuple[int, float, float, float]]:
+  """Orders hits with the same scores by how well they agree with the query.
+
+  Args:
+    hits: the row of each report and its two scores, best first; all with the
+      scores of the k-th must be there.
+    k: how many to return, at most.
+    query: what `modified` gave.
+    mentions: of all reports.
+
+  Returns:
+    The hits, each with its agreement; as they came where that is the same.
+  """
+  ranked = []
+  for _, tied in itertools.groupby(hits, key=lambda hit: hit[1:]):
+    if len(ranked) >= k:
+      break
+    agreeing = [(*hit, mentions_agree(query, mentions[hit[0]])) for hit in tied]
+    ranked += sorted(agreeing, key=lambda hit: -hit[-1])
+  return ranked[:k]
+
+
+def mentions_agree(query: Sequence[Mention], hit: Iterable[Mention]) -> float:
+  """How well the modifiers of the findings that two reports share agree.
+
+  Args:
+    query: what `modified` gave.
+    hit: the mentions of a report.
+
+  Returns:
+    The sum over the query's mentions; each is compared with the mention of its
+    concept in the hit that agrees best.
+  """
+  said = _modifiers_by_concept(hit) if query else {}
+  best = (
+    max(agreement(mention.modifiers, other) for other in said[mention.concept])
+    for mention in query
+    if mention.concept in said
   )
+  return sum(best, start=0.0)
 
 
-def has_modifiers(query: Iterable[Mention], hit: Iterable[Mention]) -> bool:
+def has_modifiers(query: Sequence[Mention], hit: Iterable[Mention]) -> bool:
   """Whether a hit says what the query's modifiers require.
 
-  For each mention of the query with modifiers, the hit has one of its concept
-  and polarity that is on the side that the query names, if any, and says
-  nothing against its other modifiers.
+  For each mention of the query, the hit has one of its concept that is on the
+  side that the query names, if any, and says nothing against its other
+  modifiers.
   """
-  said = _by_finding(hit)
+  said = _modifiers_by_concept(hit)
   return all(
-    any(_fits(m.modifiers, other) for other in said.get(_finding(m), ()))
-    for m in _distinct(query)
+    any(_fits(m.modifiers, other) for other in said.get(m.concept, ()))
+    for m in query
   )
 
 
-def _finding(mention):
-  return mention.concept, mention.polarity
+def _counts(mention) -> bool:
+  return mention.is_current and mention.polarity is not Polarity.ABSENT
 
 
-def _distinct(mentions) -> list[Mention]:
-  """Current mentions with modifiers, each finding and its modifiers once."""
-  kept = [m for m in mentions if m.modifiers and m.is_current]
-  return list({(_finding(m), m.modifiers): m for m in kept}.values())
-
-
-def _by_finding(mentions) -> dict[tuple, set[tuple[str, ...]]]:
+def _modifiers_by_concept(mentions) -> dict[str, set[tuple[str, ...]]]:
   said = {}
   for mention in mentions:
-    if mention.is_current:
-      said.setdefault(_finding(mention), set()).add(mention.modifiers)
+    if _counts(mention):
+      said.setdefault(mention.concept, set()).add(mention.modifiers)
   return said
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from typing import NamedTuple
 
 from dicejax.concepts.ontology import Ontology
+from dicejax.concepts.search import agreement
 from dicejax.concepts.search import storage
 from dicejax.concepts.search.explanation import Explanation
 from dicejax.concepts.search.explanation import Side
@@ -30,6 +31,8 @@ from dicejax.concepts.text.reports import Reports
 
 Weights = str | Mapping[str, float]
 
+MODIFIERS = ('rank', 'require', 'ignore')
+
 
 class Hit(NamedTuple):
   """A report that `ReportIndex.search` found.
@@ -43,6 +46,8 @@ class Hit(NamedTuple):
     extra: present in the report only.
     forgiven: present in the report only, but synonyms of one of the query's.
     contradicting: present in one and absent in the other.
+    agreement: of sides and degrees, see `agreement.mentions_agree`; it decides
+      between hits whose scores are equal.
   """
 
   id: str
@@ -53,6 +58,7 @@ class Hit(NamedTuple):
   extra: tuple[str, ...]
   forgiven: tuple[str, ...]
   contradicting: tuple[str, ...]
+  agreement: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +131,15 @@ class ReportIndex:
     weights: Weights = 'corpus',
     measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
     uncertain: str = 'ignore',
+    modifiers: str = 'rank',
   ) -> list[Hit]:
     """Finds the reports most like a report or a text.
 
-    Hits are ordered by `score`, then by `negative_score`, then as the reports
-    are. Reports that share nothing with the query are left out; but a query
-    that finds nothing present gets the reports that find least.
+    Hits are ordered by `score`, then by `negative_score`, then by `agreement`,
+    then as the reports are. Often many reports have the scores of the k-th:
+    all of them are looked at. Reports that share nothing with the query are
+    left out; but a query that finds nothing present gets the reports that find
+    least.
 
     Args:
       query: the id of a report, which is then left out, or a text.
@@ -138,6 +147,9 @@ class ReportIndex:
       weights: of concepts, see `Scorer`.
       measure: see `Asymmetric` and `Symmetric`.
       uncertain: `'ignore'` uncertain mentions or count them as `'present'`.
+      modifiers: of the query's findings, such as "small left": `'rank'` equal
+        hits by their agreement; `'require'` the side that the query names, and
+        nothing against its other modifiers; or `'ignore'` them.
 
     Raises:
       ValueError: the query has no finding to search by.
@@ -145,19 +157,41 @@ class ReportIndex:
     asked = self.side(query, uncertain=uncertain)
     if not asked.findings:
       raise ValueError(self._why_nothing(asked))
+    if modifiers not in MODIFIERS:
+      raise ValueError(
+        f'modifiers must be one of {", ".join(MODIFIERS)}, got {modifiers!r}.'
+      )
     scorer = self.scorer(weights=weights, measure=measure, uncertain=uncertain)
     findings, own = self.findings(uncertain), self._rows.get(query)
-    found = [
+    said = [] if modifiers == 'ignore' else agreement.modified(asked.mentions)
+    # Of equal hits, those that come last may agree best.
+    best = len(findings) if said else k + (own is not None)
+    hits = (
+      hit
+      for hit in scorer.search(asked.findings, best)
+      if hit[0] != own
+      and (
+        not asked.findings.present or asked.findings.overlaps(findings[hit[0]])
+      )
+    )
+    if modifiers == 'require':
+      hits = (
+        hit
+        for hit in hits
+        if agreement.has_modifiers(said, self.mentions[hit[0]])
+      )
+    return [
       Hit(
         self.reports.ids[row],
-        *scores,
+        score,
+        negative_score,
         *scorer.compare(asked.findings, findings[row]),
+        agrees,
       )
-      for row, *scores in scorer.search(asked.findings, k + (own is not None))
-      if row != own
-      and (not asked.findings.present or asked.findings.overlaps(findings[row]))
+      for row, score, negative_score, agrees in agreement.rank_ties(
+        hits, k, said, self.mentions
+      )
     ]
-    return found[:k]
 
   def explain(
     self,

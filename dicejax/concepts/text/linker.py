@@ -11,6 +11,7 @@ from dicejax.concepts.text.aliases import add_aliases
 from dicejax.concepts.text.aliases import is_clear
 from dicejax.concepts.text.assertion import Span
 from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.modifiers import find_modifiers
 
 _BEFORE_REGION = frozenset(['of', 'in', 'at', 'over', 'about', 'around'])
 _INSIDE_REGION = frozenset(
@@ -78,7 +79,8 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
         continue
       spans = [span for _, span in found]
       said = assertion.assert_findings(sentence.words, spans)
-      for (concept, span), of in zip(found, said, strict=True):
+      named = find_modifiers(sentence.words, spans)
+      for (concept, span), of, own in zip(found, said, named, strict=True):
         cue = _characters(sentence, of.cue) if of.cue else None
         mentions.append(
           Mention(
@@ -88,6 +90,7 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
             cue,
             of.experiencer,
             of.time,
+            own,
           )
         )
     return mentions
