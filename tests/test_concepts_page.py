@@ -2,6 +2,7 @@
 
 import html
 import html.parser
+import json
 import re
 import shutil
 import subprocess
@@ -13,10 +14,15 @@ import pytest
 from hypothesis import strategies as st
 
 from dicejax.concepts.cli import page
+from dicejax.concepts.cli.parser import main
 from dicejax.concepts.labels.rules import Evidence
 from dicejax.concepts.labels.rules import Label
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
+from dicejax.concepts.search.explanation import Side
+from dicejax.concepts.search.explanation import explain_pair
+from dicejax.concepts.search.findings import Findings
+from dicejax.concepts.search.scorer import Scorer
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
@@ -93,29 +99,20 @@ def _labels(reports=(_REPORT,), **options):
 
 
 def _pair():
-  rows = [
-    {
-      'concept': 'X:1',
-      'name': 'pleural effusion',
-      'weight': 0.5,
-      'query': ['present "effusion"'],
-      'candidate': [],
-      'counts': ['missing'],
-    },
-    {
-      'concept': 'X:2',
-      'name': 'edema & "more" <b>',
-      'weight': 2.0,
-      'query': ['absent "edema" (No)'],
-      'candidate': ['present "<edema>"'],
-      'counts': ['extra', 'contradicting'],
-    },
-  ]
-  other = page.Report(
-    '"8"', '<edema>', [_at('<edema>', 'edema', concept='X:2')]
+  other = '<edema> without effusion'
+  mentions = (
+    _at(other, 'edema', concept='X:2'),
+    _at(other, 'effusion', ABSENT, 'without'),
   )
-  about = {'score': 0.25, 'negative_score': 0.0, 'calculation': '1 / (1 + 3)'}
-  return page.pair_page(_REPORT, other, rows, about, _ONTOLOGY)
+  sides = [
+    Side(id, text, said, Findings.of(said))
+    for id, text, said in (
+      ('<7>', _TEXT, tuple(_MENTIONS)),
+      ('"8"', other, mentions),
+    )
+  ]
+  scorer = Scorer(_ONTOLOGY, [], weights='uniform')
+  return page.pair_page(explain_pair(*sides, _ONTOLOGY, scorer), _ONTOLOGY)
 
 
 @pytest.mark.parametrize('markup', [_labels(), _pair()])
@@ -264,3 +261,54 @@ def test_a_browser_shows_it(tmp_path, kind, width):
 
 def _title(markup):
   return re.search('<title>(.*?)</title>', markup)[1]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'o.obo').write_text(
+    '[Term]\nid: X:1\nname: effusion\n\n[Term]\nid: X:2\nname: edema\n'
+  )
+  (tmp_path / 'r.csv').write_text(
+    'id,text\na,Small left effusion. No edema.\nb,Edema & <b>effusion</b>.\n'
+  )
+  (tmp_path / 'labels.tsv').write_text('Effusion\tX:1\n')
+  return tmp_path
+
+
+_INPUT = ['r.csv', '--text-columns=text', '--ontology=o.obo', '--aliases=none']
+
+
+def test_label_writes_a_page(home, capsys):
+  command = ['label', *_INPUT, '--labels=labels.tsv', '--out=l.csv']
+  assert main([*command, '--html=p.html', '--html-limit=1']) == 0
+  written = (home / 'p.html').read_text('utf-8')
+  assert _Reader(written).texts == ['Small left effusion. No edema.']
+  assert 'The first 1 of 2 reports are shown.' in written
+  assert '<h3>Found, but of no label</h3>' in written  # The edema.
+  (home / 'l.csv').unlink()
+  assert main([*command, '--html=p.html']) == 1
+  assert 'p.html: the file exists' in capsys.readouterr().err
+  assert not (home / 'l.csv').exists()  # Said before the work is done.
+  assert main([*command, '--html=l.csv']) == 1
+  assert '--html are different files' in capsys.readouterr().err
+  assert main([*command, '--html=p.html', '--force']) == 0
+  assert len(_Reader((home / 'p.html').read_text('utf-8')).texts) == 2
+
+
+def test_explain_writes_a_page(home, capsys):
+  assert main(['index', *_INPUT, '--out=i']) == 0
+  capsys.readouterr()
+  assert main(['explain', 'i', 'a', 'b', '--html=p.html', '--format=json']) == 0
+  read = _Reader((home / 'p.html').read_text('utf-8'))
+  assert read.texts == [
+    'Small left effusion. No edema.',
+    'Edema & <b>effusion</b>.',
+  ]
+  calculation = json.loads(capsys.readouterr().out)['calculation']
+  assert f'score = {calculation} = ' in (home / 'p.html').read_text('utf-8')
+  assert main(['explain', 'i', 'a', 'b', '--html=p.html']) == 1
+  assert 'p.html: the file exists' in capsys.readouterr().err
+  query = '"effusion" & <edema>, but a text that is longer than any id would be'
+  assert main(['explain', 'i', query, 'b', '--html=p.html', '--force']) == 0
+  assert _Reader((home / 'p.html').read_text('utf-8')).texts[0] == query

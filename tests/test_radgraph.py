@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from dicejax.concepts.cli.parser import main
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
 from dicejax.concepts.text import radgraph
@@ -246,3 +247,37 @@ def test_bad_files_are_named(tmp_path, content, reason):
   path.write_bytes(content if isinstance(content, bytes) else content.encode())
   with pytest.raises(ValueError, match=reason):
     radgraph.read_radgraph(path)
+
+
+def test_the_command_indexes_and_labels_graphs(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  text = 'Small left pleural effusion. No pneumothorax.'
+  words, place, _, *relations = _EFFUSION[4]
+  denied = (*_EFFUSION[:4], (words, place, 'OBS-DA', *relations))
+  for name, content in {
+    'r.csv': f'id,text\na,{text}\n',
+    'o.obo': '[Term]\nid: X:1\nname: pleural effusion\n',
+    'labels.tsv': 'Effusion\tX:1\n',
+    # The graph says what the text does not: which one was read is plain.
+    'g.json': json.dumps({'s1': _report(*denied)}),
+  }.items():
+    (tmp_path / name).write_text(content)
+  given = ['r.csv', '--text-columns=text', '--ontology=o.obo', '--aliases=none']
+  graphs = '--radgraph=g.json'
+  command = ['label', *given, '--labels=labels.tsv', graphs]
+  assert main([*command, '--out=l.csv']) == 0
+  assert (tmp_path / 'l.csv').read_text() == ('id,Effusion,No Finding\na,0,1\n')
+  assert main(['index', *given, graphs, '--out=i']) == 0
+  capsys.readouterr()
+  # The text of a query has no graph; it is linked by the names.
+  assert main(['search', 'i', 'no pleural effusion', '--format=json']) == 0
+  (hit,) = json.loads(capsys.readouterr().out)['hits']
+  assert (hit['id'], hit['negative_score']) == ('a', 1.0)
+  (tmp_path / 'r.csv').write_text('id,text\na,Another text.\n')
+  assert main([*command, '--out=m.csv']) == 1
+  said = capsys.readouterr().err
+  assert "failed on report 'a'" in said
+  assert "RadGraph has no report with the text that begins 'Another" in said
+  with pytest.raises(SystemExit) as stopped:
+    main([*command, '--out=m.csv', '--extractor=builtins:list'])
+  assert stopped.value.code == 2

@@ -12,6 +12,7 @@ from typing import Any
 from typing import NamedTuple
 
 from dicejax.concepts.cli import display
+from dicejax.concepts.cli import page
 from dicejax.concepts.cli import views
 from dicejax.concepts.files import check_writable
 from dicejax.concepts.files import replacing
@@ -36,6 +37,8 @@ from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.mentions import count_left_out
+from dicejax.concepts.text.radgraph import RadGraphExtractor
+from dicejax.concepts.text.radgraph import read_radgraph
 from dicejax.concepts.text.reports import Reports
 from dicejax.concepts.text.reports import read_reports
 
@@ -99,14 +102,19 @@ def search(arguments) -> None:
 
 def explain(arguments) -> None:
   """Shows two reports side by side, and how their score comes about."""
+  if arguments.html:
+    check_writable(arguments.html, force=arguments.force)
   loaded, options = _load(arguments)
   pair = loaded.explain(arguments.query, arguments.candidate, **options)
+  if arguments.html:
+    _write_page(page.pair_page(pair, loaded.ontology), arguments)
   views.show_pair(pair, arguments.format)
 
 
 def label(arguments) -> None:
   """Writes what each report says of each label."""
-  outs = list(filter(None, (arguments.out, arguments.trail)))
+  outs = (arguments.out, arguments.trail, arguments.html)
+  outs = list(filter(None, outs))
   for path in outs:
     check_writable(path, force=arguments.force)
   _check_apart(arguments.reports, *outs)
@@ -126,6 +134,12 @@ def label(arguments) -> None:
     with replacing(arguments.trail, force=arguments.force, text=True) as file:
       for line in _trail(given, labels):
         file.write(json.dumps(line, ensure_ascii=False) + '\n')
+  if arguments.html:
+    shown = map(page.Report, *given.reports[:2], mentions, labels)
+    text = page.labels_page(
+      list(shown), columns, given.ontology, limit=arguments.html_limit
+    )
+    _write_page(text, arguments)
   _print_labels(columns, labels)
   empty = sum(not row for row in mentions)
   print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
@@ -169,6 +183,10 @@ def _read_input(arguments) -> _Input:
   skipped = dict(linker.ontology.skipped)
   if extractor is None:
     skipped |= linker.skipped
+  if arguments.radgraph:
+    graphs = read_radgraph(arguments.radgraph)
+    extractor = RadGraphExtractor(graphs, linker)
+    skipped |= extractor.skipped
   return _Input(reports, linker.ontology, extractor or linker, skipped)
 
 
@@ -192,7 +210,14 @@ def _read_aliases(names, extractor) -> Aliases:
 def _check_apart(*paths):
   """Refuses one file in two roles: the second would take its place."""
   if len(set(map(os.path.realpath, paths))) < len(paths):
-    raise ValueError('REPORTS.csv, --out and --trail are different files.')
+    raise ValueError(
+      'REPORTS.csv, --out, --trail and --html are different files.'
+    )
+
+
+def _write_page(text, arguments):
+  with replacing(arguments.html, force=arguments.force, text=True) as file:
+    file.write(text)
 
 
 def _print_left_out(given, mentions):

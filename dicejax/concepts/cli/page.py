@@ -8,7 +8,6 @@ and tables is escaped by `markup`.
 import collections
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 from typing import NamedTuple
 
 from dicejax.concepts.cli import markup
@@ -16,6 +15,7 @@ from dicejax.concepts.cli.markup import Html
 from dicejax.concepts.cli.markup import tag
 from dicejax.concepts.labels.rules import Label
 from dicejax.concepts.ontology import Ontology
+from dicejax.concepts.search.explanation import Explanation
 from dicejax.concepts.search.scorer import format_number
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
@@ -93,55 +93,48 @@ def labels_page(
   )
 
 
-def pair_page(
-  query: Report,
-  candidate: Report,
-  rows: Sequence[Mapping[str, Any]],
-  about: Mapping[str, Any],
-  ontology: Ontology,
-) -> str:
+def pair_page(pair: Explanation, ontology: Ontology) -> str:
   """The page of two reports side by side.
 
   Args:
-    query: the report asked for.
-    candidate: compared with it.
-    rows: a concept each, as `views.pair_rows` gives them.
-    about: score, negative score and calculation, as `explain` shows them.
+    pair: what `ReportIndex.explain` gave.
     ontology: with the concepts of the mentions.
 
   Returns:
     HTML.
   """
-  title = f'Reports {query.id} and {candidate.id}, compared'
+  sides = {'Query': pair.query, 'Candidate': pair.candidate}
+  title = f'{_short(pair.query.name)} and {pair.candidate.name}, compared'
   names = _names(ontology)
-  places = {row['concept']: f'c{n}' for n, row in enumerate(rows)}
+  places = {concept.id: f'c{n}' for n, concept in enumerate(pair.concepts)}
   articles = [
     tag(
       'article',
-      tag('h2', f'{role}: {report.id}'),
-      markup.marked(report.text, report.mentions, names, places),
+      tag('h2', f'{role}: {_short(side.name)}'),
+      markup.marked(side.text, side.mentions, names, places),
     )
-    for role, report in (('Query', query), ('Candidate', candidate))
+    for role, side in sides.items()
   ]
-  score = (
-    f'score = {about["calculation"]} = {format_number(about["score"])}\n'
-    f'negative score = {format_number(about["negative_score"])}'
-  )
   return markup.document(
     title,
     tag('h1', title),
-    tag('p', f'Score {about["score"]:.4f}', class_='note'),
+    tag('p', f'Score {pair.score:.4f}', class_='note'),
     markup.legend(),
     tag(
       'main',
       tag('div', *articles, class_='pair'),
       tag('h3', 'What they share, lack and contradict'),
-      _pair_table(rows, places),
+      _pair_table(pair.concepts, places),
       tag('h3', 'The score'),
-      tag('div', score, class_='formula'),
+      tag('div', '\n'.join(pair.sums()), class_='formula'),
     ),
     css=''.join(map(_hover, places.values())),
   )
+
+
+def _short(name) -> str:
+  """An id, or the beginning of the text that was asked for."""
+  return name if len(name) <= 60 else f'{name[:57]}...'
 
 
 def _names(ontology) -> dict[str, str]:
@@ -272,32 +265,34 @@ def _evidence(mention, rule, text, names) -> list[Html]:
   ]
 
 
-def _pair_table(rows, places) -> Html:
+def _pair_table(concepts, places) -> Html:
   heads = ('Concept', 'Weight', 'Query', 'Candidate', 'Counts as')
-  bodies = []
-  for row in rows:
-    name = tag('th', row['name'], ' ', tag('code', row['concept']))
-    said = [
-      tag(
-        'td',
-        tag('span', '; '.join(row[key]) or 'not mentioned'),
-        data_name=key,
-      )
-      for key in ('query', 'candidate')
-    ]
-    groups = [
-      tag('span', group, class_=f'chip group {group}', title=_GROUPS[group])
-      for group in row['counts']
-    ]
-    cells = [
-      name,
-      tag('td', tag('span', format_number(row['weight'])), data_name='weight'),
-      *said,
-      tag('td', tag('span', *groups or ['nothing']), data_name='counts as'),
-    ]
-    place = places[row['concept']]
-    bodies.append(tag('tbody', tag('tr', *cells), class_=place))
+  bodies = [
+    tag('tbody', _pair_row(concept), class_=places[concept.id])
+    for concept in concepts
+  ]
   return markup.table(heads, bodies, 'rows')
+
+
+def _pair_row(concept) -> Html:
+  groups = [
+    tag('span', group, class_=f'chip group {group}', title=_GROUPS[group])
+    for group in concept.counts
+  ]
+  cells = {
+    'weight': [format_number(concept.weight)],
+    'query': ['; '.join(concept.query) or 'not mentioned'],
+    'candidate': ['; '.join(concept.candidate) or 'not mentioned'],
+    'counts as': groups or ['nothing'],
+  }
+  return tag(
+    'tr',
+    tag('th', concept.name, ' ', tag('code', concept.id), scope='row'),
+    *(
+      tag('td', tag('span', *cell), data_name=name)
+      for name, cell in cells.items()
+    ),
+  )
 
 
 def _hover(place) -> str:

@@ -135,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
   explain.add_argument(
     'candidate', metavar='ID', help='report that is compared with it'
   )
+  _add_html(explain, 'both reports and the score')
+  _add_force(explain)
   _add_scoring(explain)
 
   label = _add(added, 'label', commands.label, 'Labels reports.')
@@ -165,6 +167,14 @@ def _parser() -> argparse.ArgumentParser:
     '--trail',
     metavar='FILE',
     help='JSON-lines file to create with the evidence, one line per label',
+  )
+  _add_html(label, 'the reports, their labels and the evidence')
+  label.add_argument(
+    '--html-limit',
+    type=_positive,
+    default=200,
+    metavar='N',
+    help='how many reports the page shows, the first ones (default: 200)',
   )
   return parser
 
@@ -227,7 +237,26 @@ def _add_input(parser):
     'default) or none (names and synonyms of the ontology alone); may be '
     'repeated to join tables: --aliases=chest --aliases=FILE',
   )
-  _add_extractor(finding)
+  source = finding.add_mutually_exclusive_group()
+  _add_extractor(source)
+  source.add_argument(
+    '--radgraph',
+    metavar='JSON',
+    help='graphs that RadGraph made of the same texts: their entities are '
+    'linked, and their labels say what is present',
+  )
+  _add_force(parser)
+
+
+def _add_html(parser, what):
+  parser.add_argument(
+    '--html',
+    metavar='FILE',
+    help=f'HTML file to create that shows {what} in a browser',
+  )
+
+
+def _add_force(parser):
   parser.add_argument(
     '--force', action='store_true', help='replace files that exist'
   )

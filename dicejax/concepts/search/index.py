@@ -27,6 +27,7 @@ from dicejax.concepts.text.extraction import ontology_of
 from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Mention
+from dicejax.concepts.text.radgraph import RadGraphExtractor
 from dicejax.concepts.text.reports import Reports
 
 Weights = str | Mapping[str, float]
@@ -120,8 +121,10 @@ class ReportIndex:
     """
     mentions = extract(reports, linker, ontology, progress=progress)
     known = ontology_of(linker, ontology)
-    settings = _settings(linker) if isinstance(linker, Linker) else None
-    return cls(known, reports, mentions, linker, name_of(linker), settings)
+    # RadGraph has no graph of a query; the dictionary of its entities links it.
+    own = linker.linker if isinstance(linker, RadGraphExtractor) else linker
+    settings = _settings(own) if isinstance(own, Linker) else None
+    return cls(known, reports, mentions, own, name_of(linker), settings)
 
   def search(
     self,

@@ -123,6 +123,7 @@ class RadGraphExtractor:
     link: finds the concepts of a few words, such as a `Linker`.
 
   Attributes:
+    linker: what links the words.
     skipped: graphs that are not used, as a phrase that follows a number, and
       how many.
 
@@ -138,7 +139,7 @@ polarity=<Polarity.ABSENT: 'absent'>, ...)]
   """
 
   def __init__(self, graphs: Mapping[str, Graph], link: Extractor):
-    self._link = link
+    self.linker = link
     self._by_text = {}
     for graph in graphs.values():
       self._by_text.setdefault(_key(' '.join(graph.tokens)), graph)
@@ -196,7 +197,7 @@ polarity=<Polarity.ABSENT: 'absent'>, ...)]
       end = start + len(tokens[place])
       ends[place] = start, end
     best = None
-    for mention in self._link(' '.join(tokens[place] for place in places)):
+    for mention in self.linker(' '.join(tokens[place] for place in places)):
       named = {
         place
         for place, (start, end) in ends.items()
