@@ -309,6 +309,6 @@ def test_explain_writes_a_page(home, capsys):
   assert f'score = {calculation} = ' in (home / 'p.html').read_text('utf-8')
   assert main(['explain', 'i', 'a', 'b', '--html=p.html']) == 1
   assert 'p.html: the file exists' in capsys.readouterr().err
-  query = '"effusion" & <edema>, but a text that is longer than any id would be'
+  query = '"effusion" & <edema>'
   assert main(['explain', 'i', query, 'b', '--html=p.html', '--force']) == 0
   assert _Reader((home / 'p.html').read_text('utf-8')).texts[0] == query

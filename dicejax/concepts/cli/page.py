@@ -103,17 +103,21 @@ def pair_page(pair: Explanation, ontology: Ontology) -> str:
   Returns:
     HTML.
   """
-  sides = {'Query': pair.query, 'Candidate': pair.candidate}
-  title = f'{_short(pair.query.name)} and {pair.candidate.name}, compared'
+  is_text = pair.query.name == pair.query.text
+  asked = 'A text' if is_text else f'Report {pair.query.name}'
+  title = f'{asked} and report {pair.candidate.name}, compared'
   names = _names(ontology)
   places = {concept.id: f'c{n}' for n, concept in enumerate(pair.concepts)}
   articles = [
     tag(
       'article',
-      tag('h2', f'{role}: {_short(side.name)}'),
+      tag('h2', role),
       markup.marked(side.text, side.mentions, names, places),
     )
-    for role, side in sides.items()
+    for role, side in (
+      ('Query' if is_text else f'Query: {pair.query.name}', pair.query),
+      (f'Candidate: {pair.candidate.name}', pair.candidate),
+    )
   ]
   return markup.document(
     title,
@@ -130,11 +134,6 @@ def pair_page(pair: Explanation, ontology: Ontology) -> str:
     ),
     css=''.join(map(_hover, places.values())),
   )
-
-
-def _short(name) -> str:
-  """An id, or the beginning of the text that was asked for."""
-  return name if len(name) <= 60 else f'{name[:57]}...'
 
 
 def _names(ontology) -> dict[str, str]:
