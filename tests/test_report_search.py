@@ -172,10 +172,9 @@ def _search(said, query, own, k, weights):
     heavy = sum(weights[id] for id in query.present)
     return (-first if heavy else light, -second, row)
 
-  ranked = sorted(range(len(said)), key=key)[: k + (own is not None)]
   return [
     row
-    for row in ranked
+    for row in sorted(range(len(said)), key=key)
     if row != own
     and (
       not query.present
@@ -280,8 +279,8 @@ def test_queries_without_findings(query, message):
 def test_explanations_can_be_printed():
   shown = str(_index().explain('a', 'c', weights='uniform')).splitlines()
   assert shown == [
-    'effusion (1): present "effusion" | absent "effusion" (No) | missing, '
-    'contradicting',
+    'effusion (1): present "effusion" [small] | absent "effusion" (No) | '
+    'missing, contradicting',
     'mass (1): absent "mass" (No) | present "Mass" | extra, contradicting',
     'score = 0 / (0 + 0.1 * 1 + 0.9 * 1) = 0',
     'negative score = 0',
@@ -320,3 +319,43 @@ def test_explanations_show_what_does_not_count():
 def test_every_public_name_is_there():
   assert sorted(concepts.__all__) == concepts.__all__
   assert all(hasattr(concepts, name) for name in concepts.__all__)
+
+
+# Sides and degrees.
+
+
+def _sided(*texts):
+  terms = Term('X:1', 'effusion'), Term('X:2', 'edema')
+  linker = Linker(Ontology({term.id: term for term in terms}))
+  ids = [str(n) for n in range(len(texts))]
+  return ReportIndex.build(Reports(ids, list(texts), {}), linker)
+
+
+def test_sides_decide_between_equals():
+  index = _sided(
+    'Right effusion. Clear left lung.',
+    'Effusion.',
+    'Large left effusion.',
+    'Small left effusion.',
+    'Small left effusion and edema.',
+  )
+
+  def ids(query, **options):
+    return [hit.id for hit in index.search(query, weights='uniform', **options)]
+
+  assert ids('small left effusion') == ['3', '2', '1', '0', '4']
+  assert ids('small left effusion', modifiers='ignore') == list('01234')
+  assert ids('small left effusion', modifiers='require') == ['3', '4']
+  assert ids('right effusion', modifiers='require') == ['0']
+  assert ids('effusion') == list('01234')
+  # A hit of a higher score stays before one that agrees.
+  assert ids('left effusion, edema')[0] == '4'
+  assert ids('0', k=2) == ['1', '2']
+  with pytest.raises(ValueError, match="rank, require, ignore, got 'left'"):
+    ids('effusion', modifiers='left')
+
+
+def test_tied_hits_beyond_the_last_compete():
+  texts = ['Right effusion.'] * 30 + ['Left effusion.']
+  (hit,) = _sided(*texts).search('left effusion', 1, weights='uniform')
+  assert hit.id == '30'

@@ -167,11 +167,9 @@ class ReportIndex:
     scorer = self.scorer(weights=weights, measure=measure, uncertain=uncertain)
     findings, own = self.findings(uncertain), self._rows.get(query)
     said = [] if modifiers == 'ignore' else agreement.modified(asked.mentions)
-    # Of equal hits, those that come last may agree best.
-    best = len(findings) if said else k + (own is not None)
     hits = (
       hit
-      for hit in scorer.search(asked.findings, best)
+      for hit in scorer.rank(asked.findings)
       if hit[0] != own
       and (
         not asked.findings.present or asked.findings.overlaps(findings[hit[0]])

@@ -1,6 +1,7 @@
 """The scorer: concept sets of all reports, and what their concepts weigh."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -20,8 +21,8 @@ from dicejax.concepts.search.measures import Symmetric
 from dicejax.concepts.search.measures import on_grid
 from dicejax.concepts.search.sets import ConceptSets
 from dicejax.concepts.search.sets import concept_sets
-from dicejax.concepts.search.similarity import pairwise
-from dicejax.concepts.search.similarity import search_sets
+from dicejax.concepts.search.similarity import Scores
+from dicejax.concepts.search.similarity import score_all
 
 WEIGHTS = ('corpus', 'uniform', 'intrinsic', 'types')
 _COLUMNS = 16  # Queries are padded to multiples: each shape is compiled once.
@@ -54,8 +55,9 @@ class Scorer:
     >>> from dicejax.concepts.ontology import Term
     >>> ontology = Ontology({id: Term(id, id) for id in 'ab'})
     >>> reports = [Findings(frozenset('a')), Findings(frozenset('ab'))]
-    >>> Scorer(ontology, reports, weights='uniform').search(reports[0], 1)
-    [(0, 1.0, 0.0)]
+    >>> scorer = Scorer(ontology, reports, weights='uniform')
+    >>> next(scorer.rank(reports[1]))[:2]
+    (1, 1.0)
   """
 
   def __init__(
@@ -81,38 +83,27 @@ class Scorer:
       rows = [self._rows[self.synonym_by_id[id]] for id in ids]
       self._synonyms = np.array(rows)
 
-  def search(self, query: Findings, k: int) -> list[tuple[int, float, float]]:
-    """Finds the k best reports.
+  def rank(self, query: Findings) -> Iterator[tuple[int, float, float]]:
+    """Yields all reports, the best first; equals in the order of the reports.
+
+    They are ordered by the score of what is present, then by the score of what
+    is absent. If the query finds nothing present that weighs, the reports whose
+    findings weigh least come first.
 
     Returns:
-      The row of each report, the score of what is present and the score of what
-      is absent, best first; fewer than k if there are fewer reports.
+      For each report its row, the score of what is present and the score of
+      what is absent.
     """
-    hits = search_sets(
-      self._as_sets(query),
-      self.sets,
-      min(k, len(self.sets)),
-      self.weights,
-      measure=self.measure,
-      synonyms=self._synonyms,
-    )
-    rows, *scores = (np.asarray(part)[0].tolist() for part in hits)
-    return list(zip(rows, *scores, strict=True))
+    found = self._score(self._as_sets(query), self.sets)
+    positive, negative, order = (np.asarray(part)[0] for part in found)
+    rows = np.lexsort((-negative, -order))
+    scores = (part[rows].tolist() for part in (positive, negative))
+    return zip(rows.tolist(), *scores, strict=True)
 
   def score(self, query: Findings, candidate: Findings) -> tuple[float, float]:
-    """Scores of what is present, and of what is absent."""
-    one, other = self._as_sets(query), self._as_sets(candidate)
-    nothing = np.full((1, 1), -1, np.int32)
-    present, absent = (
-      pairwise(
-        *sides, self.weights, measure=self.measure, synonyms=self._synonyms
-      )
-      for sides in (
-        (one, other),
-        [ConceptSets(side.negative, nothing) for side in (one, other)],
-      )
-    )
-    return float(present[0, 0]), float(absent[0, 0])
+    """Scores what is present and what is absent in two reports."""
+    found = self._score(self._as_sets(query), self._as_sets(candidate))
+    return float(found.positive[0, 0]), float(found.negative[0, 0])
 
   def compare(self, query: Findings, candidate: Findings) -> Comparison:
     """Compares two reports by name; the heaviest concepts come first."""
@@ -155,6 +146,15 @@ class Scorer:
     return (
       f'{both} / ({both} + {beta} * ({alpha} * min({extra}, {missing}) + '
       f'{rest} * max({extra}, {missing})) + {against})'
+    )
+
+  def _score(self, queries, pool) -> Scores:
+    return score_all(
+      queries,
+      pool,
+      self.weights,
+      measure=self.measure,
+      synonyms=self._synonyms,
     )
 
   def _as_sets(self, findings) -> ConceptSets:

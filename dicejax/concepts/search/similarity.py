@@ -49,6 +49,41 @@ class Hits(NamedTuple):
   negative_scores: jax.Array
 
 
+class Scores(NamedTuple):
+  """Scores of each query and each candidate.
+
+  Attributes:
+    positive: `[q, m]` float32, similarity of the positive sets.
+    negative: `[q, m]` float32, similarity of the negative sets.
+    order: `[q, m]` float32, orders candidates before `negative` does: it is
+      `positive`, except for queries without weight, to which nothing is
+      similar; they prefer candidates of little weight.
+  """
+
+  positive: jax.Array
+  negative: jax.Array
+  order: jax.Array
+
+
+def score_all(
+  queries: ConceptSets,
+  pool: ConceptSets,
+  weights: jax.typing.ArrayLike,
+  *,
+  measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
+  synonyms: jax.typing.ArrayLike | None = None,
+) -> Scores:
+  """Scores each query and each candidate, see `pairwise`.
+
+  Example:
+    >>> sets = ConceptSets.from_ids([[0], [1]], [[1], [1]])
+    >>> [scores.tolist() for scores in score_all(sets[:1], sets, [1, 1])]
+    [[[1.0, 0.0]], [[1.0, 1.0]], [[1.0, 0.0]]]
+  """
+  weights, synonyms = _checked(queries, pool, weights, synonyms)
+  return _score_all(queries, pool, weights, synonyms, measure)
+
+
 def pairwise(
   queries: ConceptSets,
   pool: ConceptSets,
@@ -78,8 +113,9 @@ def pairwise(
     >>> pairwise(sets, sets, [1, 1, 1], measure=Symmetric()).tolist()
     [[1.0, 0.5], [0.5, 1.0]]
   """
-  weights, synonyms = _checked(queries, pool, weights, synonyms)
-  return _pairwise(queries, pool, weights, synonyms, measure)
+  return score_all(
+    queries, pool, weights, measure=measure, synonyms=synonyms
+  ).positive
 
 
 def search_sets(
@@ -204,11 +240,7 @@ def _checked(queries, pool, weights, synonyms):
 
 
 def _scores(queries, pool, weights, synonyms, measure):
-  """Similarities `[q, m]` of positive and negative sets, and their order.
-
-  The third result orders candidates before the second does: it is the first,
-  but where a query weighs nothing, which knows no similar candidate.
-  """
+  """Computes the scores of `Scores`, inside of jit."""
   # Padding points to a last concept that weighs nothing.
   weights = jnp.append(weights, 0)
   if synonyms is not None:
@@ -227,7 +259,7 @@ def _scores(queries, pool, weights, synonyms, measure):
   weight = weights[queries.positive].sum(1)
   lightest = -weights[pool.positive].sum(1)
   order = jnp.where(weight[:, None] > 0, positive, lightest[None])
-  return positive, negative, order
+  return Scores(positive, negative, order)
 
 
 def _similarity(weights, synonyms, measure, queries, pool, contradiction):
@@ -261,8 +293,8 @@ def _sums(table, sets):
 
 
 @functools.partial(jax.jit, static_argnames='measure')
-def _pairwise(queries, pool, weights, synonyms, measure):
-  return _scores(queries, pool, weights, synonyms, measure)[0]
+def _score_all(queries, pool, weights, synonyms, measure):
+  return _scores(queries, pool, weights, synonyms, measure)
 
 
 def _best(queries, pool, rows, weights, synonyms, k, measure):
