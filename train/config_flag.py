@@ -8,6 +8,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -37,7 +38,7 @@ class ConfigFlag:
       'Print all settings with their meaning, and do nothing else.',
     )
     self.changes = []
-    self._value = None
+    self._value: Any = None
 
   @property
   def default(self) -> str:

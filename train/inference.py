@@ -170,7 +170,7 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   path = workdir / files.CONFIG
   if not path.is_file():
     raise FileNotFoundError(f'{workdir} holds no run: there is no {path}.')
-  config = config_dict.ConfigDict(read_json(path))
+  config: Any = config_dict.ConfigDict(read_json(path))
   for key, value in _SINCE_0_1.items():
     section, _, name = key.rpartition('.')
     part = config[section] if section else config

@@ -52,7 +52,7 @@ def make_batches(
   Returns:
     Batches of the rows that this process prepares.
   """
-  size = config.batch_size
+  size: int = config.batch_size
   if config.packing:
     number = len(features)
     features = pack(

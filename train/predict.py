@@ -20,6 +20,7 @@ import json
 import pathlib
 import sys
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 from absl import flags
 
@@ -101,7 +102,7 @@ def _predict(run) -> Iterator[str]:
       yield json.dumps(record, ensure_ascii=False)
 
 
-def _decide(run) -> tuple[str, dict[str, float]]:
+def _decide(run) -> tuple[str, Mapping[str, float]]:
   """Returns the rule of `--decision`, or the parameters that flags give."""
   from train import tasks
 

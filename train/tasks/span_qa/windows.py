@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -169,7 +170,7 @@ def _cut(tokenizer, text, encodings, limit) -> tokenizers.Encoding:
 
 def _windows(
   question, whole, offsets, *, max_length, stride, unanswerable
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Iterator[dict[str, Any]]:
   """Yields the windows of a question and its whole, encoded context."""
   # The tokenizer's own truncation gives the context the segment of the question
   # in windows after the first.

@@ -60,15 +60,15 @@ def score_tags(
     A row per type of the labels or of a true entity, `micro` and `macro`.
   """
   spell = metrics.entity_spans if are_spans(labels) else _words_as_spans
-  gold, found = [spell(row) for row in gold], [spell(row) for row in found]
+  true, predicted = [spell(row) for row in gold], [spell(row) for row in found]
   types = sorted(
-    {span.type for spans in gold for span in spans}.union(types_of(labels))
+    {span.type for spans in true for span in spans}.union(types_of(labels))
   )
   none = np.zeros(len(types), np.int64)
   counts = sum(
     (
       metrics.span_counts(*spans, types)
-      for spans in zip(gold, found, strict=True)
+      for spans in zip(true, predicted, strict=True)
     ),
     start=Counts(none, none, none),
   )
