@@ -6,7 +6,7 @@ here. A setting that is not here is an error. `python -m train --config=FILE
 --settings` prints the settings of an experiment with these comments.
 
 Settings by label, `{label: number}`, take one label at a time, which is added
-to those of the experiment, or all at once:
+to the experiment's labels, or all at once:
 
   --config.loss.class_weights.B-PER=2.0
   --config.loss.class_weights="{'O': 0.0, 'B-PER': 2.0}"

@@ -89,7 +89,7 @@ def test_value_and_gradient_by_hand(average):
 
 
 def test_small_batches_have_the_gradient_of_the_whole_set():
-  """The mean over batches of 16; that of batch Dice is another."""
+  """The mean over batches of 16; batch Dice has another one."""
   rng = np.random.default_rng(0)
   features = np.float32(rng.normal(size=(200, 16, 5)))
   labels = (rng.random((200, 16)) < 0.03).astype(int)

@@ -31,7 +31,7 @@ def test_best_threshold_by_brute_force(examples):
   best = max(by_score.values())
   np.testing.assert_allclose(f1, best, rtol=1e-15)
   assert f1_score(labels, scores >= threshold) == pytest.approx(f1, 1e-15)
-  # Of equal thresholds the largest is chosen, half-way to the score below it.
+  # The largest of equal thresholds is chosen, half-way to the score below it.
   ties = [s for s, f in by_score.items() if f == pytest.approx(best, 1e-12)]
   high = max(ties)
   below = scores[scores < high]

@@ -246,7 +246,7 @@ class Sweep:
   def _append(self, trial):
     run = Trainer(trial.config, trial.workdir)
     line = trial.identity | results.describe_run(run)
-    # Synthetic sentences depend on the seed, too.
+    # Synthetic sentences depend on the seed as well.
     own_data = self.new_splits or trial.config.data.format == 'synthetic'
     others = results.read(self.results)
     results.check(self.results, line, others, same_data=not own_data)

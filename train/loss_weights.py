@@ -21,7 +21,7 @@ def class_weights(
 
   Args:
     config: the section `loss`. `class_weighting` computes weights from the
-      counts; `class_weights` replaces those of single labels.
+      counts; `class_weights` replaces the weights of single labels.
     labels: the names of the classes, in order.
     class_counts: see `train.objective.make_loss`.
 

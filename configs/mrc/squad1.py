@@ -15,7 +15,7 @@ Cross entropy is over the softmax of the positions of a window. Other losses
 have a sigmoid per position; Dice has one set of starts and one of ends per
 batch.
 
-Settings: those of their scripts for BERT-base with cross entropy, with focal
+Settings: as in their scripts for BERT-base with cross entropy, with focal
 loss and, for every other loss, with Dice, except
 
                      theirs                          ours

@@ -11,7 +11,7 @@ Li et al., 2020, table 5, test F1 of BERT-large: 93.04 with cross entropy, 93.11
 focal, 93.17 Dice, 93.33 self-adjusting Dice; their code's README says 93.08
 focal and 93.21 Dice.
 
-Settings: those of their scripts with focal loss and, for every other loss, with
+Settings: as in their scripts with focal loss and, for every other loss, with
 Dice, except
 
                      theirs                          ours

@@ -11,7 +11,7 @@ paper, a random tenth of the training file becomes dev.
 Li et al., 2020, table 5, test F1 of BERT-base: 95.75 with cross entropy, 95.67
 focal, 96.44 Dice, 96.72 self-adjusting Dice.
 
-Settings: those of their scripts with focal loss, which alone has the match
+Settings: as in their scripts with focal loss, which alone has the match
 head, and, for every other loss, with Dice, except
 
                      theirs                          ours

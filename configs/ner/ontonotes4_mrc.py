@@ -21,7 +21,7 @@ Li et al., 2020, table 5, test F1 of BERT-base: 82.11 with cross entropy, 83.30
 focal, 84.01 Dice, 84.47 self-adjusting Dice (84.67 with Tversky, alpha 0.6:
 table 10).
 
-Settings: those of their scripts with focal loss and, for every other loss, with
+Settings: as in their scripts with focal loss and, for every other loss, with
 Dice, except
 
                      theirs                          ours

@@ -18,7 +18,7 @@ Li et al., 2020, table 5, test F1 of BERT-large: 91.11 with cross entropy, 91.22
 focal, 91.88 Dice, 92.07 self-adjusting Dice; their code's README says 91.12
 focal and 92.01 Dice.
 
-Settings: those of their scripts with focal loss and, for every other loss, with
+Settings: as in their scripts with focal loss and, for every other loss, with
 Dice, except
 
                      theirs                          ours

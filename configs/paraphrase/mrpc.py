@@ -17,7 +17,7 @@ focal, 88.71 Dice, 88.92 self-adjusting Dice. Their scripts' F1 and accuracy:
   focal                 88.06   83.59     88.35   84.06
   self_adjusting_dice   88.23   83.59     88.98   84.64
 
-Settings: those of their scripts for BERT-base with cross entropy, with focal
+Settings: as in their scripts for BERT-base with cross entropy, with focal
 loss and, for every other loss, with Dice, except
 
                      theirs                          ours

@@ -5,7 +5,7 @@ r"""QQP with more positives: as many duplicates as other pairs.
 
 Files and their names as in qqp.py. Each duplicate of the training pairs comes
 1.7 times on average, which turns 37 : 63 into 50 : 50. Size and balance are
-those of the column +positive in the paper's table 8 (458,477 pairs instead of
+as in the column +positive of the paper's table 8 (458,477 pairs instead of
 363,871). Dev stays as it is.
 
                      theirs                          ours

@@ -10,7 +10,7 @@ gives the scores.
 Li et al., 2020, do not report on it. Their code has it, without results; its
 "micro F1" is the harmonic mean of macro precision and macro recall.
 
-Settings: those of their scripts with focal loss and, for every other loss, with
+Settings: as in their scripts with focal loss and, for every other loss, with
 Dice, except
 
                      theirs                          ours

@@ -62,8 +62,8 @@ class SpanQa:
   - 'sigmoid': whether a position is a start, and whether an end; the form of
     Dice. A span scores the sum of both probabilities, as in the published code.
 
-  In a window without the whole answer, [CLS] is start and end. Of alternative
-  answers, the first that is in the context is learnt.
+  In a window without the whole answer, [CLS] is start and end. The first
+  alternative answer that is in the context is learnt.
 
   With `config.span_qa.unanswerable`, there is no answer where [CLS] scores
   above the best span by more than a threshold; [CLS] has the lowest score of
