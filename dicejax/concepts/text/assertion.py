@@ -1,23 +1,22 @@
 """Whether a text says that a finding is there: present, absent or uncertain.
 
-Cues, words such as "no evidence of" or "cannot be excluded", say so of the
-findings in their reach. That is the idea of NegEx, with the reach and the
-directions of ConText; the rules and the lists of cues here are written anew:
+Cues, words such as "no evidence of" or "cannot be excluded", speak of the
+findings in their reach. That is the idea of NegEx, with the reach, the
+directions, the experiencer and the time of ConText; the rules and the table of
+words here are written anew:
 
-- A cue is the longest phrase of the lists at its place; none begins inside the
-  words of a finding or runs into them.
-- A cue that comes before reaches the findings after it, up to the next cue, the
-  next end of reach ("but", "otherwise", "stable", ";", ...) or the end of the
-  sentence. Commas, "and" and "or" do not end it: "no A, B or C".
-- A cue that comes after reaches the findings before it, back to the cue, the
-  end of reach or the verb before. "A, B and C are not seen".
+- A cue to the left of its findings reaches them up to the next cue, the next
+  end of reach ("but", "otherwise", "stable", ";", ...), a new clause or the end
+  of the sentence. Commas, "and" and "or" alone do not end it: "no A, B or C".
+- After a comma or "and", a new clause begins with a pronoun, or with an article
+  or a word of degree unless an "or" follows ("no A, small B", but "no A, small B
+  or C"), or where the words after it have a verb of their own.
+- A cue to the right reaches back to the cue, the end of reach or the verb
+  before. "A, B and C are not seen".
 - A cue of doubt in the reach of a negation changes nothing, unless a finding
-  and a comma or "and" lie between them: "no finding suggestive of A" denies A.
+  and a comma or "and" are between them: "no finding suggestive of A" denies A.
 - Of two cues that reach a finding, that with fewer words between decides; of
-  two as near, that which comes before. A finding without a cue is present.
-- Some phrases look like cues and are none: "no change in", "not only". Nor are
-  "consistent with", "versus" and "or" cues of doubt: those who label reports
-  count what is named so as findings.
+  two as near, the one to the left. A finding without a cue is present.
 
 References:
   Chapman et al., `A simple algorithm for identifying negated findings and
@@ -27,15 +26,21 @@ References:
   <https://doi.org/10.1016/j.jbi.2009.05.002>`_, 2009.
 """
 
-import enum
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dicejax.concepts.text.cues import classify
+from dicejax.concepts.text.cues import default_cues
+from dicejax.concepts.text.grammar import LETTERS
+from dicejax.concepts.text.grammar import Cue
+from dicejax.concepts.text.grammar import Side
+from dicejax.concepts.text.grammar import compile_pattern
+from dicejax.concepts.text.grammar import find_cues
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.mentions import Time
 from dicejax.concepts.text.phrases import Phrases
-from dicejax.concepts.text.phrases import phrase_words
 
 
 class Span(NamedTuple):
@@ -54,236 +59,126 @@ class Assertion(NamedTuple):
   time: Time = Time.CURRENT
 
 
-class _Kind(enum.Enum):
-  BEFORE = enum.auto()  # the cue comes before the findings
-  AFTER = enum.auto()
-  EITHER = enum.auto()  # after them where it directly follows one
-  END = enum.auto()  # ends the reach of others
-  NONE = enum.auto()  # only looks like a cue
-
-
-_LISTS = {
-  (_Kind.BEFORE, Polarity.ABSENT): """
-    no | not | without | neither | nor | never | denies | no evidence of
-    no evidence for | no evidence to suggest | no sign of
-    no definite | no definite evidence of | no convincing
-    no radiographic evidence of | no findings of | no findings to suggest
-    no suspicious | no suspicion of | no suggestion of | no indication of
-    without evidence of | without definite | no longer | absence of | lack of
-    negative for | free of | free from | clear of | rather than | cleared of
-    fails to show | failed to demonstrate | resolution of
-    interval resolution of | clearing of | removal of | interval removal of
-    exclude the presence of | no possible | no probable
-    no questionable | no convincing evidence of | not demonstrate | not show
-    not reveal | not suggest | not represent | no unequivocal | no residual
-    """,
-  (_Kind.AFTER, Polarity.ABSENT): """
-    is not seen | is not identified | is not present | is not visualized
-    is not noted | is not demonstrated | is not evident | is not appreciated
-    is not apparent | is not observed | is not detected | is not visible
-    is not definitely seen | is not clearly seen | is not confirmed
-    is no longer seen | is no longer present | is no longer identified
-    is no longer visualized | is no longer evident | is no longer visible
-    not seen | not identified | not present | not visualized | not evident
-    no longer seen | no longer present | no longer visualized
-    no longer identified | no longer visible | no longer evident | has resolved
-    has cleared | has completely resolved | has now resolved | has disappeared
-    has been removed | is removed | is resolved | has been excluded
-    is excluded | is ruled out | has been ruled out | is absent
-    has been resected | is negative | : none | : absent | : negative
-    """,
-  (_Kind.EITHER, Polarity.ABSENT): """
-    absent | resolved | interval resolved | ruled out | removed
-    """,
-  (_Kind.BEFORE, Polarity.UNCERTAIN): """
-    possible | possibly | possibility of | maybe | perhaps | potential
-    potentially | may represent | may reflect | may indicate | may be
-    might be | might represent | could represent | could reflect | could be
-    could indicate | may relate to | can represent | may suggest | may have
-    suspicious for | suspicion of | suspicion for | suspect | worrisome for
-    concerning for | concern for | question of | questionable | equivocal
-    cannot exclude | cannot rule out | can not exclude | can not rule out
-    not exclude | does not exclude
-    not entirely exclude | cannot entirely exclude | cannot completely exclude
-    cannot definitely exclude | would not exclude | not rule out | rule out
-    r/o | evaluate for | evaluation for | assess for | exclude
-    differential includes | differential diagnosis includes | consider
-    considerations include | apparent | suggestion of | could obscure
-    may obscure | may mask | limits evaluation for | whether | if there is
-    indeterminate for | question | suggest | suggesting
-    suggestive of | favor | favoring | favored to represent
-    differential diagnosis is | could include | may include | might suggest
-    could suggest | raise possibility of | presumed
-    """,
-  (_Kind.AFTER, Polarity.UNCERTAIN): """
-    is also possible | is possible | is questioned | is suspected
-    is not excluded | is not entirely excluded | is not completely excluded
-    not excluded | cannot be excluded | cannot be entirely excluded
-    cannot be ruled out | cannot be completely excluded | can not be excluded
-    could be present | can not be ruled out | cannot entirely be excluded
-    is unlikely | cannot be definitely excluded | is difficult to exclude
-    may be present | is not ruled out | is considered | should be considered
-    is equivocal | is a consideration | is a possibility
-    is in the differential | could also be considered | may be considered
-    might be present | not entirely excluded
-    not completely excluded
-    """,
-  (_Kind.EITHER, Polarity.UNCERTAIN): """
-    ? | unlikely | less likely | suspected | difficult to exclude
-    """,
-  (_Kind.END, None): """
-    ; | : | but | however | although | though | except | except for | besides
-    apart from | aside from | other than | which | otherwise | yet | whereas
-    there is | there has been | there continues to be | is seen | is noted
-    is present | is identified | is again seen | is again noted | noted
-    again seen | again noted | redemonstrated | redemonstration of | stable
-    unchanged | persistent | persists | status post | because | due to
-    related to | secondary to | consistent with | compatible with
-    in keeping with | with associated | , with | , there | has developed
-    is enlarged | is increased | shows | demonstrates | known
-    """,
-  (_Kind.NONE, None): """
-    no change | no interval change | no significant change
-    no significant interval change | no substantial change
-    no appreciable change | no definite change | no adverse change
-    without change | without significant change | without interval change
-    without significant interval change | no increase | no decrease
-    no interval increase | no significant increase | no improvement
-    no other change | no detrimental change | no apparent change | not changed
-    not significantly changed | not increased | not decreased
-    not significantly increased | is not significantly changed | not only
-    not necessarily | without doubt | not previously seen | not well seen
-    not well visualized | not well evaluated | not included
-    not fully included | not completely included | not fully visualized
-    is not well seen | is not well visualized | is not well evaluated
-    no comparison | no prior | no previous | to suggest | to exclude | no doubt
-    """,
-}
-
-
-def _compile(lists) -> Phrases:
-  phrases = Phrases()
-  for (kind, polarity), cues in lists.items():
-    for line in cues.strip().splitlines():
-      for cue in line.split('|'):
-        if not phrases.add(phrase_words(cue), (kind, polarity)):
-          raise ValueError(f'The cue {cue.strip()!r} is there twice.')
-  return phrases
-
-
-_CUES = _compile(_LISTS)
-_JOINS = frozenset([',', 'and'])
-_VERBS = frozenset(['is', 'has', 'with'])
-_PRESENT = Assertion(Polarity.PRESENT, None)
+_FINDING = LETTERS['finding']
+_JOINS = frozenset([LETTERS['comma'], LETTERS['and']])
+# What stands between a finding and a cue to its right that does not reach it.
+_LEFT_ENDS = compile_pattern('[auxiliary with clause show steady]')
+_BREAKS = _JOINS | {LETTERS['open'], LETTERS['dash'], LETTERS['with']}
+# A new clause after a comma, "and", a bracket or a dash.
+_NEW_CLAUSE = compile_pattern(
+  """
+  (comma|open|dash|and)+ adverb* (steady|pronoun)
+  | (comma|open|dash|and)+ adverb* (degree|article)+ (?!.*or)
+  | (comma|open|dash)+ [^comma clause or finding]* finding
+    [^comma clause and or finding]* auxiliary (?!.*or)
+  | comma? and [^comma clause or finding]* finding
+    [^comma clause and or finding]* auxiliary adverb* [^adverb seen not]
+  | comma with
+  | with (degree|steady|changed)
+  """
+)
 
 
 def assert_findings(
-  words: Sequence[str], findings: Sequence[Span]
+  words: Sequence[str],
+  findings: Sequence[tuple[int, int]],
+  cues: Phrases | None = None,
 ) -> list[Assertion]:
-  """What a sentence says of its findings, by the rules of this module.
+  """Says of each finding of a sentence whether it is there, by these rules.
 
   Args:
-    words: the words and marks of the sentence, folded (`split_sentences`).
-    findings: where the findings are in it: in order, without overlap.
+    words: folded words and marks of the sentence (`split_sentences`).
+    findings: start and end of each finding in `words`, in order, without
+      overlap.
+    cues: from `read_cues`; by default the table that comes with the package.
 
   Returns:
-    One assertion for each finding.
+    An assertion for each finding.
 
   Example:
     >>> words = 'no effusion , but edema'.split()
     >>> [a.polarity.value for a in assert_findings(words, [(1, 2), (4, 5)])]
     ['absent', 'present']
   """
-  cues = _find_cues(words, findings)
-  if not cues:
-    return [_PRESENT] * len(findings)
-  before = _look_back(words, findings, cues)
-  after = _look_ahead(words, findings, cues)
-  return list(map(_nearest, findings, before, after))
+  sentence, starts = classify(words, findings, cues or default_cues())
+  return [
+    said._replace(cue=Span(starts[said.cue.start], starts[said.cue.end]))
+    if said.cue
+    else said
+    for said in _decide(sentence)
+  ]
 
 
-class _Cue(NamedTuple):
-  span: Span
-  kind: _Kind
-  polarity: Polarity | None
+@functools.lru_cache(maxsize=1 << 16)
+def _decide(sentence: str) -> list[Assertion]:
+  """Decides for each finding of a sentence that is written as classes.
+
+  Reports repeat themselves: most of their sentences are found in the cache.
+  """
+  cues = find_cues(sentence)
+  places = [n for n, letter in enumerate(sentence) if letter == _FINDING]
+  left = _look_left(sentence, cues)
+  right = _look_right(sentence, places, cues)
+  return list(map(_nearest, places, left, right))
 
 
-def _find_cues(words, findings) -> list[_Cue]:
-  """The cues outside of the findings, in order, EITHER being resolved."""
-  cues, start = [], 0
-  for first, end in (*findings, (len(words), len(words))):
-    place = start
-    while place < first:
-      found = _CUES.longest(words, place, first)
-      if found is None:
-        place += 1
-        continue
-      (kind, polarity), stop = found
-      if kind is _Kind.EITHER:
-        follows = place == start and start > 0
-        kind = _Kind.AFTER if follows else _Kind.BEFORE
-      cues.append(_Cue(Span(place, stop), kind, polarity))
-      place = stop
-    start = end
-  return cues
-
-
-def _look_back(words, findings, cues) -> list[_Cue | None]:
-  """For each finding, the cue before it that reaches it."""
-  reaching, active, queue = [], None, iter([*cues, None])
-  cue = next(queue)
-  last = -1  # where the last finding ended
-  for finding in findings:
-    while cue is not None and cue.span.start < finding[0]:
-      active = _take_over(words, active, cue, last)
-      cue = next(queue)
-    reaching.append(active)
-    last = finding[1]
+def _look_left(sentence, cues) -> list[Cue | None]:
+  """Finds the cue to the left of each finding that reaches it."""
+  reaching, active, last = [], None, -1
+  begins = {cue.start: cue for cue in cues}
+  for place, letter in enumerate(sentence):
+    if cue := begins.get(place):
+      active = _take_over(sentence, active, cue, last)
+    elif letter == _FINDING:
+      reaching.append(active)
+      last = place
+    elif active and letter in _BREAKS and active.end <= place:
+      is_narrow = active.is_narrow and letter == LETTERS['with']
+      if is_narrow or _NEW_CLAUSE.match(sentence, place):
+        active = None
   return reaching
 
 
-def _take_over(words, active, cue, last) -> _Cue | None:
-  """The cue in force after `cue`, where `active` was before it."""
-  if cue.kind is _Kind.NONE:
+def _take_over(sentence, active, cue, last) -> Cue | None:
+  """Returns the cue in force after `cue`, where `active` was before it."""
+  if cue.side is Side.NONE:
     return active
-  if active and cue.kind is _Kind.END and active.span.end == cue.span.start:
-    return active._replace(span=Span(active.span.start, cue.span.end))
-  if cue.kind is not _Kind.BEFORE:
-    return None
-  denied = active is not None and active.polarity is Polarity.ABSENT
-  if denied and cue.polarity is Polarity.UNCERTAIN:
-    between = words[last : cue.span.start] if last > active.span.end else ()
-    return active if _JOINS.isdisjoint(between) else cue
-  return cue
+  if active and cue.side is Side.END and active.end == cue.start:
+    return active._replace(end=cue.end)  # "no known", "not due to".
+  doubts = Polarity.UNCERTAIN is cue.polarity or cue.side is Side.SOFT_END
+  if active and active.polarity is Polarity.ABSENT and doubts:
+    between = sentence[last : cue.start] if last >= active.end else ''
+    return active if _JOINS.isdisjoint(between) else _own(cue)
+  return _own(cue)
 
 
-def _look_ahead(words, findings, cues) -> list[_Cue | None]:
-  """For each finding, the cue after it that reaches it."""
-  reaching = [None] * len(findings)
-  bound = 0  # where the cue before ended
-  before = 0  # how many findings come before the cue
+def _own(cue) -> Cue | None:
+  return cue if cue.side is Side.RIGHT else None
+
+
+def _look_right(sentence, places, cues) -> list[Cue | None]:
+  """Finds the cue to the right of each finding that reaches it."""
+  reaching = [None] * len(places)
+  bound = 0  # Where the cue before ended.
   for cue in cues:
-    stop = cue.span.start
-    while before < len(findings) and findings[before][1] <= stop:
-      before += 1
-    if cue.kind is _Kind.AFTER:
-      for n in reversed(range(before)):
-        start, end = findings[n]
-        if start < bound or not _VERBS.isdisjoint(words[end:stop]):
+    if cue.side is Side.LEFT:
+      stop = cue.start
+      for n in reversed(range(sum(place < stop for place in places))):
+        place = places[n]
+        if place < bound or _LEFT_ENDS.search(sentence, place + 1, stop):
           break
-        reaching[n], stop = cue, start
-    if cue.kind is not _Kind.NONE:
-      bound = cue.span.end
+        reaching[n], stop = cue, place
+    if cue.side is not Side.NONE:
+      bound = cue.end
   return reaching
 
 
-def _nearest(finding, before, after) -> Assertion:
-  if before is None and after is None:
-    return _PRESENT
-  if before is None:
-    return Assertion(after.polarity, after.span)
-  if after is None:
-    return Assertion(before.polarity, before.span)
-  gap = after.span.start - finding[1]
-  nearest = after if gap < finding[0] - before.span.end else before
-  return Assertion(nearest.polarity, nearest.span)
+def _nearest(place, left, right) -> Assertion:
+  if left and right:
+    is_right = right.start - place < place - left.end + 1
+    chosen = right if is_right else left
+  else:
+    chosen = left or right
+  if chosen is None:
+    return Assertion(Polarity.PRESENT)
+  return Assertion(chosen.polarity, Span(chosen.start, chosen.end))

@@ -1,102 +1,20 @@
-"""Sentences, their words, and phrases that are looked up among them."""
+"""Phrases that are looked up among the words of sentences."""
 
-import functools
-import re
-from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
-from typing import NamedTuple
 
-_TOKEN = re.compile(
-  r"""
-  ([^\W_]+)                                  # a word or a number
-  | ([,;:])                                  # a mark within a sentence
-  | ([.!]+ (?: (?=\W|$) | (?<=[a-z]\.)(?=[A-Z]) ) )   # not in 1.5 or T.5
-  | (\n (?! [^\S\n]* [a-z] ))                 # not where a wrapped line goes on
-  | (\?)
-  """,
-  re.VERBOSE,
-)
-_WORD, _MARK, _STOP, _LINE, _QUESTION = range(1, 6)
-# What stands before a full stop that ends no sentence: "e.g.", "i.e.", "Dr.".
-_ABBREVIATIONS = frozenset(['e', 'g', 'dr', 'mr', 'mrs', 'ms', 'vs', 'approx'])
-_COPULAS = ('are', 'was', 'were', 'remain', 'remains', 'appear', 'appears')
-_SAME = {**dict.fromkeys(_COPULAS, 'is'), 'have': 'has', 'had': 'has'}
-_ARTICLES = frozenset(['a', 'an', 'the'])
+from dicejax.concepts.text.sentences import split_sentences
+
+# Words and marks that no phrase has.
+_DROPPED = frozenset(['a', 'an', 'the', '(', ')', '-'])
 # Words that may stand inside a phrase without being part of it.
-_FILLERS = _ARTICLES | frozenset(
+_FILLERS = _DROPPED | frozenset(
   'borderline grossly markedly mild mildly minimal minimally moderate '
   'moderately severe severely significantly slight slightly somewhat stable '
   'both bilateral left right'.split()
 )
 _MOST_FILLERS = 3  # in a row
 _VALUE = ''  # the key of a phrase's value: no word is empty
-
-
-class Sentence(NamedTuple):
-  """The words and marks of a sentence, and where they are in the text."""
-
-  words: list[str]  # folded
-  starts: list[int]
-  ends: list[int]
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def fold(word: str) -> str:
-  """A word as it is compared: no case, no plural, one verb for `to be`.
-
-  An `s` at the end of four letters or more goes, unless it is `ss`, `us` or
-  `is`; `ies` becomes `y`, and `sses` and `xes` lose two letters.
-
-  Example:
-    >>> [fold(word) for word in ('Opacities', 'masses', 'ribs', 'thoraxes')]
-    ['opacity', 'mass', 'rib', 'thorax']
-    >>> [fold(word) for word in ('diagnosis', 'thrombus', 'were', 'gas')]
-    ['diagnosis', 'thrombus', 'is', 'gas']
-  """
-  word = word.casefold()
-  if word in _SAME:
-    return _SAME[word]
-  if len(word) < 4 or word[-1] != 's' or word.endswith(('ss', 'us', 'is')):
-    return word
-  if word.endswith('ies'):
-    return f'{word[:-3]}y'
-  return word[:-2] if word.endswith(('sses', 'xes')) else word[:-1]
-
-
-def split_sentences(text: str) -> Iterator[Sentence]:
-  """Splits a text into sentences of words.
-
-  A full stop or an exclamation mark ends a sentence, except inside a number or
-  after an abbreviation; so do a question mark that follows a word, an empty
-  line, and a new line unless the next line goes on with a lower-case letter.
-  Hyphens, slashes and brackets only separate words.
-
-  Example:
-    >>> [s.words for s in split_sentences('Nodule of 1.5 cm, X-ray. Clear')]
-    [['nodule', 'of', '1', '5', 'cm', ',', 'x', 'ray'], ['clear']]
-  """
-  words, starts, ends = [], [], []
-  for match in _TOKEN.finditer(text):
-    kind = match.lastindex
-    if kind == _WORD or kind == _MARK:
-      words.append(fold(match[0]))
-      starts.append(match.start())
-      ends.append(match.end())
-      continue
-    if kind == _QUESTION:
-      words.append('?')
-      starts.append(match.start())
-      ends.append(match.end())
-      if not ends[1:] or ends[-2] != match.start():
-        continue
-    if kind == _STOP and words and words[-1] in _ABBREVIATIONS:
-      continue
-    if words:
-      yield Sentence(words, starts, ends)
-      words, starts, ends = [], [], []
-  if words:
-    yield Sentence(words, starts, ends)
 
 
 def phrase_words(phrase: str) -> tuple[str, ...]:
@@ -107,7 +25,7 @@ def phrase_words(phrase: str) -> tuple[str, ...]:
     ('enlargement', 'of', 'cardiac', 'silhouette')
   """
   words = (word for sentence in split_sentences(phrase) for word in sentence[0])
-  return tuple(word for word in words if word not in _ARTICLES)
+  return tuple(word for word in words if word not in _DROPPED)
 
 
 class Phrases:

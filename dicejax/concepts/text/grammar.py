@@ -1,0 +1,165 @@
+"""Cues: the words of a sentence that affirm, deny or doubt its findings.
+
+The words of a sentence become classes (`cues.tsv`); a finding is a class of its
+own. A rule is a pattern over classes: `not LOOSE seen` is "is not currently
+seen" as well as "has never been clearly identified". Of the patterns that match
+at a place, the longest that has a finding to speak of wins, so that no phrase
+can swallow another.
+"""
+
+import enum
+import re
+from typing import NamedTuple
+
+from dicejax.concepts.text.cues import LETTERS
+from dicejax.concepts.text.mentions import Polarity
+
+
+class Side(enum.Enum):
+  """On which side of a cue its findings are."""
+
+  RIGHT = enum.auto()
+  LEFT = enum.auto()
+  EITHER = enum.auto()  # To the left, if there are any.
+  END = enum.auto()  # None: it ends the reach of another cue.
+  SOFT_END = enum.auto()  # As END, but not of "no" before its first finding.
+  NONE = enum.auto()  # None, and no reach ends.
+
+
+class Cue(NamedTuple):
+  """A match of a rule in a sentence; positions count classes, not words."""
+
+  start: int
+  end: int
+  side: Side
+  polarity: Polarity | None
+  is_narrow: bool = False
+
+
+_PRESENT, _ABSENT = Polarity.PRESENT, Polarity.ABSENT
+_UNCERTAIN = Polarity.UNCERTAIN
+
+_PARTS = {
+  # What may stand between the words of a verb, and before them.
+  'LOOSE': '(auxiliary|adverb|article)*',
+  'VERB': '(auxiliary|adverb|modal|can|well|since)*',
+  # A cue to the right of its finding may follow a colon or "which".
+  'LINK': '((comma)? which|colon|dash|comma)?',
+  'GAP': '(word|degree|side|adverb|steady|changed|article|well|for|to){0,3}',
+  'STOP': '(?=$|comma|clause|dash|close|question|and)',
+}
+_RULES = (
+  # Left: "X is not seen", "X: none", "X has resolved", "X is possible".
+  ('LINK VERB not LOOSE seen', Side.EITHER, _ABSENT),
+  ('LINK VERB not LOOSE well LOOSE seen', Side.NONE, None),
+  ('can LOOSE seen', Side.NONE, None),
+  ('LINK VERB not (LOOSE|well)* excluded', Side.EITHER, _UNCERTAIN),
+  ('LINK VERB not (LOOSE|well)* hard LOOSE exclude', Side.EITHER, _PRESENT),
+  ('LINK VERB excluded', Side.EITHER, _ABSENT),
+  ('LINK VERB modal VERB excluded', Side.EITHER, _UNCERTAIN),
+  ('LINK VERB hard (LOOSE|well)* (exclude|excluded)', Side.EITHER, _UNCERTAIN),
+  ('LINK VERB not (LOOSE|well)* (resolved|resolve)', Side.LEFT, _PRESENT),
+  ('LINK VERB resolve', Side.LEFT, _PRESENT),
+  ('LINK VERB (partial|well)* partial (well)? (resolved|resolve)',
+   Side.EITHER, _PRESENT),
+  ('LINK VERB resolved', Side.EITHER, _ABSENT),
+  ('LINK VERB modal VERB resolved', Side.LEFT, _UNCERTAIN),
+  ('LINK VERB not (LOOSE|well)* (changed|change|steady|comparative|degree)',
+   Side.LEFT, _PRESENT),
+  ('LINK VERB no GAP (changed|change|comparative)', Side.LEFT, _PRESENT),
+  ('LINK VERB article? (suspected|unlikely)', Side.EITHER, _UNCERTAIN),
+  ('LINK VERB auxiliary VERB possible', Side.LEFT, _UNCERTAIN),
+  ('LINK possible STOP', Side.LEFT, _UNCERTAIN),
+  ('LINK VERB not LOOSE suspected', Side.EITHER, _ABSENT),
+  ('LINK VERB modal VERB seen', Side.EITHER, _UNCERTAIN),
+  ('LINK VERB absent seen?', Side.EITHER, _ABSENT),
+  ('LINK VERB not LOOSE absent', Side.EITHER, _PRESENT),
+  ('auxiliary not STOP', Side.LEFT, _ABSENT),
+  ('(colon|dash)? (no|absent) (?=$|comma|clause|dash|finding (colon|dash))',
+   Side.LEFT, _ABSENT),
+  ('(colon|dash) (no|not) (word|seen|article|for|to|and|or|side)* (?=$|clause)',
+   Side.LEFT, _ABSENT),
+  ('question', Side.EITHER, _UNCERTAIN),
+  # Right: "no X", "does not show X", "cannot exclude X", "may be X".
+  ('no', Side.RIGHT, _ABSENT),
+  ('not LOOSE no', Side.RIGHT, _PRESENT),
+  ('no GAP change', Side.RIGHT, _PRESENT),
+  ('no GAP partial* resolution', Side.RIGHT, _PRESENT),
+  ('no (word|adverb)? comparative', Side.RIGHT, _PRESENT),
+  ('not LOOSE (show|possible|relation)', Side.RIGHT, _ABSENT),
+  ('not (LOOSE|well)* (hard LOOSE)? exclude', Side.RIGHT, _UNCERTAIN),
+  ('not LOOSE change', Side.RIGHT, _PRESENT),
+  ('exclude', Side.RIGHT, _UNCERTAIN),
+  ('possible', Side.RIGHT, _UNCERTAIN),
+  ('modal VERB (auxiliary|show|possible|mask|relation)', Side.RIGHT, _UNCERTAIN),
+  ('can VERB (show|possible|mask|relation)', Side.RIGHT, _UNCERTAIN),
+  ('modal VERB seen with', Side.RIGHT, _UNCERTAIN),
+  ('absent word{0,4} for', Side.RIGHT, _ABSENT),
+  # What ends the reach of a cue before.
+  ('clause', Side.END, None),
+  ('colon', Side.END, None),
+  ('steady', Side.END, None),
+  ('which', Side.END, None),
+  ('show', Side.SOFT_END, None),
+  ('relation', Side.SOFT_END, None),
+  ('auxiliary LOOSE seen', Side.END, None),
+)
+_NARROW_RULES = (
+  ('(well|word)? resolution', Side.RIGHT, _ABSENT),
+  ('(partial|well)* partial (partial|well)* resolution', Side.RIGHT, _PRESENT),
+)
+
+
+def compile_pattern(pattern: str) -> re.Pattern:
+  """Compiles a pattern over names of classes."""
+  for name, part in _PARTS.items():
+    pattern = pattern.replace(name, part)
+  letters = re.sub('[a-z]+', lambda name: LETTERS[name[0]], pattern)
+  return re.compile(''.join(letters.split()))
+
+
+_COMPILED = [
+  (compile_pattern(pattern), side, polarity, rules is _NARROW_RULES)
+  for rules in (_RULES, _NARROW_RULES)
+  for pattern, side, polarity in rules
+]
+# A finding to the left, in the same clause and without a verb between.
+_TO_LEFT = compile_pattern(
+  'finding [^auxiliary with clause finding show steady no possible]*$'
+)
+_TO_RIGHT = compile_pattern('[^clause colon finding]*finding')
+
+
+def find_cues(sentence: str) -> list[Cue]:
+  """Finds the cues of a sentence, written as classes (`cues.classify`)."""
+  cues, place = [], 0
+  while place < len(sentence):
+    found = [
+      cue
+      for rule in _COMPILED
+      if (cue := _match(*rule, sentence, place)) is not None
+    ]
+    if found:
+      best = max(found, key=lambda cue: cue.end)
+      cues.append(best)
+      place = best.end
+    else:
+      place += 1
+  return cues
+
+
+def _match(pattern, side, polarity, is_narrow, sentence, place) -> Cue | None:
+  match = pattern.match(sentence, place)
+  if match is None or match.end() == place:
+    return None
+  end = match.end()
+  if side in (Side.LEFT, Side.EITHER):
+    if _TO_LEFT.search(sentence[:place]):
+      side = Side.LEFT
+    elif side is Side.LEFT:
+      return None
+    else:
+      side = Side.RIGHT
+  if side is Side.RIGHT and not _TO_RIGHT.match(sentence, end):
+    return None
+  return Cue(place, end, side, polarity, is_narrow)

@@ -1,0 +1,208 @@
+"""Sentences of a text, whatever its layout, and their words."""
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_TOKEN = re.compile(
+  r"""
+  ((?<!\S)\(?\d{1,2}[.)](?=\s))               # the number of an item
+  | ([^\W_]+)                                 # a word or a number
+  | ([,;:、，；：()\[\]] | (?<!\S)[-–—]+(?!\S) | [–—]+)  # within a sentence
+  | ([.!。！｡．]+                             # a full stop; not in 1.5 or T.5
+      (?: (?=\W|$) | (?<=[a-z]\.)(?=[A-Z]) | (?<=[^\W\d_]{3}\.)(?=[^\W\d_]{2})
+        | (?<=[。！｡．]) ) )
+  | (\r\n? | \n)
+  | ([?？])
+  | (['’][tT]\b)                              # of "didn't"
+  | (</?[a-zA-Z][^<>]*>)
+  """,
+  re.VERBOSE,
+)
+_ITEM, _WORD, _MARK, _STOP, _LINE, _QUESTION, _NOT, _TAG = range(1, 9)
+_MARKS = str.maketrans('、，；：[]–—', ',,;:()--')
+# Tags of letters within a line; all others end one.
+_INLINE = re.compile(r'</?(?:a|b|em|font|i|mark|span|strong|su[bp]|u)\b', re.I)
+# They end with a full stop that ends no sentence: "e.g.", "i.e.", "Dr.".
+_ABBREVIATIONS = frozenset(['e', 'g', 'dr', 'mr', 'mrs', 'ms', 'vs', 'approx'])
+_COPULAS = ('are', 'was', 'were', 'remain', 'remains', 'appear', 'appears')
+_SAME = {**dict.fromkeys(_COPULAS, 'is'), 'have': 'has', 'had': 'has'}
+_SAME |= {'ca': 'can', 'wo': 'will'}  # What "can't" and "won't" leave.
+
+# A line that ends with one of them goes on in the next, and so does one before
+# a line that begins with one of the latter.
+_OPEN = frozenset(
+  'a an the and or nor of for with without to in on at by from than versus vs '
+  'is be been has may might could which that this these any as'.split()
+)
+_JOINING = frozenset('and or nor of with than to is'.split())
+_NEGATORS = frozenset(['no', 'not', 'nil'])
+_DEGREES = frozenset(
+  'small large mild moderate severe minimal trace tiny slight left right '
+  'bilateral new old acute chronic focal'.split()
+)
+_HEADING = re.compile(r'[^\W\d_][\w /()-]{0,40}:')
+_BULLET = re.compile(r'[-*•·–—>]|\(?(?:\d{1,2}|[a-z])[.)]\s')
+_CLOSED = re.compile(r'[.!?:;。！？：；]["\')\]]*$')
+_VALUE = re.compile(r'(?:[:\-–—]\s*|\s\s+|\t)\w+$')
+
+
+class Sentence(NamedTuple):
+  """The words and marks of a sentence, and where they are in the text."""
+
+  words: list[str]  # Folded.
+  starts: list[int]
+  ends: list[int]
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def fold(word: str) -> str:
+  """Folds a word for comparison: no case, no plural, one form of `to be`.
+
+  An `s` at the end of four letters or more goes, unless it is `ss`, `us` or
+  `is`; `ies` becomes `y`, and `sses` and `xes` lose two letters.
+
+  Example:
+    >>> [fold(word) for word in ('Opacities', 'masses', 'ribs', 'thoraxes')]
+    ['opacity', 'mass', 'rib', 'thorax']
+    >>> [fold(word) for word in ('diagnosis', 'thrombus', 'were', 'gas')]
+    ['diagnosis', 'thrombus', 'is', 'gas']
+  """
+  word = word.casefold()
+  if word in _SAME:
+    return _SAME[word]
+  if len(word) < 4 or word[-1] != 's' or word.endswith(('ss', 'us', 'is')):
+    return word
+  if word.endswith('ies'):
+    return f'{word[:-3]}y'
+  return word[:-2] if word.endswith(('sses', 'xes')) else word[:-1]
+
+
+def split_sentences(text: str) -> Iterator[Sentence]:
+  """Splits a text into sentences of words.
+
+  A full stop or an exclamation mark ends a sentence, except inside a number or
+  after an abbreviation; so do a question mark that follows a word, an empty
+  line, the number of a list item, a tag such as `<br>`, and an end of line
+  unless the line was only wrapped (`_closed_lines`). Hyphens and slashes only
+  separate words; "didn't" is two words, of which the latter is `not`.
+
+  Example:
+    >>> [s.words for s in split_sentences('Nodule of 1.5 cm, X-ray. Clear')]
+    [['nodule', 'of', '1', '5', 'cm', ',', 'x', 'ray'], ['clear']]
+    >>> [s.words for s in split_sentences("It isn't a\\nmass. 2) Nodule")]
+    [['it', 'is', 'not', 'a', 'mass'], ['nodule']]
+  """
+  closed = _closed_lines(text)
+  words, starts, ends = [], [], []
+  for match in _TOKEN.finditer(text):
+    kind = match.lastindex
+    if kind == _WORD:
+      words.append(fold(match[0]))
+      starts.append(match.start())
+      ends.append(match.end())
+      continue
+    if kind == _NOT and words and words[-1][-1:] == 'n':
+      words[-1] = fold(words[-1][:-1])
+    if kind in (_MARK, _QUESTION, _NOT):
+      if kind == _MARK and not words:
+        continue  # A bullet.
+      mark = match[0].translate(_MARKS)[0]
+      words.append({_QUESTION: '?', _NOT: 'not'}.get(kind, mark))
+      starts.append(match.start())
+      ends.append(match.end())
+      if kind != _QUESTION or not ends[1:] or ends[-2] != match.start():
+        continue
+    elif kind == _STOP and words and words[-1] in _ABBREVIATIONS:
+      continue
+    elif kind == _LINE and match.start() not in closed:
+      continue
+    elif kind == _TAG and _INLINE.match(match[0]):
+      continue
+    if words:
+      yield Sentence(words, starts, ends)
+      words, starts, ends = [], [], []
+  if words:
+    yield Sentence(words, starts, ends)
+
+
+class _Line(NamedTuple):
+  text: str  # Without blanks around.
+  width: int
+  end: int  # The position of its line break.
+
+
+def _closed_lines(text: str) -> frozenset[int] | set[int]:
+  """Finds the line breaks that end a sentence: a wrapped line goes on.
+
+  How the text writes decides, not whether one letter is a capital. A line that
+  ends with a comma, an article, a preposition or the like goes on, and so does
+  one before a line that begins with "and" or "of". Otherwise
+
+  - where sentences begin with capitals, a line goes on if the next begins with
+    a small letter;
+  - in capitals, or without any, it goes on if the text has full stops and the
+    first word of the next line would not have fitted in: it was wrapped.
+
+  Without any full stop, each line is a sentence.
+  """
+  if '\n' not in text and '\r' not in text:
+    return frozenset()
+  lines = [
+    _Line(match[1].strip(), len(match[1].rstrip()), match.end(1))
+    for match in re.finditer(r'([^\r\n]*)(?:\r\n?|\n|$)', text)
+  ]
+  width = max(line.width for line in lines)
+  style = _Style.of(text)
+  return {
+    line.end
+    for line, after in zip(lines, lines[1:], strict=False)
+    if not _goes_on(line, after, width, style)
+  }
+
+
+class _Style(NamedTuple):
+  """How a text writes its sentences."""
+
+  has_capitals: bool  # Most begin with one, and most words have none.
+  has_stops: bool
+
+  @classmethod
+  def of(cls, text: str) -> '_Style':
+    starts = re.findall(r'(?:\A|[.!?]\s)\W*([^\W\d_])', text)
+    words = re.findall(r'[^\W\d_]+', text)
+    capitals = sum(start.isupper() for start in starts)
+    shouted = sum(word.isupper() for word in words)
+    return cls(
+      2 * capitals > len(starts) and 2 * shouted < len(words),
+      bool(re.search(r'\w[.!。！](?=\s|$)', text)),
+    )
+
+
+def _goes_on(line, after, width, style) -> bool:
+  """Whether a sentence goes on in the line after."""
+  if not line.text or not after.text or _CLOSED.search(line.text):
+    return False
+  if _BULLET.match(after.text) or _HEADING.match(after.text):
+    return False
+  if line.text[-1] in ',，、' or _is_open(line.text, style):
+    return True
+  first = re.match(r'\W*(\w*)', after.text)[1]
+  if first.casefold() in _JOINING:
+    return True
+  if not style.has_stops:
+    return False
+  if style.has_capitals:
+    return first[:1].islower()
+  return line.width + 1 + len(after.text.split()[0]) > width
+
+
+def _is_open(line, style) -> bool:
+  """Whether the last word of a line needs another after it."""
+  last = re.search(r'(\w*)\W*$', line)[1].casefold()
+  if last in _NEGATORS:  # Not in "Effusion: no" and "Effusion    No".
+    return not _VALUE.search(line)
+  if last in _DEGREES:
+    return style.has_stops and not style.has_capitals
+  return last in _OPEN
