@@ -30,6 +30,8 @@ import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dicejax.concepts.text.context import find_experiencer
+from dicejax.concepts.text.context import find_time
 from dicejax.concepts.text.cues import classify
 from dicejax.concepts.text.cues import default_cues
 from dicejax.concepts.text.grammar import LETTERS
@@ -64,18 +66,23 @@ _JOINS = frozenset([LETTERS['comma'], LETTERS['and']])
 # What stands between a finding and a cue to its right that does not reach it.
 _LEFT_ENDS = compile_pattern('[auxiliary with clause show steady]')
 _BREAKS = _JOINS | {LETTERS['open'], LETTERS['dash'], LETTERS['with']}
-# A new clause after a comma, "and", a bracket or a dash.
-_NEW_CLAUSE = compile_pattern(
-  """
+# A new clause after a comma, "and", a bracket or a dash, before which no finding
+# was denied: "no acute disease, the heart is large", but "no acute, displaced
+# fracture is seen".
+_STATEMENT = """
   (comma|open|dash|and)+ adverb* (steady|pronoun)
   | (comma|open|dash|and)+ adverb* (degree|article)+ (?!.*or)
-  | (comma|open|dash)+ [^comma clause or finding]* finding
-    [^comma clause and or finding]* auxiliary (?!.*or)
-  | comma? and [^comma clause or finding]* finding
+  | (comma|and)+ [^comma clause or finding]* finding
     [^comma clause and or finding]* auxiliary adverb* [^adverb seen not]
   | comma with
   | with (degree|steady|changed)
   """
+_NEW_STATEMENT = compile_pattern(_STATEMENT)
+# One after a denied finding, too: "no edema, an opacity is seen".
+_NEW_CLAUSE = compile_pattern(
+  _STATEMENT
+  + """| (comma|open|dash)+ [^comma clause or finding]* finding
+    [^comma clause and or finding]* auxiliary (?!.*or)"""
 )
 
 
@@ -119,22 +126,29 @@ def _decide(sentence: str) -> list[Assertion]:
   places = [n for n, letter in enumerate(sentence) if letter == _FINDING]
   left = _look_left(sentence, cues)
   right = _look_right(sentence, places, cues)
-  return list(map(_nearest, places, left, right))
+  return [
+    _nearest(place, *reaching)._replace(
+      experiencer=find_experiencer(sentence, place),
+      time=find_time(sentence, place),
+    )
+    for place, *reaching in zip(places, left, right, strict=True)
+  ]
 
 
 def _look_left(sentence, cues) -> list[Cue | None]:
   """Finds the cue to the left of each finding that reaches it."""
   reaching, active, last = [], None, -1
-  begins = {cue.start: cue for cue in cues}
+  starting = {cue.start: cue for cue in cues}
   for place, letter in enumerate(sentence):
-    if cue := begins.get(place):
+    if cue := starting.get(place):
       active = _take_over(sentence, active, cue, last)
     elif letter == _FINDING:
       reaching.append(active)
       last = place
     elif active and letter in _BREAKS and active.end <= place:
       is_narrow = active.is_narrow and letter == LETTERS['with']
-      if is_narrow or _NEW_CLAUSE.match(sentence, place):
+      begins = _NEW_CLAUSE if last >= active.end else _NEW_STATEMENT
+      if is_narrow or begins.match(sentence, place):
         active = None
   return reaching
 
@@ -145,10 +159,15 @@ def _take_over(sentence, active, cue, last) -> Cue | None:
     return active
   if active and cue.side is Side.END and active.end == cue.start:
     return active._replace(end=cue.end)  # "no known", "not due to".
-  doubts = Polarity.UNCERTAIN is cue.polarity or cue.side is Side.SOFT_END
-  if active and active.polarity is Polarity.ABSENT and doubts:
-    between = sentence[last : cue.start] if last >= active.end else ''
-    return active if _JOINS.isdisjoint(between) else _own(cue)
+  if active and active.polarity is Polarity.ABSENT:
+    begin = max(last, active.end)
+    between = sentence[begin : cue.start]
+    if cue.side is Side.SOFT_END or (
+      cue.polarity is Polarity.UNCERTAIN and last >= active.end
+    ):
+      return active if _JOINS.isdisjoint(between) else _own(cue)
+    if cue.polarity is Polarity.UNCERTAIN:
+      return active
   return _own(cue)
 
 

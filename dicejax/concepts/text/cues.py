@@ -25,19 +25,37 @@ MARKS = {
   'the': 'article',
 }
 CLASSES = (
-  *('no', 'not', 'absent', 'neutral', 'auxiliary', 'modal', 'can', 'adverb'),
+  *(
+    'no',
+    'not',
+    'absent',
+    'neutral',
+    'auxiliary',
+    'may',
+    'modal',
+    'can',
+    'adverb',
+  ),
   *('well', 'since', 'seen', 'show', 'relation', 'exclude', 'excluded', 'hard'),
   *('resolution', 'resolved', 'resolve', 'partial', 'change', 'changed'),
-  *('comparative', 'possible', 'suspected', 'unlikely', 'mask', 'clause'),
+  *(
+    'comparative',
+    'possible',
+    'suggest',
+    'suspected',
+    'unlikely',
+    'mask',
+    'clause',
+  ),
   *('which', 'steady', 'degree', 'side', 'pronoun', 'with', 'for', 'to'),
   *('and', 'or', 'relative', 'reporting', 'history', 'prior', 'heading'),
-  *('past', 'hypothetical'),
+  *('past', 'earlier', 'hypothetical'),
 )
 # A letter for each class, so that patterns over classes are regular
 # expressions, which are the fastest matcher that Python has.
 LETTERS = dict(
   zip(
-    ('finding', 'word', *CLASSES, *dict.fromkeys(MARKS.values())),
+    ('finding', 'word', 'year', *CLASSES, *dict.fromkeys(MARKS.values())),
     string.ascii_letters + 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏ',
     strict=False,
   )
@@ -89,9 +107,7 @@ def _read_line(fields, cues, lines, number):
     if not words:
       raise ValueError(f'the cue {phrase!r} has no word.')
     if words in lines:
-      raise ValueError(
-        f'the cue {phrase!r} is in line {lines[words]} already.'
-      )
+      raise ValueError(f'the cue {phrase!r} is in line {lines[words]} already.')
     lines[words] = number
     cues.add(words, LETTERS[fields[0]])
 
@@ -139,4 +155,6 @@ def _letter(word) -> str:
     return LETTERS[MARKS[word]]
   if word.endswith('ly'):
     return LETTERS['adverb']
+  if len(word) == 4 and word.isdecimal() and word[:2] in ('19', '20'):
+    return LETTERS['year']
   return LETTERS['word']

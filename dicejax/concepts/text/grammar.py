@@ -42,62 +42,105 @@ _UNCERTAIN = Polarity.UNCERTAIN
 _PARTS = {
   # What may stand between the words of a verb, and before them.
   'LOOSE': '(auxiliary|adverb|article)*',
-  'VERB': '(auxiliary|adverb|modal|can|well|since)*',
+  'VERB': '(auxiliary|adverb|may|modal|can|well|since)*',
+  'MODAL': '(may|modal)',
+  # "Possibly due to" doubts what "due to" alone would affirm.
+  'TAIL': '((which|pronoun|adverb|auxiliary)* (clause|relation|show|suggest))*',
   # A cue to the right of its finding may follow a colon or "which".
-  'LINK': '((comma)? which|colon|dash|comma)?',
-  'GAP': '(word|degree|side|adverb|steady|changed|article|well|for|to){0,3}',
+  'LINK': '(which|colon|dash|comma|clause (which|pronoun)?)?',
+  'GAP': '(word|show|suggest|degree|side|adverb|steady|changed|article|well|for|to){0,3}',
   'STOP': '(?=$|comma|clause|dash|close|question|and)',
 }
 _RULES = (
   # Left: "X is not seen", "X: none", "X has resolved", "X is possible".
   ('LINK VERB not LOOSE seen', Side.EITHER, _ABSENT),
   ('LINK VERB not LOOSE well LOOSE seen', Side.NONE, None),
+  ('LINK VERB not LOOSE seen (word|article)* earlier', Side.NONE, None),
+  ('LINK VERB may VERB not LOOSE seen', Side.LEFT, _UNCERTAIN),
   ('can LOOSE seen', Side.NONE, None),
   ('LINK VERB not (LOOSE|well)* excluded', Side.EITHER, _UNCERTAIN),
   ('LINK VERB not (LOOSE|well)* hard LOOSE exclude', Side.EITHER, _PRESENT),
+  ('LINK VERB MODAL VERB excluded', Side.EITHER, _UNCERTAIN),
   ('LINK VERB excluded', Side.EITHER, _ABSENT),
-  ('LINK VERB modal VERB excluded', Side.EITHER, _UNCERTAIN),
   ('LINK VERB hard (LOOSE|well)* (exclude|excluded)', Side.EITHER, _UNCERTAIN),
   ('LINK VERB not (LOOSE|well)* (resolved|resolve)', Side.LEFT, _PRESENT),
   ('LINK VERB resolve', Side.LEFT, _PRESENT),
-  ('LINK VERB (partial|well)* partial (well)? (resolved|resolve)',
-   Side.EITHER, _PRESENT),
+  (
+    'LINK VERB (partial|well)* partial (well)? (resolved|resolve)',
+    Side.EITHER,
+    _PRESENT,
+  ),
+  ('LINK VERB MODAL VERB resolved', Side.LEFT, _UNCERTAIN),
   ('LINK VERB resolved', Side.EITHER, _ABSENT),
-  ('LINK VERB modal VERB resolved', Side.LEFT, _UNCERTAIN),
-  ('LINK VERB not (LOOSE|well)* (changed|change|steady|comparative|degree)',
-   Side.LEFT, _PRESENT),
+  (
+    'LINK VERB not (LOOSE|well)* (changed|change|steady|comparative|degree)',
+    Side.LEFT,
+    _PRESENT,
+  ),
   ('LINK VERB no GAP (changed|change|comparative)', Side.LEFT, _PRESENT),
   ('LINK VERB article? (suspected|unlikely)', Side.EITHER, _UNCERTAIN),
-  ('LINK VERB auxiliary VERB possible', Side.LEFT, _UNCERTAIN),
-  ('LINK possible STOP', Side.LEFT, _UNCERTAIN),
+  (
+    'LINK VERB possible (?!(adverb|word|degree|side)* finding)',
+    Side.LEFT,
+    _UNCERTAIN,
+  ),
   ('LINK VERB not LOOSE suspected', Side.EITHER, _ABSENT),
-  ('LINK VERB modal VERB seen', Side.EITHER, _UNCERTAIN),
+  ('LINK VERB MODAL VERB seen', Side.EITHER, _UNCERTAIN),
+  ('LINK VERB MODAL VERB seen and auxiliary not STOP', Side.LEFT, _ABSENT),
   ('LINK VERB absent seen?', Side.EITHER, _ABSENT),
   ('LINK VERB not LOOSE absent', Side.EITHER, _PRESENT),
   ('auxiliary not STOP', Side.LEFT, _ABSENT),
-  ('(colon|dash)? (no|absent) (?=$|comma|clause|dash|finding (colon|dash))',
-   Side.LEFT, _ABSENT),
-  ('(colon|dash) (no|not) (word|seen|article|for|to|and|or|side)* (?=$|clause)',
-   Side.LEFT, _ABSENT),
+  (
+    '(colon|dash)? (no|absent) (?=$|comma|clause|dash|finding (colon|dash))',
+    Side.LEFT,
+    _ABSENT,
+  ),
+  (
+    '(colon|dash) (no|not) (word|seen|article|for|to|and|or|side)* (?=$|clause)',
+    Side.LEFT,
+    _ABSENT,
+  ),
+  ('comma? absent (word|for|article)* side', Side.NONE, None),
+  ('question (?=(degree|side|article)*finding)', Side.RIGHT, _UNCERTAIN),
   ('question', Side.EITHER, _UNCERTAIN),
   # Right: "no X", "does not show X", "cannot exclude X", "may be X".
-  ('no', Side.RIGHT, _ABSENT),
+  ('no (adverb|degree)* (show|possible|suggest)? colon?', Side.RIGHT, _ABSENT),
   ('not LOOSE no', Side.RIGHT, _PRESENT),
+  (
+    'not (LOOSE|well|word|history|degree|side|for|to|or){0,4} (?=finding)',
+    Side.RIGHT,
+    _ABSENT,
+  ),
   ('no GAP change', Side.RIGHT, _PRESENT),
+  # A complaint: "no change in vision, nausea".
+  ('no GAP change word+ (comma|or)', Side.RIGHT, _ABSENT),
   ('no GAP partial* resolution', Side.RIGHT, _PRESENT),
   ('no (word|adverb)? comparative', Side.RIGHT, _PRESENT),
-  ('not LOOSE (show|possible|relation)', Side.RIGHT, _ABSENT),
+  ('not LOOSE (show|possible|suggest|relation) TAIL', Side.RIGHT, _ABSENT),
   ('not (LOOSE|well)* (hard LOOSE)? exclude', Side.RIGHT, _UNCERTAIN),
   ('not LOOSE change', Side.RIGHT, _PRESENT),
+  # "A left but no right X", "no right but a small left X".
+  ('side clause (no|not) article? side (?=finding)', Side.RIGHT, _PRESENT),
+  ('no side clause (degree|article)* side (?=finding)', Side.RIGHT, _PRESENT),
+  ('hypothetical', Side.RIGHT, _UNCERTAIN),
   ('exclude', Side.RIGHT, _UNCERTAIN),
-  ('possible', Side.RIGHT, _UNCERTAIN),
-  ('modal VERB (auxiliary|show|possible|mask|relation)', Side.RIGHT, _UNCERTAIN),
-  ('can VERB (show|possible|mask|relation)', Side.RIGHT, _UNCERTAIN),
-  ('modal VERB seen with', Side.RIGHT, _UNCERTAIN),
+  ('(possible|suggest) TAIL', Side.RIGHT, _UNCERTAIN),
+  (
+    'MODAL VERB (auxiliary|show|possible|suggest|mask|relation) TAIL',
+    Side.RIGHT,
+    _UNCERTAIN,
+  ),
+  (
+    'can VERB (show|possible|suggest|mask|relation) TAIL',
+    Side.RIGHT,
+    _UNCERTAIN,
+  ),
+  ('MODAL VERB seen with', Side.RIGHT, _UNCERTAIN),
   ('absent word{0,4} for', Side.RIGHT, _ABSENT),
   # What ends the reach of a cue before.
   ('clause', Side.END, None),
   ('colon', Side.END, None),
+  ('heading', Side.END, None),
   ('steady', Side.END, None),
   ('which', Side.END, None),
   ('show', Side.SOFT_END, None),
@@ -125,9 +168,10 @@ _COMPILED = [
 ]
 # A finding to the left, in the same clause and without a verb between.
 _TO_LEFT = compile_pattern(
-  'finding [^auxiliary with clause finding show steady no possible]*$'
+  'finding ([^auxiliary with clause finding show steady no possible suggest]*'
+  '[^auxiliary with clause finding show steady no possible suggest and])?$'
 )
-_TO_RIGHT = compile_pattern('[^clause colon finding]*finding')
+_TO_RIGHT = compile_pattern('[^clause colon heading finding]*finding')
 
 
 def find_cues(sentence: str) -> list[Cue]:

@@ -16,12 +16,21 @@ _TOKEN = re.compile(
   | (\r\n? | \n)
   | ([?？])
   | (['’][tT]\b)                              # of "didn't"
+  | ((?<!\w)[+-]ve\b)                         # positive, negative
   | (</?[a-zA-Z][^<>]*>)
   """,
   re.VERBOSE,
 )
-_ITEM, _WORD, _MARK, _STOP, _LINE, _QUESTION, _NOT, _TAG = range(1, 9)
+_ITEM, _WORD, _MARK, _STOP, _LINE, _QUESTION, _NOT, _SIGN, _TAG = range(1, 10)
 _MARKS = str.maketrans('、，；：[]–—', ',,;:()--')
+# What marks stand for.
+_MEANS = {
+  '？': '?',
+  "'t": 'not',
+  '’t': 'not',
+  '-ve': 'negative',
+  '+ve': 'positive',
+}
 # Tags of letters within a line; all others end one.
 _INLINE = re.compile(r'</?(?:a|b|em|font|i|mark|span|strong|su[bp]|u)\b', re.I)
 # They end with a full stop that ends no sentence: "e.g.", "i.e.", "Dr.".
@@ -105,11 +114,11 @@ def split_sentences(text: str) -> Iterator[Sentence]:
       continue
     if kind == _NOT and words and words[-1][-1:] == 'n':
       words[-1] = fold(words[-1][:-1])
-    if kind in (_MARK, _QUESTION, _NOT):
+    if kind in (_MARK, _QUESTION, _NOT, _SIGN):
       if kind == _MARK and not words:
         continue  # A bullet.
       mark = match[0].translate(_MARKS)[0]
-      words.append({_QUESTION: '?', _NOT: 'not'}.get(kind, mark))
+      words.append(_MEANS.get(match[0].casefold(), mark))
       starts.append(match.start())
       ends.append(match.end())
       if kind != _QUESTION or not ends[1:] or ends[-2] != match.start():

@@ -1,0 +1,54 @@
+"""Whose finding a sentence speaks of, and when it was there (ConText)."""
+
+from dicejax.concepts.text.grammar import compile_pattern
+from dicejax.concepts.text.mentions import Experiencer
+from dicejax.concepts.text.mentions import Time
+
+# Each ends where a finding begins. "Mother had X", not "mother reports X".
+_RELATIVE = compile_pattern(
+  'relative (?! LOOSE (reporting|show|which)) [^reporting show clause pronoun]*$'
+)
+_HYPOTHETICAL = compile_pattern('hypothetical [^clause comma colon]*$')
+_HISTORY = compile_pattern(
+  """
+  (heading [^colon clause]*
+  | history [^clause colon seen auxiliary relation which with adverb reporting
+    no not possible suggest]*
+  )$
+  """
+)
+# What is "consistent with a prior X" is its trace, which is there now.
+_PRIOR = compile_pattern(
+  '(?<![show relation suggest possible])'
+  '(?<![show relation suggest possible] article) prior (degree|side)*$'
+)
+# Each begins behind a finding: "X in 2010", not "X is unchanged since 2010".
+_PAST = compile_pattern(
+  """
+  (?! [^clause]* (steady|change|changed|comparative|since|resolved|not))
+  ([^clause comma]* (past | word year) | earlier)
+  """
+)
+# "No X was seen on the prior study."
+_NOT_EARLIER = compile_pattern(
+  '^[^clause comma not resolution]* no [^clause comma]* auxiliary LOOSE seen earlier'
+)
+
+
+def find_experiencer(sentence: str, place: int) -> Experiencer:
+  """Says whose the finding is whose class is at a place of a sentence."""
+  if _RELATIVE.search(sentence[:place]):
+    return Experiencer.OTHER
+  return Experiencer.PATIENT
+
+
+def find_time(sentence: str, place: int) -> Time:
+  """Says when the finding is there whose class is at a place of a sentence."""
+  before = sentence[:place]
+  if _HYPOTHETICAL.search(before):
+    return Time.HYPOTHETICAL
+  if _HISTORY.search(before) or _PRIOR.search(before):
+    return Time.PAST
+  if _PAST.match(sentence, place + 1) or _NOT_EARLIER.search(sentence):
+    return Time.PAST
+  return Time.CURRENT
