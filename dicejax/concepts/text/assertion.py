@@ -65,6 +65,7 @@ _FINDING = LETTERS['finding']
 _JOINS = frozenset([LETTERS['comma'], LETTERS['and']])
 # What stands between a finding and a cue to its right that does not reach it.
 _LEFT_ENDS = compile_pattern('[auxiliary with clause show steady]')
+_LISTS = compile_pattern('and|or')
 _BREAKS = _JOINS | {LETTERS['open'], LETTERS['dash'], LETTERS['with']}
 # A new clause after a comma, "and", a bracket or a dash, before which no finding
 # was denied: "no acute disease, the heart is large", but "no acute, displaced
@@ -185,6 +186,9 @@ def _look_right(sentence, places, cues) -> list[Cue | None]:
       for n in reversed(range(sum(place < stop for place in places))):
         place = places[n]
         if place < bound or _LEFT_ENDS.search(sentence, place + 1, stop):
+          break
+        # Without "and" or "or", "A, B not seen" is no list.
+        if stop < cue.start and not _LISTS.search(sentence, place, cue.start):
           break
         reaching[n], stop = cue, place
     if cue.side is not Side.NONE:

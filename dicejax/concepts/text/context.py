@@ -17,10 +17,11 @@ _HISTORY = compile_pattern(
   )$
   """
 )
+_PRIOR = compile_pattern('prior (degree|side)*$')
 # What is "consistent with a prior X" is its trace, which is there now.
-_PRIOR = compile_pattern(
-  '(?<![show relation suggest possible])'
-  '(?<![show relation suggest possible] article) prior (degree|side)*$'
+_TRACE = compile_pattern(
+  '(show|relation|suggest|possible|trace) (word|article|pronoun|adverb){0,3} '
+  '(history|prior) (degree|side|word)*$'
 )
 # Each begins behind a finding: "X in 2010", not "X is unchanged since 2010".
 _PAST = compile_pattern(
@@ -47,6 +48,8 @@ def find_time(sentence: str, place: int) -> Time:
   before = sentence[:place]
   if _HYPOTHETICAL.search(before):
     return Time.HYPOTHETICAL
+  if _TRACE.search(before):
+    return Time.CURRENT
   if _HISTORY.search(before) or _PRIOR.search(before):
     return Time.PAST
   if _PAST.match(sentence, place + 1) or _NOT_EARLIER.search(sentence):

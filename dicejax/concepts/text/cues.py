@@ -49,7 +49,7 @@ CLASSES = (
   ),
   *('which', 'steady', 'degree', 'side', 'pronoun', 'with', 'for', 'to'),
   *('and', 'or', 'relative', 'reporting', 'history', 'prior', 'heading'),
-  *('past', 'earlier', 'hypothetical'),
+  *('past', 'earlier', 'trace', 'hypothetical'),
 )
 # A letter for each class, so that patterns over classes are regular
 # expressions, which are the fastest matcher that Python has.

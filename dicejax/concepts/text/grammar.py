@@ -79,8 +79,9 @@ _RULES = (
   ),
   ('LINK VERB no GAP (changed|change|comparative)', Side.LEFT, _PRESENT),
   ('LINK VERB article? (suspected|unlikely)', Side.EITHER, _UNCERTAIN),
+  ('LINK VERB possible STOP', Side.LEFT, _UNCERTAIN),
   (
-    'LINK VERB possible (?!(adverb|word|degree|side)* finding)',
+    'LINK VERB auxiliary VERB possible (?![^clause comma]*finding)',
     Side.LEFT,
     _UNCERTAIN,
   ),
@@ -168,8 +169,15 @@ _COMPILED = [
 ]
 # A finding to the left, in the same clause and without a verb between.
 _TO_LEFT = compile_pattern(
-  'finding ([^auxiliary with clause finding show steady no possible suggest]*'
-  '[^auxiliary with clause finding show steady no possible suggest and])?$'
+  """
+  finding (
+    [^BETWEEN comma]* [^BETWEEN comma and]
+    | [^BETWEEN]* comma [^BETWEEN word and]*
+  )?$
+  """.replace(
+    'BETWEEN',
+    'auxiliary with clause finding show steady no possible suggest',
+  )
 )
 _TO_RIGHT = compile_pattern('[^clause colon heading finding]*finding')
 

@@ -127,7 +127,9 @@ def split_sentences(text: str) -> Iterator[Sentence]:
       continue
     elif kind == _LINE and match.start() not in closed:
       continue
-    elif kind == _TAG and _INLINE.match(match[0]):
+    elif kind == _TAG and (
+      _INLINE.match(match[0]) or (words and words[-1] in _OPEN)
+    ):
       continue
     if words:
       yield Sentence(words, starts, ends)
