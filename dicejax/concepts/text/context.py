@@ -1,5 +1,6 @@
 """Whose finding a sentence speaks of, and when it was there (ConText)."""
 
+from dicejax.concepts.text.cues import LETTERS
 from dicejax.concepts.text.grammar import compile_pattern
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Time
@@ -34,10 +35,19 @@ _PAST = compile_pattern(
 _NOT_EARLIER = compile_pattern(
   '^[^clause comma not resolution]* no [^clause comma]* auxiliary LOOSE seen earlier'
 )
+# Most sentences have none of these classes.
+_TIMES = frozenset(
+  LETTERS[name]
+  for name in (
+    *('heading', 'history', 'hypothetical', 'prior', 'past', 'earlier', 'year'),
+  )
+)
 
 
 def find_experiencer(sentence: str, place: int) -> Experiencer:
   """Says whose the finding is whose class is at a place of a sentence."""
+  if LETTERS['relative'] not in sentence:
+    return Experiencer.PATIENT
   if _RELATIVE.search(sentence[:place]):
     return Experiencer.OTHER
   return Experiencer.PATIENT
@@ -45,6 +55,8 @@ def find_experiencer(sentence: str, place: int) -> Experiencer:
 
 def find_time(sentence: str, place: int) -> Time:
   """Says when the finding is there whose class is at a place of a sentence."""
+  if _TIMES.isdisjoint(sentence):
+    return Time.CURRENT
   before = sentence[:place]
   if _HYPOTHETICAL.search(before):
     return Time.HYPOTHETICAL

@@ -53,15 +53,20 @@ _PARTS = {
 }
 _RULES = (
   # Left: "X is not seen", "X: none", "X has resolved", "X is possible".
+  ('LINK VERB may VERB not LOOSE seen', Side.LEFT, _UNCERTAIN),
   ('LINK VERB not LOOSE seen', Side.EITHER, _ABSENT),
   ('LINK VERB not LOOSE well LOOSE seen', Side.NONE, None),
   ('LINK VERB not LOOSE seen (word|article)* earlier', Side.NONE, None),
-  ('LINK VERB may VERB not LOOSE seen', Side.LEFT, _UNCERTAIN),
   ('can LOOSE seen', Side.NONE, None),
   ('LINK VERB not (LOOSE|well)* excluded', Side.EITHER, _UNCERTAIN),
   ('LINK VERB not (LOOSE|well)* hard LOOSE exclude', Side.EITHER, _PRESENT),
   ('LINK VERB MODAL VERB excluded', Side.EITHER, _UNCERTAIN),
   ('LINK VERB excluded', Side.EITHER, _ABSENT),
+  (
+    'LINK VERB hard (LOOSE|well)* exclude (?=[^clause comma colon]*finding)',
+    Side.RIGHT,
+    _UNCERTAIN,
+  ),
   ('LINK VERB hard (LOOSE|well)* (exclude|excluded)', Side.EITHER, _UNCERTAIN),
   ('LINK VERB not (LOOSE|well)* (resolved|resolve)', Side.LEFT, _PRESENT),
   ('LINK VERB resolve', Side.LEFT, _PRESENT),
@@ -127,7 +132,8 @@ _RULES = (
   ('exclude', Side.RIGHT, _UNCERTAIN),
   ('(possible|suggest) TAIL', Side.RIGHT, _UNCERTAIN),
   (
-    'MODAL VERB (auxiliary|show|possible|suggest|mask|relation) TAIL',
+    'MODAL VERB (show|possible|suggest|mask|relation|auxiliary '
+    '(?=(clause|which|pronoun|(article|degree|side|adverb|word|steady){0,4} finding))) TAIL',
     Side.RIGHT,
     _UNCERTAIN,
   ),
@@ -182,10 +188,14 @@ _TO_LEFT = compile_pattern(
 _TO_RIGHT = compile_pattern('[^clause colon heading finding]*finding')
 
 
+_ANY = re.compile('|'.join(rule[0].pattern for rule in _COMPILED))
+
+
 def find_cues(sentence: str) -> list[Cue]:
   """Finds the cues of a sentence, written as classes (`cues.classify`)."""
   cues, place = [], 0
-  while place < len(sentence):
+  while match := _ANY.search(sentence, place):
+    place = match.start()
     found = [
       cue
       for rule in _COMPILED
