@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 _TOKEN = re.compile(
   r"""
-  ((?<!\S)\(?\d{1,2}[.)](?=\s))               # the number of an item
+  ((?<!\S)\(?\d{1,2}[.)](?=\s|[^\W\d_]{2}))             # the number of an item
   | ([^\W_]+)                                 # a word or a number
   | ([,;:、，；：()\[\]] | (?<!\S)[-–—]+(?!\S) | [–—]+)  # within a sentence
   | ([.!。！｡．]+                             # a full stop; not in 1.5 or T.5
-      (?: (?=\W|$) | (?<=[a-z]\.)(?=[A-Z]) | (?<=[^\W\d_]{3}\.)(?=[^\W\d_]{2})
+      (?: (?=\W|$) | (?<=[a-z]\.)(?=[A-Z]) | (?<=[^\W\d_]{3}\.)(?=[^\W\d_]{2}|[aA]\s)
         | (?<=[。！｡．]) ) )
   | (\r\n? | \n)
   | ([?？])
@@ -164,38 +164,48 @@ def _closed_lines(text: str) -> frozenset[int] | set[int]:
     _Line(match[1].strip(), len(match[1].rstrip()), match.end(1))
     for match in re.finditer(r'([^\r\n]*)(?:\r\n?|\n|$)', text)
   ]
-  width = max(line.width for line in lines)
-  style = _Style.of(text)
-  return {
-    line.end
-    for line, after in zip(lines, lines[1:], strict=False)
-    if not _goes_on(line, after, width, style)
-  }
+  pairs = list(zip(lines, lines[1:], strict=False))
+  style = _Style.of(text, pairs)
+  return {line.end for line, after in pairs if not _goes_on(line, after, style)}
 
 
 class _Style(NamedTuple):
-  """How a text writes its sentences."""
+  """How a text writes its sentences and lines."""
 
-  has_capitals: bool  # Most begin with one, and most words have none.
+  has_capitals: bool  # Most sentences begin with one, and most words have none.
   has_stops: bool
+  width: int  # Of lines that were wrapped; 0 if none were.
 
   @classmethod
-  def of(cls, text: str) -> '_Style':
+  def of(cls, text: str, pairs: list[tuple[_Line, _Line]]) -> '_Style':
     starts = re.findall(r'(?:\A|[.!?]\s)\W*([^\W\d_])', text)
     words = re.findall(r'[^\W\d_]+', text)
     capitals = sum(start.isupper() for start in starts)
     shouted = sum(word.isupper() for word in words)
+    width = max(line.width for pair in pairs for line in pair)
+    full = [_is_full(*pair, width) for pair in pairs if not _is_closed(*pair)]
     return cls(
       2 * capitals > len(starts) and 2 * shouted < len(words),
       bool(re.search(r'\w[.!。！](?=\s|$)', text)),
+      width if 2 * sum(full) > len(full) else 0,
     )
 
 
-def _goes_on(line, after, width, style) -> bool:
-  """Whether a sentence goes on in the line after."""
+def _is_closed(line, after) -> bool:
+  """Whether a line ends with a mark, or the next begins with that of an item."""
   if not line.text or not after.text or _CLOSED.search(line.text):
-    return False
-  if _BULLET.match(after.text) or _HEADING.match(after.text):
+    return True
+  return bool(_BULLET.match(after.text) or _HEADING.match(after.text))
+
+
+def _is_full(line, after, width) -> bool:
+  """Whether the first word of the next line would not have fitted in."""
+  return line.width + 1 + len(after.text.split()[0]) > width
+
+
+def _goes_on(line, after, style) -> bool:
+  """Whether a sentence goes on in the line after."""
+  if _is_closed(line, after):
     return False
   if line.text[-1] in ',，、' or _is_open(line.text, style):
     return True
@@ -206,7 +216,7 @@ def _goes_on(line, after, width, style) -> bool:
     return False
   if style.has_capitals:
     return first[:1].islower()
-  return line.width + 1 + len(after.text.split()[0]) > width
+  return bool(style.width) and _is_full(line, after, style.width)
 
 
 def _is_open(line, style) -> bool:
