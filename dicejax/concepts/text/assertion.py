@@ -61,7 +61,15 @@ class Assertion(NamedTuple):
   time: Time = Time.CURRENT
 
 
+ALTERNATIVES = ('present', 'uncertain')
 _FINDING = LETTERS['finding']
+_ALTERNATIVES = compile_pattern(
+  """
+  finding ([^finding clause colon auxiliary with no and]* finding)*
+  [^finding clause colon auxiliary with no and]* or
+  [^finding clause colon auxiliary with no and]* finding
+  """
+)
 _JOINS = frozenset([LETTERS['comma'], LETTERS['and']])
 # What stands between a finding and a cue to its right that does not reach it.
 _LEFT_ENDS = compile_pattern('[auxiliary with clause show steady]')
@@ -91,6 +99,8 @@ def assert_findings(
   words: Sequence[str],
   findings: Sequence[tuple[int, int]],
   cues: Phrases | None = None,
+  *,
+  alternatives: str = 'present',
 ) -> list[Assertion]:
   """Says of each finding of a sentence whether it is there, by these rules.
 
@@ -99,21 +109,33 @@ def assert_findings(
     findings: start and end of each finding in `words`, in order, without
       overlap.
     cues: from `read_cues`; by default the table that comes with the package.
+    alternatives: what "A or B" and "A versus B" say of both where nothing else
+      decides: `'present'` or `'uncertain'`.
 
   Returns:
     An assertion for each finding.
+
+  Raises:
+    ValueError: `alternatives` is neither.
 
   Example:
     >>> words = 'no effusion , but edema'.split()
     >>> [a.polarity.value for a in assert_findings(words, [(1, 2), (4, 5)])]
     ['absent', 'present']
   """
+  if alternatives not in ALTERNATIVES:
+    raise ValueError(
+      f'alternatives: expected one of {ALTERNATIVES}, not {alternatives!r}.'
+    )
   sentence, starts = classify(words, findings, cues or default_cues())
+  said = _decide(sentence)
+  if alternatives == 'uncertain' and LETTERS['or'] in sentence:
+    said = _doubt_alternatives(sentence, said)
   return [
-    said._replace(cue=Span(starts[said.cue.start], starts[said.cue.end]))
-    if said.cue
-    else said
-    for said in _decide(sentence)
+    one._replace(cue=Span(starts[one.cue.start], starts[one.cue.end]))
+    if one.cue
+    else one
+    for one in said
   ]
 
 
@@ -133,6 +155,21 @@ def _decide(sentence: str) -> list[Assertion]:
       time=find_time(sentence, place),
     )
     for place, *reaching in zip(places, left, right, strict=True)
+  ]
+
+
+def _doubt_alternatives(sentence, said) -> list[Assertion]:
+  """Makes uncertain what is merely named in a list with "or"."""
+  doubted = {}
+  for run in _ALTERNATIVES.finditer(sentence):
+    cue = sentence.index(LETTERS['or'], run.start())
+    doubted |= dict.fromkeys(range(*run.span()), Span(cue, cue + 1))
+  places = [n for n, letter in enumerate(sentence) if letter == _FINDING]
+  return [
+    one._replace(polarity=Polarity.UNCERTAIN, cue=doubted[place])
+    if place in doubted and one.cue is None
+    else one
+    for place, one in zip(places, said, strict=True)
   ]
 
 

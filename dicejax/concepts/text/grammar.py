@@ -48,7 +48,7 @@ _PARTS = {
   'TAIL': '((which|pronoun|adverb|auxiliary)* (clause|relation|show|suggest))*',
   # A cue to the right of its finding may follow a colon or "which".
   'LINK': '(which|colon|dash|comma|clause (which|pronoun)?)?',
-  'GAP': '(word|show|suggest|degree|side|adverb|steady|changed|article|well|for|to){0,3}',
+  'GAP': '[^finding clause colon comma no not]{0,3}',
   'STOP': '(?=$|comma|clause|dash|close|question|and)',
 }
 _RULES = (
@@ -102,10 +102,11 @@ _RULES = (
     _ABSENT,
   ),
   (
-    '(colon|dash) (no|not) (word|seen|article|for|to|and|or|side)* (?=$|clause)',
+    '(colon|dash) (no|not) [^finding clause colon comma change]* (?=$|clause)',
     Side.LEFT,
     _ABSENT,
   ),
+  ('LINK VERB not (LOOSE|well)* exclude STOP', Side.LEFT, _UNCERTAIN),
   ('comma? absent (word|for|article)* side', Side.NONE, None),
   ('question (?=(degree|side|article)*finding)', Side.RIGHT, _UNCERTAIN),
   ('question', Side.EITHER, _UNCERTAIN),

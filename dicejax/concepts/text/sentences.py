@@ -9,7 +9,7 @@ _TOKEN = re.compile(
   r"""
   ((?<!\S)\(?\d{1,2}[.)](?=\s|[^\W\d_]{2}))             # the number of an item
   | ([^\W_]+)                                 # a word or a number
-  | ([,;:、，；：()\[\]] | (?<!\S)[-–—]+(?!\S) | [–—]+)  # within a sentence
+  | ([,;:=、，；：()\[\]] | (?<!\S)[-–—]+(?!\S) | [–—]+)  # within a sentence
   | ([.!。！｡．]+                             # a full stop; not in 1.5 or T.5
       (?: (?=\W|$) | (?<=[a-z]\.)(?=[A-Z]) | (?<=[^\W\d_]{3}\.)(?=[^\W\d_]{2}|[aA]\s)
         | (?<=[。！｡．]) ) )
@@ -22,7 +22,7 @@ _TOKEN = re.compile(
   re.VERBOSE,
 )
 _ITEM, _WORD, _MARK, _STOP, _LINE, _QUESTION, _NOT, _SIGN, _TAG = range(1, 10)
-_MARKS = str.maketrans('、，；：[]–—', ',,;:()--')
+_MARKS = str.maketrans('=、，；：[]–—', ':,,;:()--')
 # What marks stand for.
 _MEANS = {
   '？': '?',
