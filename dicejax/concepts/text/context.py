@@ -7,7 +7,8 @@ from dicejax.concepts.text.mentions import Time
 
 # Each ends where a finding begins. "Mother had X", not "mother reports X".
 _RELATIVE = compile_pattern(
-  'relative (?! LOOSE (reporting|show|which)) [^reporting show clause pronoun]*$'
+  'relative (?! LOOSE (reporting|show|which)) '
+  '[^reporting show clause pronoun]*$'
 )
 _HYPOTHETICAL = compile_pattern('hypothetical [^clause comma colon]*$')
 _HISTORY = compile_pattern(
@@ -33,7 +34,8 @@ _PAST = compile_pattern(
 )
 # "No X was seen on the prior study."
 _NOT_EARLIER = compile_pattern(
-  '^[^clause comma not resolution]* no [^clause comma]* auxiliary LOOSE seen earlier'
+  '^[^clause comma not resolution]* no [^clause comma]* '
+  'auxiliary LOOSE seen earlier'
 )
 # Most sentences have none of these classes.
 _TIMES = frozenset(

@@ -33,132 +33,128 @@ class Cue(NamedTuple):
   end: int
   side: Side
   polarity: Polarity | None
-  is_narrow: bool = False
+  is_narrow: bool  # Whether it speaks of one noun only, as "removal of" does.
 
 
-_PRESENT, _ABSENT = Polarity.PRESENT, Polarity.ABSENT
-_UNCERTAIN = Polarity.UNCERTAIN
-
+# In the patterns, a name in capitals stands for one of these.
 _PARTS = {
   # What may stand between the words of a verb, and before them.
   'LOOSE': '(auxiliary|adverb|article)*',
+  'FULLY': '(auxiliary|adverb|article|well)*',
+  'NAMED': '(word|history|degree|side|for|to|or)',
   'VERB': '(auxiliary|adverb|may|modal|can|well|since)*',
   'MODAL': '(may|modal)',
   # "Possibly due to" doubts what "due to" alone would affirm.
-  'TAIL': '((which|pronoun|adverb|auxiliary)* (clause|relation|show|suggest))*',
+  'TAIL': '((which|pronoun|adverb|auxiliary)*(clause|relation|show|suggest))*',
   # A cue to the right of its finding may follow a colon or "which".
-  'LINK': '(which|colon|dash|comma|clause (which|pronoun)?)?',
+  'LINK': '(which|colon|dash|comma|clause(which|pronoun)?)?',
   'GAP': '[^finding clause colon comma no not]{0,3}',
+  'OTHERS': '[^finding clause colon comma change exclude]*',
   'STOP': '(?=$|comma|clause|dash|close|question|and)',
+  'NOUN': '(?=(article|degree|side|adverb|word|steady){0,4}finding)',
+  'LATER': '(?=[^clause comma colon]*finding)',
 }
-_RULES = (
-  # Left: "X is not seen", "X: none", "X has resolved", "X is possible".
-  ('LINK VERB may VERB not LOOSE seen', Side.LEFT, _UNCERTAIN),
-  ('LINK VERB not LOOSE seen', Side.EITHER, _ABSENT),
-  ('LINK VERB not LOOSE well LOOSE seen', Side.NONE, None),
-  ('LINK VERB not LOOSE seen (word|article)* earlier', Side.NONE, None),
-  ('can LOOSE seen', Side.NONE, None),
-  ('LINK VERB not (LOOSE|well)* excluded', Side.EITHER, _UNCERTAIN),
-  ('LINK VERB not (LOOSE|well)* hard LOOSE exclude', Side.EITHER, _PRESENT),
-  ('LINK VERB MODAL VERB excluded', Side.EITHER, _UNCERTAIN),
-  ('LINK VERB excluded', Side.EITHER, _ABSENT),
-  (
-    'LINK VERB hard (LOOSE|well)* exclude (?=[^clause comma colon]*finding)',
-    Side.RIGHT,
-    _UNCERTAIN,
-  ),
-  ('LINK VERB hard (LOOSE|well)* (exclude|excluded)', Side.EITHER, _UNCERTAIN),
-  ('LINK VERB not (LOOSE|well)* (resolved|resolve)', Side.LEFT, _PRESENT),
-  ('LINK VERB resolve', Side.LEFT, _PRESENT),
-  (
-    'LINK VERB (partial|well)* partial (well)? (resolved|resolve)',
-    Side.EITHER,
-    _PRESENT,
-  ),
-  ('LINK VERB MODAL VERB resolved', Side.LEFT, _UNCERTAIN),
-  ('LINK VERB resolved', Side.EITHER, _ABSENT),
-  (
-    'LINK VERB not (LOOSE|well)* (changed|change|steady|comparative|degree)',
-    Side.LEFT,
-    _PRESENT,
-  ),
-  ('LINK VERB no GAP (changed|change|comparative)', Side.LEFT, _PRESENT),
-  ('LINK VERB article? (suspected|unlikely)', Side.EITHER, _UNCERTAIN),
-  ('LINK VERB possible STOP', Side.LEFT, _UNCERTAIN),
-  (
-    'LINK VERB auxiliary VERB possible (?![^clause comma]*finding)',
-    Side.LEFT,
-    _UNCERTAIN,
-  ),
-  ('LINK VERB not LOOSE suspected', Side.EITHER, _ABSENT),
-  ('LINK VERB MODAL VERB seen', Side.EITHER, _UNCERTAIN),
-  ('LINK VERB MODAL VERB seen and auxiliary not STOP', Side.LEFT, _ABSENT),
-  ('LINK VERB absent seen?', Side.EITHER, _ABSENT),
-  ('LINK VERB not LOOSE absent', Side.EITHER, _PRESENT),
-  ('auxiliary not STOP', Side.LEFT, _ABSENT),
-  (
-    '(colon|dash)? (no|absent) (?=$|comma|clause|dash|finding (colon|dash))',
-    Side.LEFT,
-    _ABSENT,
-  ),
-  (
-    '(colon|dash) (no|not) [^finding clause colon comma change]* (?=$|clause)',
-    Side.LEFT,
-    _ABSENT,
-  ),
-  ('LINK VERB not (LOOSE|well)* exclude STOP', Side.LEFT, _UNCERTAIN),
-  ('comma? absent (word|for|article)* side', Side.NONE, None),
-  ('question (?=(degree|side|article)*finding)', Side.RIGHT, _UNCERTAIN),
-  ('question', Side.EITHER, _UNCERTAIN),
-  # Right: "no X", "does not show X", "cannot exclude X", "may be X".
-  ('no (adverb|degree)* (show|possible|suggest)? colon?', Side.RIGHT, _ABSENT),
-  ('not LOOSE no', Side.RIGHT, _PRESENT),
-  (
-    'not (LOOSE|well|word|history|degree|side|for|to|or){0,4} (?=finding)',
-    Side.RIGHT,
-    _ABSENT,
-  ),
-  ('no GAP change', Side.RIGHT, _PRESENT),
-  # A complaint: "no change in vision, nausea".
-  ('no GAP change word+ (comma|or)', Side.RIGHT, _ABSENT),
-  ('no GAP partial* resolution', Side.RIGHT, _PRESENT),
-  ('no (word|adverb)? comparative', Side.RIGHT, _PRESENT),
-  ('not LOOSE (show|possible|suggest|relation) TAIL', Side.RIGHT, _ABSENT),
-  ('not (LOOSE|well)* (hard LOOSE)? exclude', Side.RIGHT, _UNCERTAIN),
-  ('not LOOSE change', Side.RIGHT, _PRESENT),
-  # "A left but no right X", "no right but a small left X".
-  ('side clause (no|not) article? side (?=finding)', Side.RIGHT, _PRESENT),
-  ('no side clause (degree|article)* side (?=finding)', Side.RIGHT, _PRESENT),
-  ('hypothetical', Side.RIGHT, _UNCERTAIN),
-  ('exclude', Side.RIGHT, _UNCERTAIN),
-  ('(possible|suggest) TAIL', Side.RIGHT, _UNCERTAIN),
-  (
-    'MODAL VERB (show|possible|suggest|mask|relation|auxiliary '
-    '(?=(clause|which|pronoun|(article|degree|side|adverb|word|steady){0,4} finding))) TAIL',
-    Side.RIGHT,
-    _UNCERTAIN,
-  ),
-  (
-    'can VERB (show|possible|suggest|mask|relation) TAIL',
-    Side.RIGHT,
-    _UNCERTAIN,
-  ),
-  ('MODAL VERB seen with', Side.RIGHT, _UNCERTAIN),
-  ('absent word{0,4} for', Side.RIGHT, _ABSENT),
-  # What ends the reach of a cue before.
-  ('clause', Side.END, None),
-  ('colon', Side.END, None),
-  ('heading', Side.END, None),
-  ('steady', Side.END, None),
-  ('which', Side.END, None),
-  ('show', Side.SOFT_END, None),
-  ('relation', Side.SOFT_END, None),
-  ('auxiliary LOOSE seen', Side.END, None),
-)
-_NARROW_RULES = (
-  ('(well|word)? resolution', Side.RIGHT, _ABSENT),
-  ('(partial|well)* partial (partial|well)* resolution', Side.RIGHT, _PRESENT),
-)
+# Of rules that match the same words, the first counts.
+_RULES = {
+  # Of what comes before: "X: none", "X is not seen".
+  (Side.LEFT, Polarity.ABSENT): """
+    LINK VERB MODAL VERB seen and auxiliary not STOP
+    auxiliary not STOP
+    (colon|dash)? (no|absent) (?=$|comma|clause|dash|finding(colon|dash))
+    (colon|dash) (no|not) OTHERS (?=$|clause)
+    """,
+  (Side.LEFT, Polarity.UNCERTAIN): """
+    LINK VERB may VERB not LOOSE seen
+    LINK VERB MODAL VERB resolved
+    LINK VERB possible STOP
+    LINK VERB auxiliary VERB possible (?![^clause comma]*finding)
+    LINK VERB not FULLY exclude STOP
+    """,
+  # "X has not resolved" and "X has not changed" affirm X.
+  (Side.LEFT, Polarity.PRESENT): """
+    LINK VERB not FULLY (resolved|resolve)
+    LINK VERB resolve
+    LINK VERB not FULLY (changed|change|steady|comparative|degree)
+    LINK VERB no GAP (changed|change|comparative)
+    """,
+  (Side.NONE, None): """
+    neutral
+    LINK VERB not LOOSE well LOOSE seen
+    LINK VERB not LOOSE seen (word|article)* earlier
+    can LOOSE seen
+    comma? absent (word|for|article)* side
+    """,
+  # Of what comes after: "possible X", "cannot exclude X".
+  (Side.RIGHT, Polarity.UNCERTAIN): """
+    LINK VERB hard FULLY exclude LATER
+    question (?=(degree|side|article)*finding)
+    not FULLY (hard LOOSE)? exclude
+    (possible|suggest) TAIL
+    MODAL VERB (show|possible|suggest|mask|relation) TAIL
+    MODAL VERB auxiliary (?=clause|which|pronoun) TAIL
+    MODAL VERB auxiliary NOUN
+    MODAL VERB seen with
+    can VERB (show|possible|suggest|mask|relation) TAIL
+    hypothetical
+    exclude
+    """,
+  (Side.RIGHT, Polarity.ABSENT): """
+    no (adverb|degree)* (show|possible|suggest)? colon?
+    no GAP change word+ (comma|or)
+    not LOOSE (show|possible|suggest|relation) TAIL
+    not (auxiliary|adverb|article|well|NAMED){0,6} (?=finding)
+    absent word{0,4} for
+    """,
+  # "No change in X", "no larger X", "not without X", "left but no right X".
+  (Side.RIGHT, Polarity.PRESENT): """
+    no GAP change
+    no GAP partial* resolution
+    no (word|adverb)? comparative
+    not LOOSE no
+    not LOOSE change
+    side clause (no|not) article? side (?=finding)
+    no side clause (degree|article)* side (?=finding)
+    """,
+  # Of either: "X excluded" and "excluded X".
+  (Side.EITHER, Polarity.UNCERTAIN): """
+    LINK VERB not FULLY excluded
+    LINK VERB MODAL VERB excluded
+    LINK VERB hard FULLY (exclude|excluded)
+    LINK VERB article? (suspected|unlikely)
+    LINK VERB MODAL VERB seen
+    question
+    """,
+  (Side.EITHER, Polarity.PRESENT): """
+    LINK VERB not FULLY hard LOOSE exclude
+    LINK VERB (partial|well)* partial well? (resolved|resolve)
+    LINK VERB not LOOSE absent
+    """,
+  (Side.EITHER, Polarity.ABSENT): """
+    LINK VERB not LOOSE seen
+    LINK VERB not LOOSE suspected
+    LINK VERB excluded
+    LINK VERB resolved
+    LINK VERB absent seen?
+    """,
+  (Side.END, None): """
+    clause
+    colon
+    heading
+    steady
+    which
+    auxiliary LOOSE seen
+    """,
+  (Side.SOFT_END, None): """
+    show
+    relation
+    """,
+}
+_NARROW_RULES = {
+  (Side.RIGHT, Polarity.ABSENT): '(well|word)? resolution',
+  (Side.RIGHT, Polarity.PRESENT): """
+    (partial|well)* partial (partial|well)* resolution
+    """,
+}
 
 
 def compile_pattern(pattern: str) -> re.Pattern:
@@ -172,50 +168,50 @@ def compile_pattern(pattern: str) -> re.Pattern:
 _COMPILED = [
   (compile_pattern(pattern), side, polarity, rules is _NARROW_RULES)
   for rules in (_RULES, _NARROW_RULES)
-  for pattern, side, polarity in rules
+  for (side, polarity), patterns in rules.items()
+  for pattern in patterns.strip().split('\n')
 ]
-# A finding to the left, in the same clause and without a verb between.
+_ANY = re.compile('|'.join(rule[0].pattern for rule in _COMPILED))
+# Where a finding is in reach to the left: in the same clause and without a verb
+# between; after a comma, other words would be the subject of the cue.
+_BETWEEN = 'auxiliary with clause finding show steady no possible suggest'
 _TO_LEFT = compile_pattern(
-  """
+  f"""
   finding (
-    [^BETWEEN comma]* [^BETWEEN comma and]
-    | [^BETWEEN]* comma [^BETWEEN word and]*
+    [^{_BETWEEN} comma]* [^{_BETWEEN} comma and]
+    | [^{_BETWEEN}]* comma [^{_BETWEEN} word and]*
   )?$
-  """.replace(
-    'BETWEEN',
-    'auxiliary with clause finding show steady no possible suggest',
-  )
+  """
 )
 _TO_RIGHT = compile_pattern('[^clause colon heading finding]*finding')
 
 
-_ANY = re.compile('|'.join(rule[0].pattern for rule in _COMPILED))
-
-
 def find_cues(sentence: str) -> list[Cue]:
-  """Finds the cues of a sentence, written as classes (`cues.classify`)."""
+  """Finds the cues of a sentence that is written as classes.
+
+  Args:
+    sentence: a letter for each class, from `cues.classify`.
+
+  Returns:
+    The cues, in order and without overlap.
+  """
   cues, place = [], 0
   while match := _ANY.search(sentence, place):
     place = match.start()
     found = [
-      cue
-      for rule in _COMPILED
-      if (cue := _match(*rule, sentence, place)) is not None
+      cue for rule in _COMPILED if (cue := _match(*rule, sentence, place))
     ]
     if found:
-      best = max(found, key=lambda cue: cue.end)
-      cues.append(best)
-      place = best.end
-    else:
-      place += 1
+      cues.append(max(found, key=lambda cue: cue.end))
+    place = cues[-1].end if found else place + 1
   return cues
 
 
 def _match(pattern, side, polarity, is_narrow, sentence, place) -> Cue | None:
+  """Matches a rule at a place, if there is a finding on its side."""
   match = pattern.match(sentence, place)
   if match is None or match.end() == place:
     return None
-  end = match.end()
   if side in (Side.LEFT, Side.EITHER):
     if _TO_LEFT.search(sentence[:place]):
       side = Side.LEFT
@@ -223,6 +219,6 @@ def _match(pattern, side, polarity, is_narrow, sentence, place) -> Cue | None:
       return None
     else:
       side = Side.RIGHT
-  if side is Side.RIGHT and not _TO_RIGHT.match(sentence, end):
+  if side is Side.RIGHT and not _TO_RIGHT.match(sentence, match.end()):
     return None
-  return Cue(place, end, side, polarity, is_narrow)
+  return Cue(place, match.end(), side, polarity, is_narrow)

@@ -12,6 +12,8 @@ from dicejax.concepts.text.aliases import is_clear
 from dicejax.concepts.text.assertion import Span
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.modifiers import find_modifiers
+from dicejax.concepts.text.sentences import fold
+from dicejax.concepts.text.sentences import split_sentences
 
 _BEFORE_REGION = frozenset(['of', 'in', 'at', 'over', 'about', 'around'])
 _INSIDE_REGION = frozenset(
@@ -41,6 +43,11 @@ class Linker:
     ontology: the terms.
     aliases: concepts, surface forms and stopped forms, from `read_aliases`; by
       default, only the names and synonyms of the ontology are linked.
+    cues: the words that affirm, deny or doubt, from `read_cues`; by default the
+      table for English that comes with the package.
+    alternatives: what "A or B" and "A versus B" say of both where nothing else
+      decides: `'present'`, as the indexers of Open-i count them, or
+      `'uncertain'`, as the radiologists of CheXpert do.
 
   Attributes:
     ontology: the terms with those of the alias table.
@@ -58,14 +65,25 @@ class Linker:
 polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
   """
 
-  def __init__(self, ontology: Ontology, aliases: Aliases | None = None):
+  def __init__(
+    self,
+    ontology: Ontology,
+    aliases: Aliases | None = None,
+    *,
+    cues: phrases.Phrases | None = None,
+    alternatives: str = 'present',
+  ):
+    if alternatives not in assertion.ALTERNATIVES:
+      raise ValueError(
+        f'alternatives: expected one of {assertion.ALTERNATIVES}, not '
+        f'{alternatives!r}.'
+      )
+    self._cues, self._alternatives = cues, alternatives
     self.aliases = aliases or Aliases()
     self.ontology = add_aliases(ontology, self.aliases)
     self._forms = phrases.Phrases()
     self._elsewhere = {
-      self.ontology.alternatives.get(id, id): frozenset(
-        map(phrases.fold, words)
-      )
+      self.ontology.alternatives.get(id, id): frozenset(map(fold, words))
       for id, words in self.aliases.elsewhere.items()
     }
     self.skipped = self._add_forms()
@@ -73,12 +91,14 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
   def __call__(self, text: str) -> list[Mention]:
     """Finds the mentions in a text, in order; none overlaps another."""
     mentions = []
-    for sentence in phrases.split_sentences(text):
+    for sentence in split_sentences(text):
       found = list(self._link(sentence, text))
       if not found:
         continue
       spans = [span for _, span in found]
-      said = assertion.assert_findings(sentence.words, spans)
+      said = assertion.assert_findings(
+        sentence.words, spans, self._cues, alternatives=self._alternatives
+      )
       named = find_modifiers(sentence.words, spans)
       for (concept, span), of, own in zip(found, said, named, strict=True):
         cue = _characters(sentence, of.cue) if of.cue else None

@@ -24,7 +24,7 @@ import itertools
 from collections.abc import Iterable
 from collections.abc import Sequence
 
-from dicejax.concepts.text.phrases import fold
+from dicejax.concepts.text.sentences import fold
 
 # By kind, each modifier and the words for it. Within a kind they exclude one
 # another.

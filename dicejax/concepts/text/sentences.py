@@ -11,8 +11,8 @@ _TOKEN = re.compile(
   | ([^\W_]+)                                 # a word or a number
   | ([,;:=、，；：()\[\]] | (?<!\S)[-–—]+(?!\S) | [–—]+)  # within a sentence
   | ([.!。！｡．]+                             # a full stop; not in 1.5 or T.5
-      (?: (?=\W|$) | (?<=[a-z]\.)(?=[A-Z]) | (?<=[^\W\d_]{3}\.)(?=[^\W\d_]{2}|[aA]\s)
-        | (?<=[。！｡．]) ) )
+      (?: (?=\W|$) | (?<=[。！｡．]) | (?<=[a-z]\.)(?=[A-Z])
+        | (?<=[^\W\d_]{3}\.)(?=[^\W\d_]{2}|[aA]\s) ) )
   | (\r\n? | \n)
   | ([?？])
   | (['’][tT]\b)                              # of "didn't"
@@ -153,10 +153,10 @@ def _closed_lines(text: str) -> frozenset[int] | set[int]:
 
   - where sentences begin with capitals, a line goes on if the next begins with
     a small letter;
-  - in capitals, or without any, it goes on if the text has full stops and the
-    first word of the next line would not have fitted in: it was wrapped.
+  - in capitals, or without any, it goes on if the first word of the next line
+    would not have fitted in, and so it is with most lines: they were wrapped.
 
-  Without any full stop, each line is a sentence.
+  Without any full stop, each of these lines is a sentence.
   """
   if '\n' not in text and '\r' not in text:
     return frozenset()
@@ -192,7 +192,7 @@ class _Style(NamedTuple):
 
 
 def _is_closed(line, after) -> bool:
-  """Whether a line ends with a mark, or the next begins with that of an item."""
+  """Whether a line ends with a mark, or the next is an item of a list."""
   if not line.text or not after.text or _CLOSED.search(line.text):
     return True
   return bool(_BULLET.match(after.text) or _HEADING.match(after.text))
