@@ -14,8 +14,8 @@ from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
-from dicejax.concepts.text.sentences import split_sentences
 from dicejax.concepts.text.reports import Reports
+from dicejax.concepts.text.sentences import split_sentences
 
 # Mentions in braces; behind the bar, what is said of each, `-` for nothing.
 _SENTENCES = """

@@ -114,12 +114,13 @@ def split_sentences(text: str) -> Iterator[Sentence]:
       continue
     if kind == _NOT and words and words[-1][-1:] == 'n':
       words[-1] = fold(words[-1][:-1])
+      ends[-1] -= 1
     if kind in (_MARK, _QUESTION, _NOT, _SIGN):
-      if kind == _MARK and not words:
-        continue  # A bullet.
+      if kind in (_MARK, _NOT) and not words:
+        continue  # A bullet, or a lone "'t".
       mark = match[0].translate(_MARKS)[0]
       words.append(_MEANS.get(match[0].casefold(), mark))
-      starts.append(match.start())
+      starts.append(match.start() if kind != _NOT else ends[-1])
       ends.append(match.end())
       if kind != _QUESTION or not ends[1:] or ends[-2] != match.start():
         continue
