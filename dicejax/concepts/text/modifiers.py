@@ -97,6 +97,7 @@ _PREPOSITIONS = _folded(
   'projects projected through throughout'
 )
 _ARTICLES = frozenset(['a', 'an', 'the', 'these', 'this'])
+_INTRODUCING = _PLACES | _PREPOSITIONS | _ARTICLES
 _COPULAS = frozenset(['is', 'has', 'be', 'been', 'being'])
 # Words that may stand between a mention and what is said of it afterwards.
 _SAID = (
@@ -114,6 +115,7 @@ _SAID = (
   )
 )
 _SEPARATORS = frozenset([',', 'and', 'or', 'but', 'with', 'then'])
+_ENDS = _SEPARATORS | {';'}
 _MARKS = frozenset([',', ';', ':', '?'])
 _JOINS = frozenset([',', 'and', 'or', 'to', 'than', 'greater', 'more'])
 # What ends a noun phrase, read backwards.
@@ -164,14 +166,19 @@ def find_modifiers(
   """
   if _MODIFIERS.keys().isdisjoint(words):
     return [()] * len(spans)
-  named = [_is_modifier(words, place) for place in range(len(words))]
+  named = [
+    word in _MODIFIERS and _is_modifier(words, place)
+    for place, word in enumerate(words)
+  ]
   places = [[place for place in range(*span) if named[place]] for span in spans]
   # Where the phrase of each mention begins: what is said of another ends there.
   begins = _add_before(words, named, spans, places)
   _add_after(words, named, spans, places, begins)
   _add_introduction(words, named, spans, places)
-  found = [_name(words, own) for own in places]
-  return _share_place(words, spans, begins, found)
+  found = [
+    _join(_MODIFIERS[words[place]] for place in sorted(own)) for own in places
+  ]
+  return _share_place(words, spans, begins, found) if any(found) else found
 
 
 def name_modifiers(words: Iterable[str]) -> tuple[str, ...]:
@@ -181,14 +188,15 @@ def name_modifiers(words: Iterable[str]) -> tuple[str, ...]:
     >>> name_modifiers(['Bibasilar', 'slight'])
     ('bilateral', 'basal', 'mild')
   """
-  found = (_MODIFIERS.get(fold(word), ()) for word in words)
-  return tuple(dict.fromkeys(itertools.chain.from_iterable(found)))
+  return _join(_MODIFIERS.get(fold(word), ()) for word in words)
+
+
+def _join(parts) -> tuple[str, ...]:
+  return tuple(dict.fromkeys(itertools.chain.from_iterable(parts)))
 
 
 def _is_modifier(words, place) -> bool:
   word, after = words[place], words[place + 1 : place + 2]
-  if word not in _MODIFIERS:
-    return False
   if after and after[0] == 'limit':  # "upper limits of normal"
     return False
   if word == 'both':  # of "both lungs", not of "both A and B"
@@ -210,7 +218,9 @@ def _add_before(words, named, spans, places) -> list[int]:
   begins, low = [], 0
   for (start, end), found in zip(spans, places, strict=True):
     begin = place = start
-    while place > low and _goes_on(words, named, place - 1, low):
+    # Beyond the first modifier there is nothing to look for.
+    first = named.index(True, low, start) if any(named[low:start]) else start
+    while place > first and _goes_on(words, named, place - 1, low):
       place -= 1
       if named[place]:
         found.append(place)
@@ -256,6 +266,8 @@ def _add_after(words, named, spans, places, begins) -> None:
   """Adds the modifiers that are said of each mention after it."""
   limits = [*begins[1:], len(words)]
   for number, ((_, end), limit) in enumerate(zip(spans, limits, strict=True)):
+    if not any(named[end:limit]):
+      continue
     found = _said_after(words, named, end, limit)
     places[number] += found
     if not found:
@@ -269,7 +281,7 @@ def _said_after(words, named, end, limit) -> list[int]:
   found, start = [], end
   while start < limit:
     stop = start
-    while stop < limit and words[stop] not in _SEPARATORS | {';'}:
+    while stop < limit and words[stop] not in _ENDS:
       stop += 1
     said = start + (words[start] == ':' and start == end)
     while said < stop and _is_said(words[said]):
@@ -303,10 +315,10 @@ def _list_before(words, last, spans, begins, joins) -> list[int]:
 def _add_introduction(words, named, spans, places) -> None:
   """Adds the modifiers of a place that is named before the findings."""
   first = spans[0][0] if spans else 0
+  if not any(named[:first]):
+    return
   end = 0
-  while end < first and (
-    named[end] or words[end] in _PLACES | _PREPOSITIONS | _ARTICLES
-  ):
+  while end < first and (named[end] or words[end] in _INTRODUCING):
     end += 1
   found = [place for place in range(end) if named[place]]
   rest = list(words[end : end + 2])
@@ -317,15 +329,11 @@ def _add_introduction(words, named, spans, places) -> None:
     places[0] += found
 
 
-def _name(words, places) -> tuple[str, ...]:
-  return name_modifiers(words[place] for place in sorted(set(places)))
-
-
 def _share_place(words, spans, begins, found) -> list[tuple[str, ...]]:
   """Gives a finding and what it may be the side and zone of one of them."""
   same, linked = [], False
   for (_, end), begin in zip(spans, begins[1:], strict=False):
-    between = words[end:begin]
+    between = list(words[end:begin])
     linked = _is_meaning(between) or (linked and between == ['or'])
     same.append(linked)
   pairs = [(n, n + 1) for n, linked in enumerate(same) if linked]
