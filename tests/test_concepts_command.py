@@ -534,6 +534,31 @@ def test_no_finding_is_about_the_labels_of_the_table(home, run):
   ) in err
 
 
+def test_cues_and_alternatives(home, run):
+  texts = ['Kein edema.', 'No edema.', 'Edema or fibrosis.']
+  pathlib.Path('cues.tsv').write_text('no\tkein\nor\toder\n')
+  found, _ = _label_texts(run, texts, '--cues=cues.tsv')
+  assert [row[0] for row in found] == ['0', '1', '1']
+  found, _ = _label_texts(run, texts, '--alternatives=uncertain')
+  assert [row[:2] for row in found] == [['1', ''], ['0', ''], ['-1', '-1']]
+
+
+@pytest.mark.parametrize(
+  'line, message',
+  [
+    ('kein', 'expected a class and, after a tab, phrases'),
+    ('nein\tkein', 'expected a class and, after a tab, phrases'),
+    ('not\tkein', "the cue 'kein' is in line 2 already."),
+  ],
+)
+def test_bad_cues(home, run, line, message):
+  pathlib.Path('cues.tsv').write_text(f'# x\nno\tkein\n{line}\n')
+  for first in ('index', 'label'):
+    code, _, err = run(first, *_INPUT, '--cues=cues.tsv', '--out=o')
+    assert code == 1
+    assert err.startswith(f'error: cues.tsv:3: {message}')
+
+
 _EXTRACTOR = """
 from dicejax.concepts import Mention, Time
 

@@ -71,12 +71,20 @@ def test_commands(home, capsys):
 
 
 def test_tables(home):
-  aliases, labels = _blocks('tsv')
+  aliases, cues, labels = _blocks('tsv')
   pathlib.Path('aliases.tsv').write_text(aliases)
   pathlib.Path('labels.tsv').write_text(labels)
   ontology = concepts.read_obo('hp.obo')
   linker = concepts.Linker(ontology, concepts.read_aliases('aliases.tsv'))
   text = 'Pleural tags. Knee effusion. Large heart.'
   assert [m.concept for m in linker(text)] == ['MY:1', 'HP:0001640']
+  pathlib.Path('cues.tsv').write_text(cues)
+  linker = concepts.Linker(ontology, cues=concepts.read_cues('cues.tsv'))
+  text = 'Kein Pneumothorax, fragliche Consolidation. No Pneumonia.'
+  assert [m.polarity for m in linker(text)] == [
+    'absent',
+    'uncertain',
+    'present',
+  ]
   with pytest.raises(ValueError, match="labels.tsv:3: no concept .* 'heart'"):
     concepts.read_labels('labels.tsv', ontology)

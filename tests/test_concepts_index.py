@@ -17,6 +17,7 @@ from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
 from dicejax.concepts.search.index import ReportIndex
 from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.text.cues import read_cues
 from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
@@ -276,11 +277,24 @@ def test_same_linker_before_and_after(tmp_path):
     stop=frozenset(['mass']),
     elsewhere={'Y:3': frozenset(['skin']), 'X:2': frozenset(['ankle'])},
   )
-  text = 'No fluid in the lung; a mass. Ankle swelling and swelling.'
-  index = ReportIndex.build(
-    Reports(['1'], [text], {}), Linker(ONTOLOGY, aliases)
+  text = (
+    'No fluid in the lung; a mass. Ankle swelling and swelling. Not any fluid. '
+    'Without fluid. Fluid or swelling.'
   )
-  assert [m.concept for m in index.mentions[0]] == ['X:1', 'X:2']
+  cues = tmp_path / 'cues.tsv'
+  cues.write_text('no\tno | not any\nor\tor\nauxiliary\tis\n')
+  linker = Linker(
+    ONTOLOGY, aliases, cues=read_cues(cues), alternatives='uncertain'
+  )
+  index = ReportIndex.build(Reports(['1'], [text], {}), linker)
+  assert [(m.concept, m.polarity) for m in index.mentions[0]] == [
+    ('X:1', ABSENT),
+    ('X:2', PRESENT),
+    ('X:1', ABSENT),
+    ('X:1', PRESENT),
+    ('X:1', UNCERTAIN),
+    ('X:2', UNCERTAIN),
+  ]
   index.save(tmp_path / 'i')
   loaded = ReportIndex.load(tmp_path / 'i')
   assert loaded.side(text).mentions == index.mentions[0]

@@ -378,7 +378,7 @@ def test_alternatives():
   assert doubted == ['nodule', 'mass', 'scar']
   assert text[slice(*found['mass'].cue)] == 'or'
   assert not [m for m in _LINKER(text) if m.polarity is Polarity.UNCERTAIN]
-  with pytest.raises(ValueError, match='alternatives: expected one of'):
+  with pytest.raises(ValueError, match='alternatives must be one of'):
     Linker(_LINKER.ontology, alternatives='maybe')
 
 

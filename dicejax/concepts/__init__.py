@@ -48,6 +48,7 @@ from dicejax.concepts.search.similarity import pairwise
 from dicejax.concepts.search.similarity import search_sets
 from dicejax.concepts.text.aliases import Aliases
 from dicejax.concepts.text.aliases import read_aliases
+from dicejax.concepts.text.cues import read_cues
 from dicejax.concepts.text.extraction import extract
 from dicejax.concepts.text.extraction import load_extractor
 from dicejax.concepts.text.linker import Linker
@@ -96,6 +97,7 @@ __all__ = [
   'on_grid',
   'pairwise',
   'read_aliases',
+  'read_cues',
   'read_labels',
   'read_obo',
   'read_reports',

@@ -31,6 +31,7 @@ from dicejax.concepts.search.measures import Symmetric
 from dicejax.concepts.text.aliases import CHEST
 from dicejax.concepts.text.aliases import Aliases
 from dicejax.concepts.text.aliases import read_aliases
+from dicejax.concepts.text.cues import read_cues
 from dicejax.concepts.text.extraction import extract
 from dicejax.concepts.text.extraction import load_extractor
 from dicejax.concepts.text.linker import Linker
@@ -178,7 +179,12 @@ def _read_input(arguments) -> _Input:
   aliases = _read_aliases(arguments.aliases, extractor)
   ontologies = [read(path) for read, path in parts]
   ontology = merge(*ontologies) if len(parts) > 1 else ontologies[0]
-  linker = Linker(ontology, aliases)
+  linker = Linker(
+    ontology,
+    aliases,
+    cues=arguments.cues and read_cues(arguments.cues),
+    alternatives=arguments.alternatives,
+  )
   # An extractor of one's own finds no forms, but may name the tables' concepts.
   skipped = dict(linker.ontology.skipped)
   if extractor is None:

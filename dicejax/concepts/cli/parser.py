@@ -14,6 +14,7 @@ import argparse
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from dicejax.concepts.cli import commands
@@ -22,6 +23,8 @@ from dicejax.concepts.labels.table import NO_FINDING
 from dicejax.concepts.search.findings import UNCERTAIN
 from dicejax.concepts.search.index import MODIFIERS
 from dicejax.concepts.search.scorer import WEIGHTS
+from dicejax.concepts.text.assertion import ALTERNATIVES
+from dicejax.concepts.text.cues import CLASSES
 
 _PROGRAM = 'python -m dicejax.concepts'
 # The formats of the tables, which `index` and `label` print with their help.
@@ -35,6 +38,14 @@ separates several ids or forms; lines that begin with # are comments:
                                            ("ankle edema") are not linked
 
 """
+_CUES_FORMAT = f"""\
+A table of --cues has a line per class of words, with a tab between:
+  CLASS  WORDS | WORDS
+Write one for your language or speciality after the English table, cues.tsv in
+dicejax/concepts/text, which says what each class means. The classes are:
+{textwrap.indent(textwrap.fill(', '.join(CLASSES), 74), '  ')}
+
+"""
 _LABELS_FORMAT = """\
 A table of --labels has a line per label, with tabs between:
   LABEL  ID | ID  WORDS | WORDS
@@ -44,8 +55,8 @@ words that the ontology lacks are an error.
 
 """
 _FORMATS = {
-  'index': _ALIASES_FORMAT,
-  'label': _ALIASES_FORMAT + _LABELS_FORMAT,
+  'index': _ALIASES_FORMAT + _CUES_FORMAT,
+  'label': _ALIASES_FORMAT + _CUES_FORMAT + _LABELS_FORMAT,
 }
 _EXAMPLES = {
   'index': (
@@ -236,6 +247,19 @@ def _add_input(parser):
     'radiographs, with its own list of words that are never linked; the '
     'default) or none (names and synonyms of the ontology alone); may be '
     'repeated to join tables: --aliases=chest --aliases=FILE',
+  )
+  finding.add_argument(
+    '--cues',
+    metavar='FILE',
+    help='table of the words that affirm, deny or doubt, see below, instead of '
+    'the English one',
+  )
+  finding.add_argument(
+    '--alternatives',
+    choices=ALTERNATIVES,
+    default='present',
+    help='what "A or B" and "A versus B" say of both: present, as the indexers '
+    'of Open-i count them (default), or uncertain, as CheXpert does',
   )
   source = finding.add_mutually_exclusive_group()
   _add_extractor(source)

@@ -19,7 +19,8 @@ from dicejax.concepts.search.findings import Findings
 from dicejax.concepts.search.measures import Asymmetric
 from dicejax.concepts.search.measures import Measure
 from dicejax.concepts.search.scorer import Scorer
-from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.search.storage import pack_linker
+from dicejax.concepts.search.storage import unpack_linker
 from dicejax.concepts.text.extraction import extract
 from dicejax.concepts.text.extraction import find_mentions
 from dicejax.concepts.text.extraction import name_of
@@ -123,7 +124,7 @@ class ReportIndex:
     known = ontology_of(linker, ontology)
     # RadGraph has no graph of a query; the dictionary of its entities links it.
     own = linker.linker if isinstance(linker, RadGraphExtractor) else linker
-    settings = _settings(own) if isinstance(own, Linker) else None
+    settings = pack_linker(own) if isinstance(own, Linker) else None
     return cls(known, reports, mentions, own, name_of(linker), settings)
 
   def search(
@@ -327,7 +328,7 @@ class ReportIndex:
     elif self.linker_settings:
       settings = self.linker_settings
       extractor = self._once(
-        'linker', lambda: _make_linker(self.ontology, settings)
+        'linker', lambda: unpack_linker(settings, self.ontology)
       )
     else:
       raise ValueError(
@@ -355,21 +356,3 @@ class ReportIndex:
       f'words is a name or a synonym of its {len(self.ontology.terms):,} '
       'concepts.'
     )
-
-
-def _settings(linker) -> dict[str, Any]:
-  """Collects what the linker has beside the terms, which are the ontology's."""
-  elsewhere = linker.aliases.elsewhere
-  return {
-    'stop': sorted(linker.aliases.stop),
-    'elsewhere': {id: sorted(words) for id, words in elsewhere.items()},
-  }
-
-
-def _make_linker(ontology, settings) -> Linker:
-  words = settings['elsewhere']
-  aliases = Aliases(
-    stop=frozenset(settings['stop']),
-    elsewhere={id: frozenset(given) for id, given in words.items()},
-  )
-  return Linker(ontology, aliases)

@@ -17,10 +17,14 @@ import numpy as np
 from dicejax.concepts.files import replacing
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
+from dicejax.concepts.text.aliases import Aliases
+from dicejax.concepts.text.cues import LETTERS
+from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.mentions import Time
+from dicejax.concepts.text.phrases import Phrases
 
 _FORMAT = 'dicejax concepts index'
 _VERSION = 2
@@ -157,3 +161,32 @@ def unpack_mentions(
   if stops[-1] != len(flat):
     raise ValueError('The lengths do not belong to the mentions.')
   return [tuple(flat[a:b]) for a, b in itertools.pairwise(stops)]
+
+
+def pack_linker(linker: Linker) -> dict[str, Any]:
+  """Keeps what a linker has beside the terms, which are the ontology's."""
+  names = {letter: name for name, letter in LETTERS.items()}
+  elsewhere = linker.aliases.elsewhere
+  return {
+    'stop': sorted(linker.aliases.stop),
+    'elsewhere': {id: sorted(words) for id, words in elsewhere.items()},
+    'cues': linker.cues and [[names[c], *words] for words, c in linker.cues],
+    'alternatives': linker.alternatives,
+  }
+
+
+def unpack_linker(settings: Mapping[str, Any], ontology: Ontology) -> Linker:
+  """Makes a linker of what `pack_linker` returned."""
+  cues = None
+  if settings['cues']:
+    cues = Phrases()
+    for name, *words in settings['cues']:
+      cues.add(words, LETTERS[name])
+  words = settings['elsewhere']
+  aliases = Aliases(
+    stop=frozenset(settings['stop']),
+    elsewhere={id: frozenset(given) for id, given in words.items()},
+  )
+  return Linker(
+    ontology, aliases, cues=cues, alternatives=settings['alternatives']
+  )

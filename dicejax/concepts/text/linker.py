@@ -51,7 +51,9 @@ class Linker:
 
   Attributes:
     ontology: the terms with those of the alias table.
-    aliases: the table.
+    aliases: the alias table.
+    cues: the table of cues; None for the package's own.
+    alternatives: as given.
     skipped: counts of what was left out, by reason.
 
   Raises:
@@ -75,10 +77,10 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
   ):
     if alternatives not in assertion.ALTERNATIVES:
       raise ValueError(
-        f'alternatives: expected one of {assertion.ALTERNATIVES}, not '
-        f'{alternatives!r}.'
+        f'alternatives must be one of {", ".join(assertion.ALTERNATIVES)}, '
+        f'got {alternatives!r}.'
       )
-    self._cues, self._alternatives = cues, alternatives
+    self.cues, self.alternatives = cues, alternatives
     self.aliases = aliases or Aliases()
     self.ontology = add_aliases(ontology, self.aliases)
     self._forms = phrases.Phrases()
@@ -92,28 +94,27 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
     """Finds the mentions in a text, in order; none overlaps another."""
     mentions = []
     for sentence in split_sentences(text):
-      found = list(self._link(sentence, text))
-      if not found:
-        continue
-      spans = [span for _, span in found]
-      said = assertion.assert_findings(
-        sentence.words, spans, self._cues, alternatives=self._alternatives
-      )
-      named = find_modifiers(sentence.words, spans)
-      for (concept, span), of, own in zip(found, said, named, strict=True):
-        cue = _characters(sentence, of.cue) if of.cue else None
-        mentions.append(
-          Mention(
-            concept,
-            *_characters(sentence, span),
-            of.polarity,
-            cue,
-            of.experiencer,
-            of.time,
-            own,
-          )
-        )
+      if found := list(self._link(sentence, text)):
+        mentions += self._assert(sentence, found)
     return mentions
+
+  def _assert(self, sentence, found) -> Iterator[Mention]:
+    """Yields what a sentence says of the concepts that are found in it."""
+    spans = [span for _, span in found]
+    said = assertion.assert_findings(
+      sentence.words, spans, self.cues, alternatives=self.alternatives
+    )
+    modifiers = find_modifiers(sentence.words, spans)
+    for (concept, span), of, own in zip(found, said, modifiers, strict=True):
+      yield Mention(
+        concept,
+        *_characters(sentence, span),
+        of.polarity,
+        _characters(sentence, of.cue) if of.cue else None,
+        of.experiencer,
+        of.time,
+        own,
+      )
 
   def _add_forms(self) -> dict[str, int]:
     skipped = collections.Counter()

@@ -1,5 +1,6 @@
 """Phrases that are looked up among the words of sentences."""
 
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,6 +55,17 @@ class Phrases:
       return False
     node[_VALUE] = value
     return True
+
+  def __iter__(self) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yields each phrase with its value."""
+    pending = [((), self._root)]
+    while pending:
+      words, node = pending.pop()
+      for word, below in node.items():
+        if word == _VALUE:
+          yield words, below
+        else:
+          pending.append(((*words, word), below))
 
   def longest(
     self, words: Sequence[str], start: int, stop: int
