@@ -57,6 +57,8 @@ from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.mentions import Time
+from dicejax.concepts.text.radgraph import RadGraphExtractor
+from dicejax.concepts.text.radgraph import read_radgraph
 from dicejax.concepts.text.reports import Reports
 from dicejax.concepts.text.reports import read_reports
 
@@ -79,6 +81,7 @@ __all__ = [
   'PAPER_ORDER',
   'PRESENT_FIRST',
   'Polarity',
+  'RadGraphExtractor',
   'ReportIndex',
   'Reports',
   'Symmetric',
@@ -100,6 +103,7 @@ __all__ = [
   'read_cues',
   'read_labels',
   'read_obo',
+  'read_radgraph',
   'read_reports',
   'read_umls',
   'search_sets',
