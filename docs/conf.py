@@ -3,6 +3,9 @@
 import pathlib
 import re
 
+from pygments.lexers.special import TextLexer
+from sphinx.highlighting import lexers
+
 import dicejax
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -20,6 +23,7 @@ extensions = [
 html_theme = 'furo'
 html_title = f'dicejax {release}'
 exclude_patterns = ['study']  # The study's measurements.
+lexers['tsv'] = TextLexer()  # Pygments knows no tables with tabs.
 myst_heading_anchors = 4  # Links to headings work as on GitHub.
 
 autodoc_member_order = 'bysource'

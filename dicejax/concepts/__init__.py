@@ -1,7 +1,7 @@
 """Reports as sets of ontology concepts: found, compared, searched, labelled.
 
 An ontology names the concepts, a linker finds them in reports, and an index
-searches the reports and explains its hits:
+searches the reports and explains its hits::
 
   from dicejax import concepts
 
