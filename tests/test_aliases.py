@@ -122,7 +122,7 @@ def test_add_aliases():
   assert made.skipped == {
     'obsolete terms': 2,
     'concepts of the alias table that the ontology lacks': 1,
-    'parents that are no live term': 1,
+    'parents that are not live terms': 1,
   }
   assert ontology.terms['X:1'].synonyms == ('swelling', 'dropsy')
   linker = Linker(ontology, aliases)

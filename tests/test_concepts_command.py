@@ -682,7 +682,7 @@ def test_nothing_is_overwritten_without_force(index, run):
       'extractor module: expected package.module:function.',
     ),
     (['index', *_INPUT, '--out=no/i'], 'no: no such directory.'),
-    (['index', *_INPUT, '--encoding=no', '--out=o'], "'no' is no encoding"),
+    (['index', *_INPUT, '--encoding=no', '--out=o'], "'no' is not an encoding"),
     (
       ['label', *_INPUT, '--labels=x.obo', '--out=o'],
       'x.obo:1: expected a label',

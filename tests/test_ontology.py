@@ -176,7 +176,7 @@ def test_obo(read, newline, start):
     'obsolete terms': 5,
     'stanzas with the id of another': 1,
     'alternative ids that another term has': 2,
-    'parents that are no live term': 2,
+    'parents that are not live terms': 2,
     'parents that would close a cycle': 1,
   }
 
@@ -316,7 +316,7 @@ def test_ancestors_of_a_deep_ontology():
 @pytest.mark.parametrize(
   'parents, message',
   [
-    ({'a': ('b',)}, 'a has the parent b, which is no term'),
+    ({'a': ('b',)}, 'a has the parent b, which is not a term'),
     ({'a': ('b',), 'b': ('a',)}, '[ab] is among its own ancestors'),
     ({'a': ('a',)}, 'a is among its own ancestors'),
   ],
@@ -330,8 +330,11 @@ def test_ancestors_of_terms_that_do_not_fit(parents, message):
 @pytest.mark.parametrize(
   'fields, message',
   [
-    ({'alternatives': {'b': 'c'}}, 'b stands for c, which is no term'),
-    ({'equivalents': (('a', 'd'),)}, 'd is a synonym, but no term'),
+    ({'alternatives': {'b': 'c'}}, 'b points to c, which is not a term'),
+    (
+      {'equivalents': (('a', 'd'),)},
+      'd is among the equivalents, but not',
+    ),
   ],
 )
 def test_ontology_of_ids_that_are_no_terms(fields, message):
@@ -402,7 +405,7 @@ def test_corpus_information_by_hand():
     }
   )
   assert set(on.corpus_information(ontology, []).values()) == {0.0}
-  with pytest.raises(OntologyError, match='Document 2 has 9, which is no term'):
+  with pytest.raises(OntologyError, match='document 2 has 9, which is not a'):
     on.corpus_information(ontology, [['0'], ['1', '9']])
 
 
@@ -515,7 +518,7 @@ def test_merge():
     'obsolete terms': 5,
     # C0000003 of the first.
     'UMLS identifiers that several terms of one ontology have': 1,
-    'parents that are no live term': 1,
+    'parents that are not live terms': 1,
     # From the third: A:2 above itself.
     'parents that would close a cycle': 1,
   }
@@ -740,7 +743,7 @@ def test_umls(read_umls):
   assert found.skipped == {
     'suppressible names': 4,
     'suppressible relations': 2,
-    'parents that are no live term': 1,
+    'parents that are not live terms': 1,
     'parents that would close a cycle': 1,
   }
   assert on.type_weights(found) == {
@@ -791,8 +794,45 @@ def test_malformed_umls(read_umls, tmp_path, file, columns):
     on.read_umls(tmp_path)
 
 
+def test_comments_of_parents_need_no_blank(tmp_path):
+  path = tmp_path / 'x.obo'
+  path.write_text(
+    '[Term]\nid: X:1\nname: lung\n\n[Term]\nid: X:2! a\nname: spot! of ink\n'
+    'is_a: X:1! lung\n\n[Term]\nid: X:3\nname: dot\nis_a:X:1!lung\n'
+    'xref: URL:http://a.b/c!d\n'
+  )
+  terms = on.read_obo(path).terms
+  assert {id: term.parents for id, term in terms.items()} == {
+    'X:1': (),
+    'X:2': ('X:1',),
+    'X:3': ('X:1',),
+  }
+  assert terms['X:3'].xrefs == ('URL:http://a.b/c!d',)
+
+
+def test_tags_of_obo_1_0(tmp_path):
+  path = tmp_path / 'x.obo'
+  path.write_text(
+    'format-version: 1.0\n\n[Term]\nid: X:1\nname: a\n'
+    'exact_synonym: "b \\"c\\"" []\nnarrow_synonym: "d" [X:1]\n'
+    'broad_synonym: "e" []\nrelated_synonym: "f" []\n'
+    'exact_synonym: no quotes\nxref_analog: UMLS_CUI:C0000001\n\n'
+    '[Term]\nid: X:2\nname: g\nis_obsolete: true\nuse_term: X:1\n'
+  )
+  found = on.read_obo(path)
+  assert found.terms == {
+    'X:1': Term('X:1', 'a', ('b "c"', 'd'), (), ('UMLS_CUI:C0000001',))
+  }
+  assert found.alternatives == {'X:2': 'X:1'}
+  assert found.skipped == {
+    'broad or related synonyms': 2,
+    'synonyms without quotes': 1,
+    'obsolete terms': 1,
+  }
+
+
 def test_umls_without_names(read_umls):
   with pytest.raises(OntologyError, match='names in ENG of A, B, found none'):
     read_umls(sources=('A', 'B'))
-  with pytest.raises(ValueError, match="a collection of names, not 'MSH'"):
+  with pytest.raises(ValueError, match="a collection of names, got 'MSH'"):
     read_umls(sources='MSH')

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import io
@@ -12,16 +12,16 @@ from typing import IO
 def replacing(
   path: str | os.PathLike, *, force: bool = False, text: bool = False
 ) -> Iterator[IO]:
-  """A file that takes the place of `path` when it is whole, or not at all.
+  """Opens a file that replaces `path` once it is written completely.
 
   Args:
     path: the file.
-    force: it may be there.
-    text: UTF-8 with `\\n`, in place of bytes.
+    force: whether an existing file may be replaced.
+    text: whether to write UTF-8 text with `\\n` instead of bytes.
 
   Raises:
-    FileExistsError: the file is there, and `force` is not set.
-    FileNotFoundError: its directory is not.
+    FileExistsError: the file exists, and `force` is not set.
+    FileNotFoundError: its directory does not exist.
   """
   path = pathlib.Path(path)
   check_writable(path, force=force)
@@ -46,7 +46,7 @@ def check_writable(path: str | os.PathLike, *, force: bool = False) -> None:
   """Raises early what `replacing` would raise after the work is done."""
   path = pathlib.Path(path)
   if path.is_dir():
-    raise IsADirectoryError(f'{path}: a directory, where a file is written.')
+    raise IsADirectoryError(f'{path}: is a directory, expected a file.')
   if path.exists() and not force:
     raise FileExistsError(f'{path}: the file exists, and is not overwritten.')
   if not path.parent.is_dir():

@@ -1,4 +1,4 @@
-"""The tables of surface forms and of labels: text, tabs, comments."""
+"""Tables of aliases, cues and labels: text with tabs and comments."""
 
 import os
 import pathlib
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
-  """The fields of each line with its number; `#` begins a comment line."""
+  """Yields the fields of each line with its number, without comments."""
   try:
     lines = pathlib.Path(path).read_text('utf-8-sig').splitlines()
   except UnicodeDecodeError as error:
@@ -17,7 +17,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def split(value: str) -> list[str]:
-  """What stands between `|`; raises ValueError where nothing does."""
+  """Splits a value at `|`; raises ValueError if a part is empty."""
   parts = [part.strip() for part in value.split('|')]
   if not all(parts):
     raise ValueError(f'expected something on both sides of | in {value!r}.')

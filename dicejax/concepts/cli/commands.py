@@ -50,7 +50,7 @@ _NO_ALIASES = 'none'
 
 
 class _Input(NamedTuple):
-  """What the options of `index` and `label` name.
+  """The files and functions that the options of `index` and `label` name.
 
   Attributes:
     reports: the reports.

@@ -18,7 +18,7 @@ class LabelRule(NamedTuple):
   Attributes:
     concepts: ids of terms, or alternative ids; they and all terms below them
       give the label.
-    names: words; a term whose name contains them gives the label, too.
+    names: words; terms whose name contains one of them give the label, too.
   """
 
   concepts: frozenset[str] = frozenset()

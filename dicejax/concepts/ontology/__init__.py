@@ -1,4 +1,4 @@
-"""Ontologies: reading them, making one of several, and weighing their concepts.
+"""Ontologies: read, joined, and the weights of their concepts.
 
 An ontology is a set of terms with names and more general parents. The Human
 Phenotype Ontology and the Disease Ontology are free OBO files; the UMLS is read

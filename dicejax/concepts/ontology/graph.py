@@ -7,7 +7,7 @@ from dicejax.concepts.ontology.terms import OntologyError
 
 
 def ancestors(ontology: Ontology) -> dict[str, frozenset[str]]:
-  """The closure of each term: itself and all that is more general.
+  """Collects each term and all more general terms.
 
   Args:
     ontology: the ontology.
@@ -16,8 +16,8 @@ def ancestors(ontology: Ontology) -> dict[str, frozenset[str]]:
     A set for each term, in the order of the terms.
 
   Raises:
-    OntologyError: a parent is no term, or a term is among its own ancestors
-      (of an ontology made by hand; the readers leave such links out).
+    OntologyError: a parent is not a term, or a term is among its own ancestors
+      (in an ontology made by hand; the readers leave such links out).
 
   Example:
     >>> from dicejax.concepts.ontology import Ontology, Term
@@ -37,7 +37,9 @@ def _upper_first(ontology) -> list[str]:
   for id, parents in above.items():
     for parent in parents:
       if parent not in above:
-        raise OntologyError(f'{id} has the parent {parent}, which is no term.')
+        raise OntologyError(
+          f'{id} has the parent {parent}, which is not a term.'
+        )
   try:
     return list(graphlib.TopologicalSorter(above).static_order())
   except graphlib.CycleError as error:
@@ -46,7 +48,7 @@ def _upper_first(ontology) -> list[str]:
 
 
 def synonym_components(ontology: Ontology) -> dict[str, str]:
-  """The representative of each term among those that are synonyms of it.
+  """Finds the representative of each term among its synonyms.
 
   Synonyms of synonyms are synonyms: the connected components of the graph of
   `equivalents`. (The published code of Nützel et al. follows a breadth-first

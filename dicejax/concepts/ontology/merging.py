@@ -1,4 +1,4 @@
-"""Several ontologies made one, by the UMLS identifiers of their terms."""
+"""Joins ontologies by the UMLS identifiers of their terms."""
 
 import collections
 
@@ -10,7 +10,7 @@ from dicejax.concepts.ontology.terms import unique
 
 
 def merge(first: Ontology, *others: Ontology) -> Ontology:
-  """Makes one ontology of several: one term for each UMLS identifier.
+  """Joins ontologies: terms with the same UMLS identifier become one.
 
   In the order of the ontologies, a term joins the term before it that has its
   id (or has it as an alternative), else the one that has the first of its UMLS
@@ -69,7 +69,7 @@ def merge(first: Ontology, *others: Ontology) -> Ontology:
 
 
 def _carried(ontology, skipped) -> dict[str, list[str]]:
-  """The UMLS identifiers that link to each term: a link goes to one term."""
+  """Assigns each UMLS identifier to one term."""
   carried, carriers = {}, collections.Counter()
   for term in ontology.terms.values():
     identifiers = umls_ids(term)

@@ -6,6 +6,7 @@ https://owlcollab.github.io/oboformat/doc/GO.format.obo-1_4.html describes it.
 import collections
 import pathlib
 import re
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ from dicejax.concepts.ontology.terms import unique
 _SCOPES = ('EXACT', 'NARROW')
 _SYNONYM = re.compile(r'"((?:[^"\\]|\\.)*)"\s*([A-Z]*)')
 _ESCAPED = re.compile(r'\\(.)')
+_COMMENT = re.compile(r'(?<!\\)!')
 _WHITE = {'n': ' ', 't': ' ', 'W': ' '}
 _NO_TAG = ''
 _TAKEN = 'alternative ids that another term has'
@@ -29,17 +31,19 @@ _TAKEN = 'alternative ids that another term has'
 def read_obo(path: Path) -> Ontology:
   r"""Reads the terms of an OBO file, such as the Human Phenotype Ontology.
 
-  Of each `[Term]` stanza these tags are read: id, name, synonym, alt_id, is_a,
-  xref, is_obsolete and replaced_by. Escapes (`\"`, `\:`) are undone; trailing
-  modifiers (`{...}`) and comments (`! ...`) are dropped. Left out, and counted:
+  These tags of each `[Term]` stanza are read: id, name, synonym, alt_id, is_a,
+  xref, is_obsolete and replaced_by, and their equivalents in OBO 1.0. Escapes
+  (`\"`, `\:`) are undone; trailing modifiers (`{...}`) and comments (`! ...`)
+  are dropped. Left out and counted are
 
   - stanzas with a line that has no tag, without one id and one name, or with
     the id of a stanza before;
   - obsolete terms; their ids become alternatives of the term that replaces
-    them (the first, where there are several);
-  - synonyms that are broad, related or of no scope, or that have no quotes;
-  - alternative ids that are the id of a live term, or another's before;
-  - parents that are no live term, and parents that would close a cycle with
+    them (the first, if there are several);
+  - synonyms that are broad, related or without a scope or quotes;
+  - alternative ids that are the id of a live term, or an alternative of a term
+    before;
+  - parents that are not live terms, and parents that would close a cycle with
     the links before them in the file. A parent under an alternative id counts
     as the term.
 
@@ -56,7 +60,7 @@ def read_obo(path: Path) -> Ontology:
     ...   file.flush()
     ...   ontology = read_obo(file.name)
     >>> ontology.terms['X:1'].name, ontology.skipped
-    ('heart', {'parents that are no live term': 1})
+    ('heart', {'parents that are not live terms': 1})
   """
   skipped = collections.Counter()
   terms, moved, seen = {}, {}, set()
@@ -99,6 +103,10 @@ def _word(value: str) -> str:
   return _unescape(value.split(None, 1)[0]) if value else ''
 
 
+def _id(value: str) -> str:
+  return _word(_COMMENT.split(value, maxsplit=1)[0])
+
+
 def _text(value: str) -> str:
   return _unescape(re.split(r'(?:^|\s)[!{]', value, maxsplit=1)[0])
 
@@ -110,20 +118,33 @@ def _unescape(value: str) -> str:
   return value.strip()
 
 
+def _scoped(scope: str) -> Callable[[str], str]:
+  """Makes a reader of synonyms whose tag says their scope, as in OBO 1.0."""
+  return lambda value: _SYNONYM.sub(rf'"\1" {scope}', value)
+
+
+# Each tag with the one whose values it has, and a reader.
 _READ = {
-  'id': _word,
-  'name': _text,
-  'synonym': str,
-  'alt_id': _word,
-  'is_a': _word,
-  'xref': _word,
-  'is_obsolete': _word,
-  'replaced_by': _word,
+  'id': ('id', _id),
+  'name': ('name', _text),
+  'synonym': ('synonym', str),
+  'alt_id': ('alt_id', _id),
+  'is_a': ('is_a', _id),
+  'xref': ('xref', _word),
+  'is_obsolete': ('is_obsolete', _id),
+  'replaced_by': ('replaced_by', _id),
+  # OBO 1.0
+  **{
+    f'{scope.lower()}_synonym': ('synonym', _scoped(scope))
+    for scope in ('EXACT', 'NARROW', 'BROAD', 'RELATED')
+  },
+  'xref_analog': ('xref', _word),
+  'use_term': ('replaced_by', _id),
 }
 
 
 def _read_stanzas(lines: Iterable[str]) -> Iterator[dict[str, list[str]]]:
-  """The values of each tag of each [Term], lines without a tag under ''."""
+  """Yields the values of each tag of each [Term]; '' has lines without tag."""
   stanza = None
   for line in lines:
     line = line.strip()
@@ -137,8 +158,10 @@ def _read_stanzas(lines: Iterable[str]) -> Iterator[dict[str, list[str]]]:
       tag, colon, value = line.partition(':')
       if not colon or not tag or ' ' in tag:
         stanza.setdefault(_NO_TAG, []).append(line)
-      elif (read := _READ.get(tag)) and (value := read(value.strip())):
-        stanza.setdefault(tag, []).append(value)
+      elif tag in _READ:
+        name, read = _READ[tag]
+        if value := read(value.strip()):
+          stanza.setdefault(name, []).append(value)
   if stanza is not None:
     yield stanza
 
@@ -174,7 +197,7 @@ def _make_term(stanza, skipped) -> Term:
 
 
 def _settle(moved, terms, skipped) -> dict[str, str]:
-  """The other ids that lead to a live term, if need be by way of others."""
+  """Finds the other ids that lead to a live term, directly or by others."""
   alternatives = {}
   for alias in moved:
     if alias in terms:

@@ -12,13 +12,12 @@ from typing import NamedTuple
 Path = str | os.PathLike[str]
 Link = tuple[str, str]  # from a term to its parent
 
-# A slip that occurs, in one xref of the Human Phenotype Ontology, is an
-# identifier without its C.
+# One xref of the Human Phenotype Ontology lacks the C of its identifier.
 _UMLS = re.compile(r'UMLS(?:_?CUI)?:C?(\d{7})', re.IGNORECASE)
 
 
 class OntologyError(ValueError):
-  """A file that holds no ontology, or terms that do not fit together."""
+  """Raised for a file without terms, and for terms that do not fit together."""
 
 
 class Term(NamedTuple):
@@ -43,7 +42,7 @@ class Term(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Ontology:
-  """Terms, and what reading them left aside.
+  """Terms, and counts of what was left out when they were read.
 
   Attributes:
     terms: the live terms by id, in the order of the file. Their positions are
@@ -51,10 +50,11 @@ class Ontology:
     alternatives: other ids of a term (alternative, replaced, merged) to its id;
       none of them is the id of a term.
     equivalents: pairs of ids of different terms that are synonyms.
-    skipped: what was left out, as a phrase that follows a number, and how many.
+    skipped: counts of what was left out, by reason; a reason reads on after its
+      count: "3 obsolete terms".
 
   Raises:
-    OntologyError: an alternative or an equivalent is no term.
+    OntologyError: an alternative or an equivalent is not a term.
 
   Example:
     >>> heart = Term('X:1', 'abnormal heart')
@@ -71,14 +71,16 @@ class Ontology:
   def __post_init__(self):
     for alias, id in self.alternatives.items():
       if id not in self.terms:
-        raise OntologyError(f'{alias} stands for {id}, which is no term.')
+        raise OntologyError(
+          f'alternative id {alias} points to {id}, which is not a term.'
+        )
     for id in itertools.chain.from_iterable(self.equivalents):
       if id not in self.terms:
-        raise OntologyError(f'{id} is a synonym, but no term.')
+        raise OntologyError(f'{id} is among the equivalents, but not a term.')
 
 
 def umls_ids(term: Term) -> tuple[str, ...]:
-  """The UMLS concept identifiers among the xrefs of a term, without repeats.
+  """Lists the UMLS identifiers among the xrefs of a term, without repeats.
 
   Example:
     >>> umls_ids(Term('X:1', 'a', xrefs=('UMLS_CUI:C0018800', 'MESH:D006332')))
@@ -89,7 +91,7 @@ def umls_ids(term: Term) -> tuple[str, ...]:
 
 
 def unique(names: Iterable[str]) -> tuple[str, ...]:
-  """The names in order, each at its first place."""
+  """Lists names in order, without repeats."""
   return tuple(dict.fromkeys(names))
 
 
@@ -101,18 +103,18 @@ def assemble(
   *,
   equivalents: Iterable[tuple[str, str]] = (),
 ) -> Ontology:
-  """Makes an ontology, with those links that lead up and to a term.
+  """Makes an ontology of terms and links between them.
 
   Args:
-    terms: the terms; their parents are not looked at.
-    links: pairs of term and parent, the ones to keep rather first.
-    alternatives: other ids to ids of terms.
-    skipped: what was left out before.
+    terms: the terms; their parents are ignored.
+    links: pairs of term and parent. If links make a cycle, the last one goes.
+    alternatives: ids of terms by their other ids.
+    skipped: counts of what was left out before.
     equivalents: pairs of terms.
 
   Returns:
-    The ontology. A link to another id of a term leads to the term; links to
-    what is no term, and links that would close a cycle with those before, are
+    The ontology. A link to an alternative id leads to its term. Links to
+    unknown terms, and links that would close a cycle with the links before, are
     left out and counted.
   """
   skipped = collections.Counter(skipped)
@@ -122,7 +124,7 @@ def assemble(
     if parent in terms:
       live.append((child, parent))
     else:
-      skipped['parents that are no live term'] += 1
+      skipped['parents that are not live terms'] += 1
   parents, cyclic = without_cycles(live)
   if cyclic:
     skipped['parents that would close a cycle'] += cyclic
@@ -144,8 +146,8 @@ def without_cycles(links: Iterable[Link]) -> tuple[dict[str, list[str]], int]:
     links: pairs of term and parent; repeats are one link.
 
   Returns:
-    The parents of each term that has any, in order, and how many links were
-    left out. The time is about linear, see `_leads_to`.
+    The parents of each term that has any, in order, and the number of links
+    that were left out. The time is nearly linear, see `_leads_to`.
 
   Example:
     >>> without_cycles([('a', 'b'), ('b', 'c'), ('c', 'a'), ('a', 'c')])
@@ -163,7 +165,7 @@ def without_cycles(links: Iterable[Link]) -> tuple[dict[str, list[str]], int]:
 
 
 def _leads_to(low, high, above, below) -> bool:
-  """Whether `high` is reached from `low`, on the way up."""
+  """Tells whether a path of parents leads from `low` to `high`."""
   if low == high:
     return True
   if low not in above or high not in below:

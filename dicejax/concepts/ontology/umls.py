@@ -62,7 +62,7 @@ def read_umls(
       columns (at its line), or no name is left.
   """
   if isinstance(sources, str):
-    raise ValueError(f'sources is a collection of names, not {sources!r}.')
+    raise ValueError(f'sources must be a collection of names, got {sources!r}.')
   directory = pathlib.Path(directory)
   skipped = collections.Counter()
   names = _read_names(directory / 'MRCONSO.RRF', sources, language, skipped)
@@ -104,7 +104,7 @@ def _rows(path: pathlib.Path, columns: int) -> Iterator[list[str]]:
 
 
 def _read_names(path, sources, language, skipped) -> dict[str, list]:
-  """The names of each concept and their ranks, in the order of the file."""
+  """Collects the names of each concept with their ranks, in file order."""
   names = {}
   for row in _rows(path, _NAMES):
     cui, lat, ts, _, stt, _, ispref = row[:7]
@@ -135,7 +135,7 @@ def _read_types(path, names) -> dict[str, list[str]]:
 def _read_relations(
   path, sources, names, skipped
 ) -> tuple[list[Link], list[tuple[str, str]]]:
-  """Links from term to parent, and pairs of synonymous terms."""
+  """Collects links from term to parent, and pairs of synonymous terms."""
   links, equivalents = {}, {}
   for row in _rows(path, _RELATIONS):
     first, relation, second = row[0], row[3], row[4]

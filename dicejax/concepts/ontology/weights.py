@@ -1,4 +1,4 @@
-"""Weights of concepts: how much it matters that two reports share one."""
+"""Weights of concepts, by which a shared concept counts."""
 
 import collections
 import math
@@ -17,7 +17,7 @@ TYPE_WEIGHTS = types.MappingProxyType({'T047': 3.0, 'T046': 2.0, 'T033': 1.0})
 def corpus_information(
   ontology: Ontology, documents: Iterable[Iterable[str]]
 ) -> dict[str, float]:
-  r"""Information content of each term in a collection of documents.
+  r"""Computes the information content of each term in documents.
 
   .. math::
     IC(c) = -\ln \frac{n_c + 1}{N + 1}
@@ -36,7 +36,7 @@ def corpus_information(
     never less than that of a parent.
 
   Raises:
-    OntologyError: a document has an id that is no term.
+    OntologyError: a document has an id that is not a term.
 
   Example:
     >>> from dicejax.concepts.ontology import Ontology, Term
@@ -55,13 +55,13 @@ def corpus_information(
     document = set(document)
     for id in document:
       if id not in closures:
-        raise OntologyError(f'Document {size} has {id}, which is no term.')
+        raise OntologyError(f'document {size} has {id}, which is not a term.')
     counts.update(set().union(*(closures[id] for id in document)))
   return {id: math.log((size + 1) / (counts[id] + 1)) for id in ontology.terms}
 
 
 def intrinsic_information(ontology: Ontology) -> dict[str, float]:
-  r"""Information content of each term by the leaves below it, without a corpus.
+  r"""Computes the information content of each term by the leaves below it.
 
   .. math::
     IC(c) = -\ln \frac{|\mathrm{leaves}(c)|}{|\mathrm{leaves}|}
@@ -102,7 +102,7 @@ def intrinsic_information(ontology: Ontology) -> dict[str, float]:
 def type_weights(
   ontology: Ontology, weights: Mapping[str, float] = TYPE_WEIGHTS
 ) -> dict[str, float]:
-  """The paper's weight of each term: that of its UMLS semantic type.
+  """Weighs each term by its UMLS semantic type, as in the paper.
 
   Diseases count 3, pathologic functions 2, findings 1, all others 0. Types come
   from `read_umls`, or from a `merge` with it: without, all weights are 0.

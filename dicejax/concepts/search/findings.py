@@ -1,4 +1,4 @@
-"""What a report finds and excludes, and how two reports compare."""
+"""Findings of a report: concepts that are present or absent."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping

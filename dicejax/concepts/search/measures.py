@@ -1,4 +1,4 @@
-"""Measures: the weights of what two sets share and do not share, as a score."""
+"""Measures: a score from what two sets share and do not share."""
 
 import dataclasses
 import fractions
@@ -14,7 +14,7 @@ from dicejax.tversky import tversky_index
 
 
 class Measure(Protocol):
-  """Makes one number of the counts of a query and a candidate; hashable."""
+  """Computes a score from the counts of a query and a candidate; hashable."""
 
   def __call__(
     self, counts: Counts, contradiction: jax.typing.ArrayLike
@@ -23,7 +23,7 @@ class Measure(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Asymmetric:
-  r"""What a candidate has beside the query costs less than what it lacks.
+  r"""Prefers candidates that have too much to candidates that lack something.
 
   .. math::
     S = \frac{I}{I + \alpha f + \beta b}
@@ -77,7 +77,7 @@ class Symmetric:
 
 
 def on_grid(weights: jax.typing.ArrayLike, step: float = 1 / 64) -> np.ndarray:
-  """Weights `[V]` rounded to multiples of a step, so that sums are exact.
+  """Rounds weights `[V]` to multiples of a step, so that sums are exact.
 
   Example:
     >>> on_grid([0.5, 0.33], step=1 / 4).tolist()
@@ -93,7 +93,7 @@ def soft_similarity(
   *,
   measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
 ) -> jax.Array:
-  r"""Similarity of sets to which concepts belong in part; differentiable.
+  r"""Compares sets to which concepts belong in part; differentiable.
 
   .. math::
     I = \sum w x y \qquad f = \sum w (1 - x) y \qquad b = \sum w x (1 - y)
@@ -126,13 +126,13 @@ def soft_similarity(
 
 
 def _fraction(number):
-  """The simple fraction that a decimal stands for, or what it is."""
+  """Finds the simple fraction that a decimal stands for, if there is one."""
   simple = fractions.Fraction(number).limit_denominator(1000)
   return simple if float(simple) == number else fractions.Fraction(number)
 
 
 def _index(counts, alpha, beta, contradiction):
-  # A tenth is no float32, but ten times the counts are: all numbers of the
+  # A tenth is not a float32, but ten times the counts are: all numbers of the
   # ratio stay whole, and only the division rounds.
   scale = math.lcm(alpha.denominator, beta.denominator)
   if scale > 1000:  # Whole numbers would outgrow float32: as they are.

@@ -19,7 +19,7 @@ a candidate that predicts the query.
 Scores are exact where weights and their sums are: sums of small whole numbers,
 or of multiples of 1/64 (`on_grid`), have no rounding in float32, so each score
 is the float32 nearest to the true ratio, and equal ratios are equal scores.
-That takes weights of a measure that are fractions, too, with a common
+The weights of the measure must then be fractions, with a common
 denominator of at most 1,000, as 0.1 and 0.9 are.
 """
 
@@ -92,7 +92,7 @@ def pairwise(
   measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
   synonyms: jax.typing.ArrayLike | None = None,
 ) -> jax.Array:
-  """Similarity of the positive sets of each query and each candidate.
+  """Compares the positive sets of each query and each candidate.
 
   The whole matrix is computed at once. `search_sets` is for pools whose scores
   do not fit in memory.
@@ -129,7 +129,7 @@ def search_sets(
   block: int = 64,
   mesh: jax.sharding.Mesh | None = None,
 ) -> Hits:
-  """The k candidates most similar to each query.
+  """Finds the k candidates most similar to each query.
 
   Candidates are ordered by the similarity of the positive sets, then of the
   negative sets, then by their rows. A query that says nothing is there (or
@@ -178,7 +178,7 @@ def greedy_retrieve(
   measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
   synonyms: jax.typing.ArrayLike | None = None,
 ) -> jax.Array:
-  """Fetches the best candidate left, a query at a time.
+  """Fetches the best remaining candidate, one query at a time.
 
   The paper's long-tail task: the seeds of each class fetch in turn, class by
   class. All scores are computed once, `[q, m]` of them.
@@ -211,7 +211,7 @@ def greedy_retrieve(
 
 
 def _checked(queries, pool, weights, synonyms):
-  """Weights and synonyms as arrays; refuses values that make no sense."""
+  """Checks weights and synonyms, and makes arrays of them."""
   weights = jnp.asarray(weights, jnp.float32)
   if weights.ndim != 1:
     raise ValueError(
@@ -263,7 +263,7 @@ def _scores(queries, pool, weights, synonyms, measure):
 
 
 def _similarity(weights, synonyms, measure, queries, pool, contradiction):
-  """`[q, m]` of padded sets `[q, P]` and `[m, R]`."""
+  """Compares padded sets `[q, P]` and `[m, R]`: `[q, m]`."""
   table = _table(queries, weights)
   both = _sums(table, pool)
   only_pool = weights[pool].sum(1)[None] - both
@@ -277,14 +277,14 @@ def _similarity(weights, synonyms, measure, queries, pool, contradiction):
 
 
 def _table(sets, values):
-  """`[V, q]`: the value of each concept in the sets that have it, or 0."""
+  """Makes `[V, q]`: a value for each concept that a set has, else 0."""
   columns = jnp.arange(len(sets))[:, None]
   empty = jnp.zeros((len(values), len(sets)), values.dtype)
   return empty.at[sets, columns].set(values[sets])
 
 
 def _sums(table, sets):
-  """`[q, m]`: columns of a table `[V, q]` summed over sets `[m, R]`."""
+  """Sums the columns of a table `[V, q]` over sets `[m, R]`: `[q, m]`."""
   # A row of the table at a time serves all queries of the block, and only the
   # sums are ever held.
   zeros = jnp.zeros((len(sets), table.shape[1]), table.dtype)
@@ -298,7 +298,7 @@ def _score_all(queries, pool, weights, synonyms, measure):
 
 
 def _best(queries, pool, rows, weights, synonyms, k, measure):
-  """The first k of `rows` `[m]` for each query, with what they are sorted by.
+  """Finds the first k of `rows` `[m]` for each query, and their sort keys.
 
   Rows below 0 fill the pool up and come last.
   """
@@ -316,7 +316,7 @@ def _best(queries, pool, rows, weights, synonyms, k, measure):
 
 
 def _by_block(queries, block, function):
-  """A function of reports, mapped over blocks of them."""
+  """Maps a function over blocks of reports."""
   number = len(queries)
   blocks = -(-number // block)
   filled = ((0, blocks * block - number), (0, 0))

@@ -119,7 +119,8 @@ def ontology_of(extractor: Extractor, ontology: Ontology | None) -> Ontology:
     return extractor.ontology
   if ontology is None:
     raise ValueError(
-      f'extractor {name_of(extractor)}: pass the ontology of its concepts, too.'
+      f'extractor {name_of(extractor)}: pass the ontology of its concepts as '
+      'ontology=.'
     )
   return ontology
 

@@ -1,4 +1,4 @@
-"""Reports from a CSV file; whatever is wrong with it is told with its line."""
+"""Reports from a CSV file; faults are errors with their line."""
 
 import csv
 import io
@@ -15,9 +15,10 @@ class Reports(NamedTuple):
   """The reports of a file, in order.
 
   Attributes:
-    ids: distinct.
-    texts: of the same length; none is blank.
-    skipped: what was left out, as a phrase that follows a number, and how many.
+    ids: all different.
+    texts: one for each id; none is blank.
+    skipped: counts of what was left out, by reason; a reason reads on after its
+      count: "3 blank lines".
   """
 
   ids: list[str]
@@ -34,22 +35,23 @@ def read_reports(
 ) -> Reports:
   """Reads the reports of a CSV file, whose first row names the columns.
 
-  A text is what stands in the text columns, each from a new line. Reports where
-  all of them are blank are left out, and counted; so are blank lines.
+  The text of a report is that of the text columns, with an empty line between.
+  Reports without text and blank lines are left out and counted. NUL characters
+  are read as blanks and counted.
 
   Args:
-    path: the file; commas between the cells, quotes around those with a comma
-      or a line break.
+    path: the file; cells are separated by commas, and quoted if they have a
+      comma or a line break.
     text_columns: names of columns.
-    id_column: name of one. By default the first of `id`, `uid`, `report_id` and
-      `study_id` (or `ID`, ...) that is there; else reports are numbered from 1,
-      those without text included.
+    id_column: name of the column with the ids. By default the first of `id`,
+      `uid`, `report_id` and `study_id` (or `ID`, ...) that exists; without any,
+      reports are numbered from 1, including those without text.
     encoding: of the file.
 
   Raises:
-    ValueError: bytes of another encoding, a row that is no CSV or has cells too
-      many or too few, a column that is not there, an id that is blank or there
-      twice, or no report with a text.
+    ValueError: bytes of another encoding, a row that is not CSV or has too many
+      or too few cells, a column that does not exist, an id that is blank or
+      repeated, or no report with a text.
 
   Example:
     >>> import tempfile
@@ -60,14 +62,14 @@ def read_reports(
     >>> reports.ids, reports.texts, reports.skipped
     (['7'], ['No edema.'], {'reports without text': 1})
   """
-  rows = _read_rows(path, _read_text(path, encoding))
+  lines, texts, skipped = {}, {}, {}
+  rows = _read_rows(path, _read_text(path, encoding, skipped))
   _, header = next(rows, (1, []))
   header = [name.strip() for name in header]
   texts_at = [_find_column(path, header, name) for name in text_columns]
   if not texts_at:
-    raise ValueError(f'{path}: no column is named as text.')
+    raise ValueError(f'{path}: text_columns is empty.')
   id_at = _find_id_column(path, header, id_column)
-  lines, texts, skipped = {}, {}, {}
   for line, row in rows:
     if not any(cell.strip() for cell in row) and len(row) < 2:
       _count(skipped, 'blank lines')
@@ -78,15 +80,15 @@ def read_reports(
       )
     id = str(len(lines) + 1) if id_at is None else row[id_at].strip()
     if not id:
-      raise ValueError(f'{path}:{line}: no id in the column {header[id_at]}.')
+      raise ValueError(f'{path}:{line}: the column {header[id_at]} is blank.')
     if id in lines:
       raise ValueError(
-        f'{path}:{line}: the id {id!r} is that of line {lines[id]}, too.'
+        f'{path}:{line}: the id {id!r} is in line {lines[id]} already.'
       )
     lines[id] = line
     cells = [row[at] for at in texts_at if row[at].strip()]
     if cells:
-      # An empty line: no sentence goes on in the next column.
+      # An empty line ends a sentence, so that none goes on in another column.
       texts[id] = '\n\n'.join(cells)
     else:
       _count(skipped, 'reports without text')
@@ -96,28 +98,34 @@ def read_reports(
   return Reports(list(texts), list(texts.values()), skipped)
 
 
-def _read_text(path, encoding) -> str:
+def _read_text(path, encoding, skipped) -> str:
   data = pathlib.Path(path).read_bytes()
   try:
     text = data.decode(encoding)
   except LookupError:
-    raise ValueError(f'{encoding!r} is no encoding of text.') from None
+    raise ValueError(f'{encoding!r} is not an encoding of text.') from None
   except UnicodeDecodeError as error:
     line = data.count(b'\n', 0, error.start) + 1
     raise ValueError(
       f'{path}:{line}: bytes that are not {encoding}: name the encoding of the '
       'file, such as --encoding=cp1252.'
     ) from None
-  if '\0' in text:
-    line = text.count('\n', 0, text.index('\0')) + 1
+  nul = text.count('\0')
+  # A wrong encoding of two bytes a character gives a NUL for every letter.
+  if nul > len(text) / 4:
     raise ValueError(
-      f'{path}:{line}: a NUL character: no text, or of another --encoding.'
+      f'{path}: {nul / len(text):.0%} of the characters are NUL: not text, or '
+      'of another --encoding.'.replace('%', ' %')
     )
-  return text.removeprefix('\ufeff')
+  if nul:
+    skipped['NUL characters, read as blanks'] = nul
+  return text.removeprefix('\ufeff').replace('\0', ' ')
 
 
 def _read_rows(path, text) -> Iterator[tuple[int, list[str]]]:
-  """Each row with the line on which it begins."""
+  """Yields each row with the line on which it begins."""
+  # The limit of the csv module would refuse long texts.
+  csv.field_size_limit(max(csv.field_size_limit(), len(text)))
   reader = csv.reader(io.StringIO(text, newline=''), strict=True)
   while True:
     line = reader.line_num + 1
@@ -127,7 +135,8 @@ def _read_rows(path, text) -> Iterator[tuple[int, list[str]]]:
       return
     except csv.Error as error:
       raise ValueError(
-        f'{path}:{line}: a row that is no CSV ({error}): is a quote not closed?'
+        f'{path}:{line}: a row that is not CSV ({error}): is a quote not '
+        'closed?'
       ) from None
 
 
