@@ -12,6 +12,7 @@ from typing import Any
 from typing import NamedTuple
 
 from dicejax.concepts.cli import display
+from dicejax.concepts.cli import options
 from dicejax.concepts.cli import page
 from dicejax.concepts.cli import views
 from dicejax.concepts.files import check_writable
@@ -26,8 +27,6 @@ from dicejax.concepts.ontology import merge
 from dicejax.concepts.ontology import read_obo
 from dicejax.concepts.ontology import read_umls
 from dicejax.concepts.search.index import ReportIndex
-from dicejax.concepts.search.measures import Asymmetric
-from dicejax.concepts.search.measures import Symmetric
 from dicejax.concepts.text.aliases import CHEST
 from dicejax.concepts.text.aliases import Aliases
 from dicejax.concepts.text.aliases import read_aliases
@@ -43,7 +42,6 @@ from dicejax.concepts.text.radgraph import read_radgraph
 from dicejax.concepts.text.reports import Reports
 from dicejax.concepts.text.reports import read_reports
 
-MEASURES = {'asymmetric': Asymmetric, 'symmetric': Symmetric}
 PRECEDENCES = {'present': PRESENT_FIRST, 'paper': PAPER_ORDER}
 _CELLS = {Polarity.PRESENT: 1, Polarity.ABSENT: 0, Polarity.UNCERTAIN: -1}
 _NO_ALIASES = 'none'
@@ -92,12 +90,12 @@ def index(arguments) -> None:
 
 def search(arguments) -> None:
   """Shows the reports most like one of them, or like a text."""
-  loaded, options = _load(arguments)
+  loaded, settings = _load(arguments)
   hits = loaded.search(
-    arguments.query, arguments.k, modifiers=arguments.modifiers, **options
+    arguments.query, arguments.k, modifiers=arguments.modifiers, **settings
   )
   query = loaded.side(arguments.query, uncertain=arguments.uncertain)
-  scorer = loaded.scorer(**options)
+  scorer = loaded.scorer(**settings)
   views.show_hits(hits, query, loaded, scorer, arguments.format)
 
 
@@ -105,8 +103,8 @@ def explain(arguments) -> None:
   """Shows two reports side by side, and how their score comes about."""
   if arguments.html:
     check_writable(arguments.html, force=arguments.force)
-  loaded, options = _load(arguments)
-  pair = loaded.explain(arguments.query, arguments.candidate, **options)
+  loaded, settings = _load(arguments)
+  pair = loaded.explain(arguments.query, arguments.candidate, **settings)
   if arguments.html:
     _write_page(page.pair_page(pair, loaded.ontology), arguments)
   views.show_pair(pair, arguments.format)
@@ -129,10 +127,20 @@ def label(arguments) -> None:
     mentions, given.ontology, rules, precedence=precedence
   )
   columns = [*rules, NO_FINDING]
-  with replacing(arguments.out, force=arguments.force, text=True) as file:
+  _write_label_files(arguments, given, columns, mentions, labels)
+  _print_labels(columns, labels)
+  empty = sum(not row for row in mentions)
+  print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
+  _print_left_out(given, itertools.chain(*mentions))
+  _print_other_findings(mentions, labels)
+
+
+def _write_label_files(arguments, given, columns, mentions, labels):
+  force = arguments.force
+  with replacing(arguments.out, force=force, text=True) as file:
     _write_labels(columns, given.reports.ids, labels, file)
   if arguments.trail:
-    with replacing(arguments.trail, force=arguments.force, text=True) as file:
+    with replacing(arguments.trail, force=force, text=True) as file:
       for line in _trail(given, labels):
         file.write(json.dumps(line, ensure_ascii=False) + '\n')
   if arguments.html:
@@ -141,11 +149,6 @@ def label(arguments) -> None:
       list(shown), columns, given.ontology, limit=arguments.html_limit
     )
     _write_page(text, arguments)
-  _print_labels(columns, labels)
-  empty = sum(not row for row in mentions)
-  print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
-  _print_left_out(given, itertools.chain(*mentions))
-  _print_other_findings(mentions, labels)
 
 
 def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
@@ -153,9 +156,12 @@ def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
   extractor = _load_extractor(arguments.extractor)
   given = {'alpha': arguments.alpha, 'beta': arguments.beta}
   given = {name: value for name, value in given.items() if value is not None}
+  measure = options.MEASURES[arguments.measure]()
   return ReportIndex.load(arguments.index, extractor), {
     'weights': arguments.weights,
-    'measure': dataclasses.replace(MEASURES[arguments.measure](), **given),
+    'measure': dataclasses.replace(
+      options.MEASURES[arguments.measure](), **given
+    ),
     'uncertain': arguments.uncertain,
   }
 

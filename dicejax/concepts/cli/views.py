@@ -26,46 +26,19 @@ def show_hits(
   chosen: str | None,
 ) -> None:
   """Writes the findings of the query and the hits."""
-  terms = index.ontology.terms
   chosen = display.choose_format(chosen, sys.stdout)
-  ids = {
-    name: scorer.heaviest_first(ids)
-    for name, ids in query.findings._asdict().items()
-  }
-  modifiers = {m.concept: m.modifiers for m in modified(query.mentions)}
   rows = [
     _row(rank, hit, query.findings, index, scorer)
     for rank, hit in enumerate(hits, 1)
   ]
   if chosen == 'json':
-    for row in rows:
-      for group in _GROUPS:
-        row[group] = [
-          {'concept': id, 'name': terms[id].name} for id in row[group]
-        ]
-    asked = {name: [terms[id].name for id in ids[name]] for name in ids}
-    asked['modifiers'] = {
-      terms[id].name: words for id, words in modifiers.items()
-    }
-    display.write_json({'query': asked, 'hits': rows}, sys.stdout)
+    _write_hits(rows, query, index, scorer)
     return
-  width = display.terminal_width()
-  asked = {
-    name: [
-      ' '.join((*modifiers.get(id, ()), terms[id].name))
-      if name == 'present'
-      else terms[id].name
-      for id in ids[name]
-    ]
-    for name in ids
-  }
-  for polarity in filter(asked.get, asked):
-    entry = display.format_entry(polarity, asked[polarity], width)
-    print(entry, file=sys.stdout if chosen == 'table' else sys.stderr)
+  _print_query(query, index, scorer, chosen)
   if not rows:
     print('No report shares a finding with the query.', file=sys.stderr)
   rows = [
-    row | {g: [terms[id].name for id in row[g]] for g in _GROUPS}
+    row | {group: _names(row[group], index) for group in _GROUPS}
     for row in rows
   ]
   if chosen == 'csv':
@@ -74,7 +47,43 @@ def show_hits(
     display.write_csv(columns, rows, sys.stdout)
     return
   for row in rows:
-    _print_hit(row, width)
+    _print_hit(row, display.terminal_width())
+
+
+def _names(ids, index) -> list[str]:
+  return [index.ontology.terms[id].name for id in ids]
+
+
+def _write_hits(rows, query, index, scorer):
+  """Writes the query and its hits as JSON."""
+  terms = index.ontology.terms
+  for row in rows:
+    for group in _GROUPS:
+      row[group] = [
+        {'concept': id, 'name': terms[id].name} for id in row[group]
+      ]
+  asked = {
+    name: _names(scorer.heaviest_first(ids), index)
+    for name, ids in query.findings._asdict().items()
+  }
+  asked['modifiers'] = {
+    terms[mention.concept].name: mention.modifiers
+    for mention in modified(query.mentions)
+  }
+  display.write_json({'query': asked, 'hits': rows}, sys.stdout)
+
+
+def _print_query(query, index, scorer, chosen):
+  """Prints what the query was taken to say."""
+  modifiers = {m.concept: m.modifiers for m in modified(query.mentions)}
+  present, absent = map(scorer.heaviest_first, query.findings)
+  present = [
+    ' '.join((*modifiers.get(id, ()), *_names([id], index))) for id in present
+  ]
+  for name, values in (('present', present), ('absent', _names(absent, index))):
+    if values:
+      entry = display.format_entry(name, values, display.terminal_width())
+      print(entry, file=sys.stdout if chosen == 'table' else sys.stderr)
 
 
 def _row(rank, hit, query, index, scorer) -> dict[str, Any]:

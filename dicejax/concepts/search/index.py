@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -166,16 +167,9 @@ class ReportIndex:
         f'modifiers must be one of {", ".join(MODIFIERS)}, got {modifiers!r}.'
       )
     scorer = self.scorer(weights=weights, measure=measure, uncertain=uncertain)
-    findings, own = self.findings(uncertain), self._rows.get(query)
+    findings = self.findings(uncertain)
     said = [] if modifiers == 'ignore' else agreement.modified(asked.mentions)
-    hits = (
-      hit
-      for hit in scorer.rank(asked.findings)
-      if hit[0] != own
-      and (
-        not asked.findings.present or asked.findings.overlaps(findings[hit[0]])
-      )
-    )
+    hits = self._rank(asked, scorer, findings)
     if modifiers == 'require':
       hits = (
         hit
@@ -311,6 +305,15 @@ class ReportIndex:
       return cls(ontology, reports, mentions, extractor, *made_by)
 
     return storage.read_arrays(path, unpack)
+
+  def _rank(self, asked, scorer, findings) -> Iterator[tuple]:
+    """Yields the other reports that share a finding, the best first."""
+    query, own = asked.findings, self._rows.get(asked.name)
+    for hit in scorer.rank(query):
+      # A query without a present finding asks for reports that have few.
+      shares = not query.present or query.overlaps(findings[hit[0]])
+      if shares and hit[0] != own:
+        yield hit
 
   @property
   def _rows(self) -> dict[str, int]:
