@@ -159,9 +159,7 @@ def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
   measure = options.MEASURES[arguments.measure]()
   return ReportIndex.load(arguments.index, extractor), {
     'weights': arguments.weights,
-    'measure': dataclasses.replace(
-      options.MEASURES[arguments.measure](), **given
-    ),
+    'measure': dataclasses.replace(measure, **given),
     'uncertain': arguments.uncertain,
   }
 
