@@ -215,6 +215,8 @@ _REGIONS = [
   ('edema', 1),
   ('Edema with ankle swelling', 1),
   ('pulmonary edema', 1),
+  ('ankle-edema', 0),
+  ('edema (ankle)', 1),
   ('ankle fracture, edema', 1),
 ]
 

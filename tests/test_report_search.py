@@ -260,6 +260,16 @@ def test_search_by_id_and_by_text():
   assert [(hit.id, hit.score) for hit in hits] == [('b', 1.0), ('c', 1.0)]
 
 
+def test_reports_in_memory():
+  linker = Linker(Ontology({'X:1': Term('X:1', 'mass')}))
+  index = ReportIndex.build(Reports(['a'], ['A mass.']), linker)
+  assert [hit.id for hit in index.search('mass', weights='uniform')] == ['a']
+  with pytest.raises(ValueError, match="^the id 'b' is that of two reports"):
+    ReportIndex.build(Reports(list('abcb'), ['mass'] * 4), linker)
+  with pytest.raises(ValueError, match='^2 ids of reports, but 1 texts'):
+    ReportIndex.build(Reports(['a', 'b'], ['mass']), linker)
+
+
 @pytest.mark.parametrize(
   'query, message',
   [

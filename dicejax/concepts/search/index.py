@@ -118,9 +118,10 @@ class ReportIndex:
       progress: wraps the texts to show how many are done, such as `tqdm`.
 
     Raises:
-      ValueError: the function fails or returns something else than mentions of
-        concepts of the ontology.
+      ValueError: two reports have one id, or the function fails or returns
+        something else than mentions of concepts of the ontology.
     """
+    _check_reports(reports)
     mentions = extract(reports, linker, ontology, progress=progress)
     known = ontology_of(linker, ontology)
     # RadGraph has no graph of a query; the dictionary of its entities links it.
@@ -359,3 +360,13 @@ class ReportIndex:
       f'words is a name or a synonym of its {len(self.ontology.terms):,} '
       'concepts.'
     )
+
+
+def _check_reports(reports) -> None:
+  counts = len(reports.ids), len(reports.texts)
+  if counts[0] != counts[1]:
+    raise ValueError(f'{counts[0]} ids of reports, but {counts[1]} texts.')
+  if len(set(reports.ids)) < counts[0]:
+    seen = set()
+    id = next(id for id in reports.ids if id in seen or seen.add(id))
+    raise ValueError(f'the id {id!r} is that of two reports.')

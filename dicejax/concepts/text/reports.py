@@ -12,7 +12,7 @@ _ID_COLUMNS = ('id', 'uid', 'report_id', 'study_id')
 
 
 class Reports(NamedTuple):
-  """The reports of a file, in order.
+  """Reports, in order.
 
   Attributes:
     ids: all different.
@@ -23,7 +23,7 @@ class Reports(NamedTuple):
 
   ids: list[str]
   texts: list[str]
-  skipped: dict[str, int]
+  skipped: dict[str, int] = {}  # Nobody changes it.
 
 
 def read_reports(
