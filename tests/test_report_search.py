@@ -365,6 +365,16 @@ def test_sides_decide_between_equals():
     ids('effusion', modifiers='left')
 
 
+def test_sides_decide_before_what_is_absent():
+  index = _sided('Right effusion. No edema.', 'Left effusion.', 'Effusion.')
+  hits = index.search('left effusion, no edema', weights='uniform')
+  assert [(hit.id, hit.negative_score) for hit in hits] == [
+    ('1', 0.0),
+    ('2', 0.0),
+    ('0', 1.0),
+  ]
+
+
 def test_tied_hits_beyond_the_last_compete():
   texts = ['Right effusion.'] * 30 + ['Left effusion.']
   (hit,) = _sided(*texts).search('left effusion', 1, weights='uniform')

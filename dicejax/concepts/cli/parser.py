@@ -110,7 +110,7 @@ def _add_search(added):
     choices=MODIFIERS,
     default='rank',
     help='sides, degrees and the like of the query, as in "small left '
-    'effusion": rank: of hits with equal scores, those that agree come first '
+    'effusion": rank: of hits with equal score, those that agree come first '
     '(default); require: only hits on the side that the query names, which say '
     'nothing against its other words; ignore',
   )

@@ -65,11 +65,12 @@ def rank_ties(
   query: Sequence[Mention],
   mentions: Sequence[Sequence[Mention]],
 ) -> list[tuple[int, float, float, float]]:
-  """Orders hits with the same scores by how well they agree with the query.
+  """Orders hits with the same score by how well they agree with the query.
 
   Args:
-    hits: the row of each report and its two scores, best first; all with the
-      scores of the k-th must be there.
+    hits: the row of each report, the score of what is present and the score of
+      what is absent, best first; all with the first score of the k-th must be
+      there.
     k: how many to return, at most.
     query: what `modified` gave.
     mentions: of all reports.
@@ -77,8 +78,10 @@ def rank_ties(
   Returns:
     The hits, each with its agreement; as they came where that is the same.
   """
+  if not query:
+    return [(*hit, 0.0) for hit in itertools.islice(hits, k)]
   ranked = []
-  for _, tied in itertools.groupby(hits, key=lambda hit: hit[1:]):
+  for _, tied in itertools.groupby(hits, key=lambda hit: hit[1]):
     if len(ranked) >= k:
       break
     agreeing = [(*hit, mentions_agree(query, mentions[hit[0]])) for hit in tied]

@@ -43,14 +43,14 @@ class Hit(NamedTuple):
   Attributes:
     id: of the report.
     score: similarity of what is present.
-    negative_score: similarity of what is absent, which decides between equals.
+    negative_score: similarity of what is absent; it decides after `agreement`.
     shared: ids of concepts present in both, the heaviest first.
     missing: present in the query only.
     extra: present in the report only.
     forgiven: present in the report only, but synonyms of one of the query's.
     contradicting: present in one and absent in the other.
     agreement: of sides and degrees, see `agreement.mentions_agree`; it decides
-      between hits whose scores are equal.
+      between hits of equal `score`.
   """
 
   id: str
@@ -141,10 +141,10 @@ class ReportIndex:
   ) -> list[Hit]:
     """Finds the reports most like a report or a text.
 
-    Hits are ordered by `score`, then by `negative_score`, then by `agreement`,
-    then as the reports are. Often many reports have the scores of the k-th:
-    all of them are looked at. Reports that share nothing with the query are
-    left out; but a query that finds nothing present gets the reports that find
+    Hits are ordered by `score`, then by `agreement`, then by `negative_score`,
+    then as the reports are. Often many reports have the score of the k-th: all
+    of them are looked at. Reports that share nothing with the query are left
+    out; but a query that finds nothing present gets the reports that find
     least.
 
     Args:
