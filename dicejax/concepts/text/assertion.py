@@ -79,7 +79,9 @@ _BREAKS = _JOINS | {LETTERS['open'], LETTERS['dash'], LETTERS['with']}
 # denied yet: "no disease, the heart is large", not "no acute, displaced mass
 # is seen".
 _STATEMENT = """
-  (comma|open|dash|and)+ adverb* (steady|pronoun)
+  (comma|open|dash|and)+ adverb* (steady|pronoun|since)
+  | comma number+ word? (word|side|degree)* finding (?!.*or)
+  | comma finding adverb* (steady|degree|changed|resolve|suspected)
   | (comma|open|dash|and)+ adverb* (degree|article)+ (?!.*or)
   | (comma|and)+ [^comma clause or finding]* finding
     [^comma clause and or finding]* auxiliary adverb* [^adverb seen not]

@@ -55,7 +55,14 @@ CLASSES = (
 # expressions, which are the fastest matcher that Python has.
 LETTERS = dict(
   zip(
-    ('finding', 'word', 'year', *CLASSES, *dict.fromkeys(MARKS.values())),
+    (
+      'finding',
+      'word',
+      'number',
+      'year',
+      *CLASSES,
+      *dict.fromkeys(MARKS.values()),
+    ),
     string.ascii_letters + 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏ',
     strict=False,
   )
@@ -155,6 +162,7 @@ def _letter(word) -> str:
     return LETTERS[MARKS[word]]
   if word.endswith('ly'):
     return LETTERS['adverb']
-  if len(word) == 4 and word.isdecimal() and word[:2] in ('19', '20'):
-    return LETTERS['year']
+  if word.isdecimal():
+    is_year = len(word) == 4 and word[:2] in ('19', '20')
+    return LETTERS['year' if is_year else 'number']
   return LETTERS['word']

@@ -41,7 +41,7 @@ _PARTS = {
   # What may stand between the words of a verb, and before them.
   'LOOSE': '(auxiliary|adverb|article)*',
   'FULLY': '(auxiliary|adverb|article|well)*',
-  'NAMED': '(word|history|degree|side|for|to|or)',
+  'NAMED': '(word|number|history|degree|side|for|to|or|show|suggest)',
   'VERB': '(auxiliary|adverb|may|modal|can|well|since)*',
   'MODAL': '(may|modal)',
   # "Possibly due to" doubts what "due to" alone would affirm.
@@ -51,7 +51,7 @@ _PARTS = {
   'GAP': '[^finding clause colon comma no not]{0,3}',
   'OTHERS': '[^finding clause colon comma change exclude]*',
   'STOP': '(?=$|comma|clause|dash|close|question|and)',
-  'NOUN': '(?=(article|degree|side|adverb|word|steady){0,4}finding)',
+  'NOUN': '(?=(article|degree|side|adverb|word|number|steady){0,4}finding)',
   'LATER': '(?=[^clause comma colon]*finding)',
 }
 # Of rules that match the same words, the first counts.
@@ -60,6 +60,7 @@ _RULES = {
   (Side.LEFT, Polarity.ABSENT): """
     LINK VERB MODAL VERB seen and auxiliary not STOP
     auxiliary not STOP
+    colon dash (?=$|comma|clause)
     (colon|dash)? (no|absent) (?=$|comma|clause|dash|finding(colon|dash))
     (colon|dash) (no|not) OTHERS (?=$|clause)
     """,
@@ -96,6 +97,7 @@ _RULES = {
     MODAL VERB seen with
     can VERB (show|possible|suggest|mask|relation) TAIL
     hypothetical
+    modal (article|degree)* (?=finding)
     exclude
     """,
   (Side.RIGHT, Polarity.ABSENT): """
@@ -104,13 +106,14 @@ _RULES = {
     not LOOSE (show|possible|suggest|relation) TAIL
     not (auxiliary|adverb|article|well|NAMED){0,6} (?=finding)
     absent word{0,4} for
+    absent (degree|side|article)* (?=finding)
     """,
   # "No change in X", "no larger X", "not without X", "left but no right X".
   (Side.RIGHT, Polarity.PRESENT): """
     no GAP change
     no GAP partial* resolution
     no (word|adverb)? comparative
-    not LOOSE no
+    (no|not) LOOSE no
     not LOOSE change
     side clause (no|not) article? side (?=finding)
     no side clause (degree|article)* side (?=finding)
@@ -120,7 +123,7 @@ _RULES = {
     LINK VERB not FULLY excluded
     LINK VERB MODAL VERB excluded
     LINK VERB hard FULLY (exclude|excluded)
-    LINK VERB article? (suspected|unlikely)
+    LINK VERB (article|reporting|suspected)* (suspected|unlikely)
     LINK VERB MODAL VERB seen
     question
     """,
@@ -134,7 +137,7 @@ _RULES = {
     LINK VERB not LOOSE suspected
     LINK VERB excluded
     LINK VERB resolved
-    LINK VERB absent seen?
+    LINK VERB absent seen? (?!(degree|side|article)*finding)
     """,
   (Side.END, None): """
     clause
@@ -147,6 +150,7 @@ _RULES = {
   (Side.SOFT_END, None): """
     show
     relation
+    history
     """,
 }
 _NARROW_RULES = {

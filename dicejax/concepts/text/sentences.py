@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 _TOKEN = re.compile(
   r"""
-  ((?<!\S)\(?\d{1,2}[.)](?=\s|[^\W\d_]{2}))             # the number of an item
+  ((?<!\S) (?: \(?\d{1,2}[.)] | \([a-z]\) )   # the mark of an item
+      (?=\s|[^\W\d_]{2}) )
   | ([^\W_]+)                                 # a word or a number
-  | ([,;:=、，；：()\[\]] | (?<!\S)[-–—]+(?!\S) | [–—]+)  # within a sentence
+  | ([,;:=、，；：()\[\]]                      # a mark within a sentence
+      | (?<!\S)[-–—]+(?!\S) | [–—]+ | \.{4,}
+      | [?？](?= \s* (?:[Nn]o|NO|[Nn]one|[Nn]il|[Yy]es) \b\s* (?:[.,;]|$) ) )
   | ([.!。！｡．]+                             # a full stop; not in 1.5 or T.5
       (?: (?=\W|$) | (?<=[。！｡．]) | (?<=[a-z]\.)(?=[A-Z])
         | (?<=[^\W\d_]{3}\.)(?=[^\W\d_]{2}|[aA]\s) ) )
@@ -22,10 +25,9 @@ _TOKEN = re.compile(
   re.VERBOSE,
 )
 _ITEM, _WORD, _MARK, _STOP, _LINE, _QUESTION, _NOT, _SIGN, _TAG = range(1, 10)
-_MARKS = str.maketrans('=、，；：[]–—', ':,,;:()--')
+_MARKS = str.maketrans('=.?？、，；：[]–—', '::::,,;:()--')
 # What marks stand for.
 _MEANS = {
-  '？': '?',
   "'t": 'not',
   '’t': 'not',
   '-ve': 'negative',
@@ -54,6 +56,11 @@ _DEGREES = frozenset(
 _HEADING = re.compile(r'[^\W\d_][\w /()-]{0,40}:')
 _BULLET = re.compile(r'[-*•·–—>]|\(?(?:\d{1,2}|[a-z])[.)]\s')
 _CLOSED = re.compile(r'[.!?:;。！？：；]["\')\]]*$')
+# Sections, which are no findings: "IMPRESSION: NO" goes on.
+_SECTION = re.compile(
+  r'(?:impression|findings?|conclusions?|comments?|opinion|assessment|lungs?)\b',
+  re.IGNORECASE,
+)
 _VALUE = re.compile(r'(?:[:\-–—]\s*|\s\s+|\t)\w+$')
 
 
@@ -119,7 +126,8 @@ def split_sentences(text: str) -> Iterator[Sentence]:
       if kind in (_MARK, _NOT) and not words:
         continue  # A bullet, or a lone "'t".
       mark = match[0].translate(_MARKS)[0]
-      words.append(_MEANS.get(match[0].casefold(), mark))
+      word = '?' if kind == _QUESTION else _MEANS.get(match[0].casefold(), mark)
+      words.append(word)
       starts.append(match.start() if kind != _NOT else ends[-1])
       ends.append(match.end())
       if kind != _QUESTION or not ends[1:] or ends[-2] != match.start():
@@ -224,7 +232,7 @@ def _is_open(line, style) -> bool:
   """Whether the last word of a line needs another after it."""
   last = re.search(r'(\w*)\W*$', line)[1].casefold()
   if last in _NEGATORS:  # Not in "Effusion: no" and "Effusion    No".
-    return not _VALUE.search(line)
+    return not _VALUE.search(line) or bool(_SECTION.match(line))
   if last in _DEGREES:
     return style.has_stops and not style.has_capitals
   return last in _OPEN
