@@ -179,7 +179,9 @@ def _look_left(sentence, cues) -> list[Cue | None]:
       reaching.append(active)
       last = place
     elif active and letter in _BREAKS and active.end <= place:
-      is_narrow = active.is_narrow and letter == LETTERS['with']
+      is_narrow = active.is_narrow and (
+        letter == LETTERS['with'] or last < active.end
+      )
       begins = _NEW_CLAUSE if last >= active.end else _NEW_STATEMENT
       if is_narrow or begins.match(sentence, place):
         active = None

@@ -19,7 +19,7 @@ _HISTORY = compile_pattern(
   )$
   """
 )
-_PRIOR = compile_pattern('prior (degree|side)*$')
+_PRIOR = compile_pattern('(prior|earlier auxiliary) (degree|side|article)*$')
 # What is "consistent with a prior X" is its trace, which is there now.
 _TRACE = compile_pattern(
   '(show|relation|suggest|possible|trace) (word|article|pronoun|adverb){0,3} '

@@ -20,6 +20,7 @@ MARKS = {
   '(': 'open',
   ')': 'close',
   '?': 'question',
+  'n': 'initial',  # "Fever: N".
   'a': 'article',
   'an': 'article',
   'the': 'article',

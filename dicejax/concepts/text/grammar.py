@@ -44,6 +44,7 @@ _PARTS = {
   'NAMED': '(word|number|history|degree|side|for|to|or|show|suggest)',
   'VERB': '(auxiliary|adverb|may|modal|can|well|since)*',
   'MODAL': '(may|modal)',
+  'MAYBE': '(auxiliary|adverb|may|modal|can|well|suggest)*',
   # "Possibly due to" doubts what "due to" alone would affirm.
   'TAIL': '((which|pronoun|adverb|auxiliary)*(clause|relation|show|suggest))*',
   # A cue to the right of its finding may follow a colon or "which".
@@ -58,15 +59,17 @@ _PARTS = {
 _RULES = {
   # Of what comes before: "X: none", "X is not seen".
   (Side.LEFT, Polarity.ABSENT): """
-    LINK VERB MODAL VERB seen and auxiliary not STOP
+    LINK VERB MODAL MAYBE seen and auxiliary not STOP
     auxiliary not STOP
     colon dash (?=$|comma|clause)
     (colon|dash)? (no|absent) (?=$|comma|clause|dash|finding(colon|dash))
+    colon open (no|absent|initial) close
+    colon initial (?=$|comma|clause|finding)
     (colon|dash) (no|not) OTHERS (?=$|clause)
     """,
   (Side.LEFT, Polarity.UNCERTAIN): """
     LINK VERB may VERB not LOOSE seen
-    LINK VERB MODAL VERB resolved
+    LINK VERB MODAL MAYBE resolved
     LINK VERB possible STOP
     LINK VERB auxiliary VERB possible (?![^clause comma]*finding)
     LINK VERB not FULLY exclude STOP
@@ -84,12 +87,14 @@ _RULES = {
     LINK VERB not LOOSE seen (word|article)* earlier
     can LOOSE seen
     comma? absent (word|for|article)* side
+    comma absent (word|degree|changed)
     """,
   # Of what comes after: "possible X", "cannot exclude X".
   (Side.RIGHT, Polarity.UNCERTAIN): """
     LINK VERB hard FULLY exclude LATER
     question (?=(degree|side|article)*finding)
     not FULLY (hard LOOSE)? exclude
+    no GAP exclude
     (possible|suggest) TAIL
     MODAL VERB (show|possible|suggest|mask|relation) TAIL
     MODAL VERB auxiliary (?=clause|which|pronoun) TAIL
@@ -104,7 +109,7 @@ _RULES = {
     no (adverb|degree)* (show|possible|suggest)? colon?
     no GAP change word+ (comma|or)
     not LOOSE (show|possible|suggest|relation) TAIL
-    not (auxiliary|adverb|article|well|NAMED){0,6} (?=finding)
+    not (auxiliary|adverb|article|well|modal|NAMED){0,6} (?=finding)
     absent word{0,4} for
     absent (degree|side|article)* (?=finding)
     """,
@@ -121,15 +126,16 @@ _RULES = {
   # Of either: "X excluded" and "excluded X".
   (Side.EITHER, Polarity.UNCERTAIN): """
     LINK VERB not FULLY excluded
-    LINK VERB MODAL VERB excluded
+    LINK VERB MODAL MAYBE excluded
     LINK VERB hard FULLY (exclude|excluded)
     LINK VERB (article|reporting|suspected)* (suspected|unlikely)
-    LINK VERB MODAL VERB seen
+    LINK VERB MODAL MAYBE (seen|suspected)
     question
     """,
   (Side.EITHER, Polarity.PRESENT): """
     LINK VERB not FULLY hard LOOSE exclude
     LINK VERB (partial|well)* partial well? (resolved|resolve)
+    LINK VERB resolved (adverb|degree|word)* partial
     LINK VERB not LOOSE absent
     """,
   (Side.EITHER, Polarity.ABSENT): """
@@ -156,7 +162,7 @@ _RULES = {
 _NARROW_RULES = {
   (Side.RIGHT, Polarity.ABSENT): '(well|word)? resolution',
   (Side.RIGHT, Polarity.PRESENT): """
-    (partial|well)* partial (partial|well)* resolution
+    (partial|degree|well)* (partial|degree) (partial|degree|well)* resolution
     """,
 }
 

@@ -55,7 +55,7 @@ _DEGREES = frozenset(
 )
 _HEADING = re.compile(r'[^\W\d_][\w /()-]{0,40}:')
 _BULLET = re.compile(r'[-*•·–—>]|\(?(?:\d{1,2}|[a-z])[.)]\s')
-_CLOSED = re.compile(r'[.!?:;。！？：；]["\')\]]*$')
+_CLOSED = re.compile(r'[.!?;。！？；]["\')\]]*$')
 # Sections, which are no findings: "IMPRESSION: NO" goes on.
 _SECTION = re.compile(
   r'(?:impression|findings?|conclusions?|comments?|opinion|assessment|lungs?)\b',
@@ -183,7 +183,7 @@ class _Style(NamedTuple):
 
   has_capitals: bool  # Most sentences begin with one, and most words have none.
   has_stops: bool
-  width: int  # Of lines that were wrapped; 0 if none were.
+  width: int  # Lines that go on are as wide, give or take a word.
 
   @classmethod
   def of(cls, text: str, pairs: list[tuple[_Line, _Line]]) -> '_Style':
@@ -193,10 +193,13 @@ class _Style(NamedTuple):
     shouted = sum(word.isupper() for word in words)
     width = max(line.width for pair in pairs for line in pair)
     full = [_is_full(*pair, width) for pair in pairs if not _is_closed(*pair)]
+    # Where lines were wrapped, sentences end within them.
+    within = len(re.findall(r'[^\W\d]{2}[.。] *\S', text))
     return cls(
       2 * capitals > len(starts) and 2 * shouted < len(words),
       bool(re.search(r'\w[.!。！](?=\s|$)', text)),
-      width if 2 * sum(full) > len(full) else 0,
+      (within >= len(full) and 1)
+      or (width if 2 * sum(full) > len(full) else 0),
     )
 
 
@@ -216,7 +219,7 @@ def _goes_on(line, after, style) -> bool:
   """Whether a sentence goes on in the line after."""
   if _is_closed(line, after):
     return False
-  if line.text[-1] in ',，、' or _is_open(line.text, style):
+  if line.text[-1] in ',，、:：' or _is_open(line.text, style):
     return True
   first = re.match(r'\W*(\w*)', after.text)[1]
   if first.casefold() in _JOINING:
