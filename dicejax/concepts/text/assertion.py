@@ -145,12 +145,19 @@ def _decide(sentence: str) -> list[Assertion]:
   left = _look_left(sentence, cues)
   right = _look_right(sentence, places, cues)
   return [
-    _nearest(place, *reaching)._replace(
-      experiencer=find_experiencer(sentence, place),
-      time=find_time(sentence, place),
-    )
+    _in_context(sentence, place, _nearest(place, *reaching))
     for place, *reaching in zip(places, left, right, strict=True)
   ]
+
+
+def _in_context(sentence, place, said) -> Assertion:
+  """Adds whose the finding is, and when; what may come is uncertain."""
+  time = find_time(sentence, place)
+  if time is Time.HYPOTHETICAL and said.polarity is Polarity.PRESENT:
+    start = sentence.rindex(LETTERS['hypothetical'], 0, place)
+    said = Assertion(Polarity.UNCERTAIN, Span(start, start + 1))
+  experiencer = find_experiencer(sentence, place)
+  return said._replace(experiencer=experiencer, time=time)
 
 
 def _doubt_alternatives(sentence, said) -> list[Assertion]:
