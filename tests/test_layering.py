@@ -17,6 +17,7 @@ NEVER = ['tensorflow', 'torch', 'transformers']
     ('dicejax', ['flax', 'optax', 'safetensors', *PROGRAM[:2]]),
     ('dicejax.tversky', ['flax', 'optax', *PROGRAM[:2]]),
     ('dicejax.models', ['safetensors', 'huggingface_hub', *PROGRAM[:2]]),
+    ('dicejax.concepts', ['flax', 'optax', 'dicejax.concepts.cli']),
     ('dicejax.concepts.__main__', ['flax', 'optax', 'tqdm', *PROGRAM[:2]]),
     ('train.step', ['configs', 'orbax', 'tensorflow_datasets', 'grain']),
     ('train.trainer', ['configs']),
