@@ -4,8 +4,9 @@ import functools
 
 import jax
 
-# Compilation is the time of these tests.
+# Most of the time of these tests is compilation.
 QUICKLY = {'xla_backend_optimization_level': 0}
 if jax.__version_info__ < (0, 11):
-  QUICKLY['xla_cpu_use_fusion_emitters'] = False  # It cannot be set later.
+  # Newer versions do not know this option.
+  QUICKLY['xla_cpu_use_fusion_emitters'] = False
 jit = functools.partial(jax.jit, compiler_options=QUICKLY)

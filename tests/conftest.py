@@ -1,5 +1,6 @@
 """Eight CPU devices, exact products, no silent broadcasting between ranks."""
 
+import importlib.metadata
 import importlib.util
 import os
 import pathlib
@@ -15,6 +16,13 @@ for _name, _value in {
   'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': 0.3,
 }.items():
   os.environ.setdefault(_name, str(_value))
+# Most of the time of these tests is compilation, and programs that run once
+# need no optimiser. With XLA_FLAGS set to '', optimised programs are tested.
+_flags = ['--xla_backend_optimization_level=0']
+if importlib.metadata.version('jax').startswith('0.10.'):
+  # Newer versions do not know this flag.
+  _flags.append('--xla_cpu_use_fusion_emitters=false')
+os.environ.setdefault('XLA_FLAGS', ' '.join(_flags))
 
 import jax  # noqa: E402 (reads these variables when it is imported)
 
