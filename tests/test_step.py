@@ -428,7 +428,12 @@ def test_parts_take_less_memory():
 
 
 @pytest.mark.parametrize(
-  'loss', ['cross_entropy', 'paper_dice', 'running_dice']
+  'loss',
+  [
+    pytest.param('cross_entropy', marks=pytest.mark.slow),
+    'paper_dice',
+    'running_dice',
+  ],
 )
 def test_packed_sentences_are_alone(loss):
   """One step on packed rows equals one with a row per sentence."""

@@ -69,6 +69,7 @@ def test_sources():
   assert used == set(re.findall(r'^\[(\w+)\]: https?://', PAGE, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_the_figure_is_drawn(tmp_path):
   FIGURE['write'](tmp_path / 'losses.svg')
   svg = (tmp_path / 'losses.svg').read_text()
