@@ -18,6 +18,7 @@ from ml_collections import config_dict
 
 from dicejax.models import BertConfig
 from train import checkpoint
+from train import older
 from train import parallel
 from train import tasks
 from train import workdir as files
@@ -33,17 +34,6 @@ from train.tasks.task import Task
 # At most so many batches are computed at the same time: their results take
 # memory of the devices until they are fetched.
 _UNDER_WAY = 16
-
-# Settings that configs of version 0.1.0 lack, with the values it worked by.
-_SINCE_0_1 = {
-  'data.seed': 0,
-  'data.foreground': 0.0,
-  'data.tfds.builder': '',
-  'model.frozen': False,
-  'model.pooling': 'cls',
-  'model.prior_bias': False,
-  'select_by': '',
-}
 
 Predictor = Callable[[Any, Sequence, Features], list]
 
@@ -170,12 +160,7 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   path = workdir / files.CONFIG
   if not path.is_file():
     raise FileNotFoundError(f'{workdir} holds no run: there is no {path}.')
-  config: Any = config_dict.ConfigDict(read_json(path))
-  for key, value in _SINCE_0_1.items():
-    section, _, name = key.rpartition('.')
-    part = config[section] if section else config
-    if name not in part:
-      part[name] = value
+  config: Any = older.read_config(read_json(path))
   if config.runs:
     inside = ', '.join(str(workdir / name) for name in config.runs)
     raise FileNotFoundError(

@@ -20,6 +20,7 @@ from ml_collections import config_dict
 import dicejax
 from dicejax import metrics
 from dicejax.tversky import Counts
+from train import older
 from train import workdir as files
 from train.data.files import read_json
 from train.trainer import Trainer
@@ -107,7 +108,7 @@ def identity(
       `REPORT`.
     config: the config of the run.
   """
-  settings = json.loads(config.to_json())
+  settings = older.without_added(json.loads(config.to_json()))
   loss_settings = settings['loss']
   for *parents, name in _OWN:
     part = settings

@@ -14,6 +14,7 @@ from typing import Any
 import filelock
 from ml_collections import config_dict
 
+from train import older
 from train.data.files import read_json
 
 LOCK = 'lock'  # Locked by the process that trains.
@@ -53,7 +54,9 @@ def check_experiment(
   """
   path = workdir / CONFIG
   if path.is_file():
-    theirs, ours = read_json(path), json.loads(config.to_json())
+    theirs, ours = map(
+      older.without_added, (read_json(path), json.loads(config.to_json()))
+    )
     if theirs != ours:
       raise FileExistsError(
         f'{workdir} holds another experiment: {difference(theirs, ours)}. '
