@@ -135,7 +135,7 @@ def assert_findings(
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def _decide(sentence: str) -> list[Assertion]:
+def _decide(sentence: str) -> tuple[Assertion, ...]:
   """Decides for each finding of a sentence that is written as classes.
 
   Reports repeat themselves: most of their sentences are found in the cache.
@@ -144,10 +144,10 @@ def _decide(sentence: str) -> list[Assertion]:
   places = [n for n, letter in enumerate(sentence) if letter == _FINDING]
   left = _look_left(sentence, cues)
   right = _look_right(sentence, places, cues)
-  return [
+  return tuple(
     _in_context(sentence, place, _nearest(place, *reaching))
     for place, *reaching in zip(places, left, right, strict=True)
-  ]
+  )
 
 
 def _in_context(sentence, place, said) -> Assertion:
