@@ -123,7 +123,7 @@ def make_config(args):
 
 def make_task(args, labels):
   """Returns the task of the program for this run."""
-  from train.data.tokenizer import load_tokenizer
+  from dicejax.text.tokenizer import load_tokenizer
   from train.tasks.span_qa import SpanQa
   from train.tasks.tagging import Tagging
 

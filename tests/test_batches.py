@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from dicejax.text.batches import batches_in_order
+from dicejax.text.batches import pad
 from train.data.batches import TrainingBatches
-from train.data.batches import batches_in_order
 from train.data.batches import pack
-from train.data.batches import pad
 
 FILL = {'tokens': 0, 'labels': -1}
 

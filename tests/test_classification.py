@@ -23,9 +23,9 @@ from sklearn.metrics import precision_recall_fscore_support
 from configs import losses as presets
 from dicejax import losses
 from dicejax.models import BertConfig
-from train.data.batches import pad
+from dicejax.text.batches import pad
+from dicejax.text.tokenizer import load_tokenizer
 from train.data.texts import Text
-from train.data.tokenizer import load_tokenizer
 from train.step import init_state
 from train.step import make_predict_step
 from train.step import make_train_step

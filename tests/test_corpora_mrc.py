@@ -6,8 +6,8 @@ import pathlib
 import pytest
 
 from configs import default
+from dicejax.text.tokenizer import train_wordpiece
 from train.data import conll
-from train.data.tokenizer import train_wordpiece
 from train.tasks.query_spans import QuerySpans
 from train.tasks.query_spans import get_labels
 

@@ -13,10 +13,10 @@ import tokenizers
 from configs.mrc import quoref
 from configs.mrc import squad1
 from configs.mrc import squad2
+from dicejax.text import windows
+from dicejax.text.batches import batches_in_order
 from train.data import squad
-from train.data.batches import batches_in_order
 from train.tasks.span_qa import SpanQa
-from train.tasks.span_qa import windows
 
 _DATA = pathlib.Path(os.environ.get('DICEJAX_DATA', ''))
 _MOVED = 'answer moved to the nearest place of its text'

@@ -18,9 +18,9 @@ from configs import losses
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import QuerySpanLogits
+from dicejax.text.tokenizer import load_tokenizer
 from train.data.conll import Sentence
 from train.data.mrc_ner import Query
-from train.data.tokenizer import load_tokenizer
 from train.objective import make_loss
 from train.tasks.query_spans import QuerySpans
 from train.tasks.query_spans import get_labels

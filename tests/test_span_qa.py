@@ -15,15 +15,15 @@ from helpers import first_value
 from configs import default
 from configs import losses
 from dicejax import metrics
-from train.data.batches import pad
+from dicejax.text import candidates
+from dicejax.text.batches import pad
+from dicejax.text.candidates import Candidate
+from dicejax.text.tokenizer import load_tokenizer
 from train.data.squad import Answer
 from train.data.squad import Question
-from train.data.tokenizer import load_tokenizer
 from train.tasks.span_qa import Prediction
 from train.tasks.span_qa import SpanQa
-from train.tasks.span_qa import candidates
 from train.tasks.span_qa import get_labels
-from train.tasks.span_qa.candidates import Candidate
 
 VOCABULARY = (
   '[PAD] [UNK] [CLS] [SEP] who met ann bob cleo ##ne , . and at in rome 19 ##84'

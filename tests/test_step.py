@@ -15,9 +15,9 @@ from configs import losses as presets
 from dicejax import losses
 from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
+from dicejax.text.batches import pad
 from train import settings
 from train.data.batches import pack
-from train.data.batches import pad
 from train.objective import Objective
 from train.objective import make_loss
 from train.optimizer import decays

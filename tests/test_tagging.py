@@ -8,8 +8,8 @@ import tokenizers
 from seqeval.metrics import f1_score
 
 from configs import default
+from dicejax.text.tokenizer import load_tokenizer
 from train.data.conll import Sentence
-from train.data.tokenizer import load_tokenizer
 from train.tasks.tagging import Prediction
 from train.tasks.tagging import Tagging
 from train.tasks.tagging import get_labels

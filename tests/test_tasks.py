@@ -16,15 +16,15 @@ from helpers import run_command
 
 from configs import default
 from configs import losses as presets
+from dicejax.text.batches import pad
+from dicejax.text.tokenizer import load_tokenizer
 from train import inference
 from train import tasks
-from train.data.batches import pad
 from train.data.conll import Sentence
 from train.data.mrc_ner import Query
 from train.data.squad import Answer
 from train.data.squad import Question
 from train.data.texts import Text
-from train.data.tokenizer import load_tokenizer
 from train.tasks.task import Task
 from train.tasks.task import WritesColumns
 from train.trainer import Trainer

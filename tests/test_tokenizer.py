@@ -5,12 +5,12 @@ import json
 import pytest
 import tokenizers
 
+from dicejax.text.tokenizer import copy_tokenizer
+from dicejax.text.tokenizer import load_tokenizer
+from dicejax.text.tokenizer import mark_words
+from dicejax.text.tokenizer import train_wordpiece
 from train.data import conll
 from train.data import synthetic
-from train.data.tokenizer import copy_tokenizer
-from train.data.tokenizer import load_tokenizer
-from train.data.tokenizer import mark_words
-from train.data.tokenizer import train_wordpiece
 
 VOCABULARY = '[PAD] [UNK] [CLS] [SEP] ann lee ##son saw'.split()
 

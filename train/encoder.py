@@ -19,9 +19,9 @@ from dicejax.models import BertConfig
 from dicejax.models import load_pooler
 from dicejax.models import load_pretrained
 from dicejax.models import resolve
+from dicejax.text.tokenizer import load_tokenizer
+from dicejax.text.tokenizer import train_wordpiece
 from train import workdir as files
-from train.data.tokenizer import load_tokenizer
-from train.data.tokenizer import train_wordpiece
 
 
 class Moments(NamedTuple):

@@ -17,15 +17,15 @@ import jax.numpy as jnp
 from ml_collections import config_dict
 
 from dicejax.models import BertConfig
+from dicejax.text.batches import batches_in_order
+from dicejax.text.tokenizer import load_tokenizer
 from train import checkpoint
 from train import older
 from train import parallel
 from train import tasks
 from train import workdir as files
-from train.data.batches import batches_in_order
 from train.data.describe import count_notes
 from train.data.files import read_json
-from train.data.tokenizer import load_tokenizer
 from train.encoder import load_encoder
 from train.step import make_predict_step
 from train.tasks.task import Features

@@ -12,15 +12,16 @@ from collections.abc import Sequence
 import grain
 import numpy as np
 
+from dicejax.text.batches import Batch
+from dicejax.text.batches import Example
+from dicejax.text.batches import length_of
+from dicejax.text.batches import names
+from dicejax.text.batches import pad
+from dicejax.text.batches import width_of
+
 # Examples are sorted by length within pools of this many batches. Larger pools
 # give batches of more similar lengths, smaller ones more varied epochs.
 _POOL = 50
-# Batches are padded to these lengths, each of which costs one compilation.
-# Pooled hidden states have the length 1.
-_BUCKETS = (1, *range(16, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
-
-Example = Mapping[str, np.ndarray]
-Batch = dict[str, np.ndarray]
 
 
 class TrainingBatches:
@@ -75,7 +76,7 @@ class TrainingBatches:
     self._batch_size = batch_size
     self._own = range(rows or batch_size)[own]
     self._seed = seed
-    self._lengths = np.array([_length(example) for example in examples])
+    self._lengths = np.array([length_of(example) for example in examples])
     self.steps_per_epoch = -(-len(examples) // batch_size)
     self._len = epochs * self.steps_per_epoch
     self._oversampled = round(share * batch_size)
@@ -92,7 +93,7 @@ class TrainingBatches:
     # With oversampling, the longest example may come after the first epoch.
     longest = {self._lengths[i].max() for i in self._epoch(0)}
     longest.add(self._lengths.max())
-    self._widths = sorted({_width(length, max_length) for length in longest})
+    self._widths = sorted({width_of(length, max_length) for length in longest})
 
   def __len__(self) -> int:
     return self._len
@@ -152,32 +153,6 @@ class TrainingBatches:
     return batches
 
 
-def batches_in_order(
-  examples: Sequence[Example],
-  fill: Mapping[str, int],
-  *,
-  batch_size: int,
-  max_length: int,
-) -> Iterator[tuple[np.ndarray, Batch]]:
-  """Batches each example once, together with examples of similar length.
-
-  Args:
-    examples: see `pad`.
-    fill: see `pad`.
-    batch_size: the number of rows of a batch.
-    max_length: the maximal length of the examples.
-
-  Yields:
-    The indices of at most `batch_size` examples, and their batch.
-  """
-  order = np.argsort([_length(e) for e in examples], kind='stable')
-  for start in range(0, len(order), batch_size):
-    indices = order[start : start + batch_size]
-    rows = [examples[i] for i in indices]
-    width = _width(max(map(_length, rows)), max_length)
-    yield indices, pad(rows, fill, batch_size, width)
-
-
 def pack(
   examples: Sequence[Example],
   fill: Mapping[str, int],
@@ -205,7 +180,7 @@ def pack(
     Krell et al., `Efficient Sequence Packing without Cross-contamination
     <https://arxiv.org/abs/2107.02027>`_, 2021.
   """
-  lengths = np.array([_length(example) for example in examples])
+  lengths = np.array([length_of(example) for example in examples])
   order = np.random.default_rng(seed).permutation(len(examples))
   rows, by_room, rooms = [], collections.defaultdict(list), 0
   for i in order[np.argsort(-lengths[order], kind='stable')].tolist():
@@ -232,66 +207,8 @@ def _join(
   examples = [examples[i] for i in numbers]
   joined = {
     name: np.concatenate([example[name] for example in examples])
-    for name in _names(fill, examples[0])
+    for name in names(fill, examples[0])
   }
-  lengths = [_length(example) for example in examples]
+  lengths = [length_of(example) for example in examples]
   mask = np.repeat(np.arange(1, len(examples) + 1, dtype=np.int32), lengths)
   return joined | {'mask': mask, 'example': np.array(numbers)}
-
-
-def pad(
-  examples: Sequence[Example],
-  fill: Mapping[str, int],
-  rows: int,
-  width: int,
-  like: Example | None = None,
-) -> Batch:
-  """Stacks sequences, padded to one width, and adds their `mask`.
-
-  Args:
-    examples: name → 1-D array with the length of `tokens`, or 0-D array. Those
-      from `pack` have a `mask` of their own.
-    fill: name → value of padding, for each array to stack.
-    rows: the number of rows. Rows without an example are padding.
-    width: the width of the batch, at least the length of the examples.
-    like: an example with the names and types of arrays, if `examples` may be
-      empty.
-
-  Returns:
-    name → int32 `[rows, width]`, or `[rows]` for 0-D arrays; `mask`
-    `[rows, width]`, bool and False on padding, or int32 and 0 on padding for
-    packed examples; and `states` `[rows, width, hidden_size]` if the examples
-    have them.
-  """
-  like = examples[0] if like is None else like
-  batch = {
-    name: np.full((rows, width)[: 1 + np.ndim(like[name])], value, np.int32)
-    for name, value in fill.items()
-  }
-  packed = 'mask' in like
-  batch['mask'] = np.zeros((rows, width), np.int32 if packed else bool)
-  if 'states' in like:
-    states = like['states']
-    batch['states'] = np.zeros((rows, width, states.shape[-1]), states.dtype)
-  for row, example in enumerate(examples):
-    n = _length(example)
-    for name in _names(fill, like):
-      cells = (row, slice(n))[: batch[name].ndim]
-      batch[name][cells] = example[name]
-    batch['mask'][row, :n] = example['mask'] if packed else True
-  return batch
-
-
-def _names(fill: Mapping[str, int], example: Example) -> list[str]:
-  """Returns the names of the arrays, with the states of a frozen encoder."""
-  return [*fill, 'states'] if 'states' in example else [*fill]
-
-
-def _width(longest: int, max_length: int) -> int:
-  """Returns the smallest bucket that has room for `longest` tokens."""
-  width = next((b for b in _BUCKETS if b >= longest), int(longest))
-  return min(width, max_length)
-
-
-def _length(example: Example) -> int:
-  return len(example['tokens'])

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
 
+from dicejax.text.windows import Answer
 from train.data.files import Path
 from train.data.files import check_unicode
 from train.data.files import read_json
@@ -37,18 +38,6 @@ EAST_ASIAN = r'\u3001-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef'
 _BESIDE_EAST_ASIAN = re.compile(
   rf'(?<=[{EAST_ASIAN}])\s*(?=\S)|(?<=\S)\s*(?=[{EAST_ASIAN}])'
 )
-
-
-class Answer(NamedTuple):
-  """A span of a context.
-
-  Attributes:
-    text: its text.
-    start: the position of its first character in the context, or -1.
-  """
-
-  text: str
-  start: int
 
 
 class Question(NamedTuple):

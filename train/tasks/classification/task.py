@@ -14,13 +14,13 @@ from scipy import special
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import TextClassifier
+from dicejax.text.tokenizer import copy_tokenizer
+from dicejax.text.tokenizer import padding_id
 from train.data.texts import Text
-from train.data.tokenizer import copy_tokenizer
-from train.data.tokenizer import padding_id
 from train.objective import Objective
 from train.objective import learn_labels
 from train.objective import make_loss
-from train.tasks import plain_text
+from train.tasks import plain_lines
 from train.tasks.classification import labels as label_names
 from train.tasks.classification.labels import ALL
 from train.tasks.classification.labels import score_labels
@@ -291,7 +291,7 @@ class Classification:
 
   def read(self, path: pathlib.Path) -> tuple[list[str], list[Text]]:
     """Reads a text per line or, as in training, two with a tab between."""
-    lines = plain_text.read_lines(path)
+    lines = plain_lines.read_lines(path)
     options = self._data[self._data.format]
     pairs = 'pair' in options and bool(options.pair)
     examples = []

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import tokenizers
 
+from dicejax.text.tokenizer import first_sub_words
 from train.data.conll import Sentence
 from train.data.mrc_ner import Query
-from train.data.tokenizer import first_sub_words
 from train.tasks.query_spans.labels import ask
 from train.tasks.task import Features
 

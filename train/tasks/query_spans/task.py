@@ -25,14 +25,15 @@ import tokenizers
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import QuerySpanTagger
+from dicejax.text.tokenizer import copy_tokenizer
+from dicejax.text.tokenizer import mark_words
+from dicejax.text.tokenizer import padding_id
+from dicejax.text.words import place_entities
 from train.data.conll import Sentence
 from train.data.mrc_ner import Query
-from train.data.tokenizer import copy_tokenizer
-from train.data.tokenizer import mark_words
-from train.data.tokenizer import padding_id
 from train.objective import Objective
 from train.objective import make_loss
-from train.tasks import plain_text
+from train.tasks import plain_lines
 from train.tasks.query_spans import labels as label_names
 from train.tasks.query_spans.decoding import THRESHOLDS
 from train.tasks.query_spans.decoding import Found
@@ -265,14 +266,14 @@ class QuerySpans:
 
   def read(self, path: pathlib.Path) -> tuple[list[str], list[Sentence]]:
     """Reads a sentence per line."""
-    return plain_text.read_sentences(path)
+    return plain_lines.read_sentences(path)
 
   def to_record(
     self, source, example, prediction, parameters
   ) -> dict[str, Any]:
     """Returns the entities of a sentence."""
     found = self.entities(prediction, parameters)
-    entities = plain_text.place_entities(source, found)
+    entities = place_entities(source, found)
     return {'text': source, 'entities': entities}
 
 

@@ -1,6 +1,11 @@
-"""Checks of the settings of span QA."""
+"""Checks of the settings and of the training split of span QA."""
+
+from collections.abc import Sequence
 
 import tokenizers
+
+from dicejax.text.windows import learnt_spans
+from train.data.squad import Question
 
 
 def check_settings(config, tokenizer: tokenizers.Tokenizer) -> None:
@@ -52,3 +57,16 @@ def check_loss(loss, *, sigmoid: bool) -> None:
         f"span_qa: loss.{key} needs loss.activation='sigmoid', as the "
         'positions of a softmax are not classes.'
       )
+
+
+def get_labels(config, examples: Sequence[Question]) -> tuple[str, ...]:
+  """Returns no labels, as answers are positions.
+
+  Raises:
+    ValueError: no question has an answer in its context to learn from.
+  """
+  if not any(map(learnt_spans, examples)):
+    raise ValueError(
+      'The training split has no question with an answer in its context.'
+    )
+  return ()

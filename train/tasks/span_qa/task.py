@@ -15,20 +15,21 @@ import tokenizers
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import SpanExtractor
+from dicejax.text import windows
+from dicejax.text.candidates import Candidate
+from dicejax.text.candidates import best_span_threshold
+from dicejax.text.candidates import find_candidates
+from dicejax.text.tokenizer import copy_tokenizer
+from dicejax.text.tokenizer import padding_id
 from train.data import squad
 from train.data.squad import Question
-from train.data.tokenizer import copy_tokenizer
-from train.data.tokenizer import padding_id
 from train.objective import Objective
 from train.objective import make_loss
 from train.tasks.span_qa import scores
-from train.tasks.span_qa import windows
-from train.tasks.span_qa.candidates import Candidate
-from train.tasks.span_qa.candidates import best_span_threshold
-from train.tasks.span_qa.candidates import find_candidates
 from train.tasks.span_qa.objective import make_objective
 from train.tasks.span_qa.settings import check_loss
 from train.tasks.span_qa.settings import check_settings
+from train.tasks.span_qa.settings import get_labels
 from train.tasks.task import Features
 from train.tasks.task import Scores
 
@@ -82,7 +83,7 @@ class SpanQa:
 
   example_types = (Question,)
   background = True
-  get_labels = staticmethod(windows.get_labels)
+  get_labels = staticmethod(get_labels)
 
   def __init__(
     self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str] = ()

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import tokenizers
 
+from dicejax.text.tokenizer import first_sub_words
 from train.data.conll import Sentence
-from train.data.tokenizer import first_sub_words
 from train.tasks.task import Features
 
 

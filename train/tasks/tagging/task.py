@@ -15,15 +15,16 @@ import tokenizers
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
+from dicejax.text.tokenizer import copy_tokenizer
+from dicejax.text.tokenizer import mark_words
+from dicejax.text.tokenizer import padding_id
+from dicejax.text.words import place_entities
 from train.data.conll import Sentence
 from train.data.conll import are_spans
-from train.data.tokenizer import copy_tokenizer
-from train.data.tokenizer import mark_words
-from train.data.tokenizer import padding_id
 from train.objective import Objective
 from train.objective import learn_labels
 from train.objective import make_loss
-from train.tasks import plain_text
+from train.tasks import plain_lines
 from train.tasks.tagging import labels as label_names
 from train.tasks.tagging.features import make_features
 from train.tasks.tagging.labels import NO_TAG
@@ -280,7 +281,7 @@ class Tagging:
 
   def read(self, path: pathlib.Path) -> tuple[list[str], list[Sentence]]:
     """Reads a sentence per line."""
-    return plain_text.read_sentences(path)
+    return plain_lines.read_sentences(path)
 
   def to_record(
     self, source, example, prediction, parameters
@@ -288,7 +289,7 @@ class Tagging:
     """Returns the entities of a sentence, or the tags of its words."""
     if self._has_entities:
       found = self.entities(prediction, parameters)
-      entities = plain_text.place_entities(source, found)
+      entities = place_entities(source, found)
       return {'text': source, 'entities': entities}
     return {
       'text': source,

@@ -1,14 +1,13 @@
-"""Plain text to predict: its lines and words, and the entities found in it."""
+"""Plain text: its words, and the entities found in it."""
 
-import pathlib
+from __future__ import annotations
+
 import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from dicejax import metrics
-from train.data import files
-from train.data.conll import Sentence
 
 # Marks are part of the character before them. `re` does not count them as
 # letters, so that they are replaced by this one, which no text has.
@@ -54,24 +53,6 @@ _KINDS = (
   rf'([^\w\s])\1*{_MARK}*',
 )
 _WORD = re.compile('|'.join(_KINDS))
-
-
-def read_lines(path: pathlib.Path) -> list[str]:
-  """Reads the lines of a UTF-8 file; an empty file has none."""
-  lines = [line for _, line in files.read_lines(path)]
-  return lines if lines[-1] else lines[:-1]
-
-
-def read_sentences(path: pathlib.Path) -> tuple[list[str], list[Sentence]]:
-  """Reads a sentence per line, without tags.
-
-  An empty line is a sentence without words, so that outputs keep their line.
-  """
-  lines = read_lines(path)
-  return lines, [
-    Sentence([line[start:end] for start, end in split_words(line)], [], number)
-    for number, line in enumerate(lines, start=1)
-  ]
 
 
 def split_words(text: str) -> list[tuple[int, int]]:

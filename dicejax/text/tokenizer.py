@@ -1,5 +1,7 @@
 """Sub-word tokenizers, from published checkpoints or trained on a corpus."""
 
+from __future__ import annotations
+
 import json
 import pathlib
 from collections.abc import Iterable

@@ -1,12 +1,14 @@
 """Candidates for an answer: the best spans over the windows of a context."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from train.tasks.span_qa import windows
+from dicejax.text import windows
 
 
 class Candidate(NamedTuple):

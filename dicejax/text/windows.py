@@ -1,20 +1,51 @@
 """Windows of a context with a question, and the positions of its answers."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 import tokenizers
 
-from train.data.squad import Answer
-from train.data.squad import Question
-from train.tasks.task import Features
-
 _CHUNK = 1000  # Questions that are encoded at a time, to bound the memory.
 
 Feature = Mapping[str, np.ndarray]
+
+
+class Answer(NamedTuple):
+  """A span of a context.
+
+  Attributes:
+    text: its text.
+    start: the position of its first character in the context, or -1.
+  """
+
+  text: str
+  start: int
+
+
+class Question(Protocol):
+  """A question on a context, which may have answers to learn.
+
+  Attributes:
+    question: the text of the question.
+    context: the text that may hold the answer.
+    answers: alternatives, each the list of the spans that are the answer.
+  """
+
+  @property
+  def question(self) -> str: ...
+
+  @property
+  def context(self) -> str: ...
+
+  @property
+  def answers(self) -> list[list[Answer]]: ...
 
 
 def make_windows(
@@ -25,7 +56,7 @@ def make_windows(
   max_question: int,
   stride: int,
   unanswerable: bool,
-) -> Features:
+) -> list[dict[str, np.ndarray]]:
   """Makes windows `[CLS] question [SEP] piece of context [SEP]`.
 
   Args:
@@ -74,19 +105,6 @@ def make_windows(
   return features
 
 
-def get_labels(config, examples: Sequence[Question]) -> tuple[str, ...]:
-  """Returns no labels, as answers are positions.
-
-  Raises:
-    ValueError: no question has an answer in its context to learn from.
-  """
-  if not any(map(learnt_spans, examples)):
-    raise ValueError(
-      'The training split has no question with an answer in its context.'
-    )
-  return ()
-
-
 def learnt_spans(question: Question) -> list[Answer]:
   """Returns the answer that is learnt.
 
@@ -110,7 +128,7 @@ def read_span(context: str, feature: Feature, first: int, last: int) -> Answer:
 
 
 def count_losses(
-  questions: Sequence[Question], features: Features, *, max_answer: int
+  questions: Sequence[Question], features: Sequence[Feature], *, max_answer: int
 ) -> dict[str, int]:
   """Counts what the questions lost in their windows.
 

@@ -1,0 +1,1 @@
+"""Texts in, tags, labels and answers out: what training and use share."""
