@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from train.tasks.plain_text import split_words
+from dicejax.text.words import split_words
 
 
 def words(text):
