@@ -238,6 +238,53 @@ def write_tables(groups: Mapping[str, Mapping[str, Group]]) -> str:
   return '\n'.join(parts).rstrip()
 
 
+def write_summary(groups: Mapping[str, Mapping[str, Group]]) -> str:
+  """Writes a table of the mean difference of each loss over the hard sets.
+
+  Hard are the sets, without conditions, on which tuned cross entropy has an F1
+  below 60. Intervals are over sets, each of which counts once.
+  """
+  hard = [
+    found
+    for experiment, found in _in_order(groups)
+    if '/' not in experiment and _is_hard(found)
+  ]
+  pairs = {
+    'argmax': ('argmax', 'argmax'),
+    'tuned': ('tuned', 'tuned'),
+    'plug-in': ('plug-in', 'plug-in'),
+    'argmax to tuned CE': ('argmax', 'tuned'),
+  }
+  parts = [_row(['loss', 'sets', *pairs]), '|---' * (2 + len(pairs)) + '|']
+  for loss in LOSSES[1:]:
+    there = [found for found in hard if loss in found]
+    if len(there) < 3:
+      continue
+    cells = [loss, str(len(there))]
+    for decision, other in pairs.values():
+      means = [
+        pair.mean
+        for found in there
+        if (pair := _paired(found[loss], decision, found[BASELINE], other))
+      ]
+      cells.append(_over_sets(means))
+    parts.append(_row(cells))
+  return '\n'.join(parts)
+
+
+def _over_sets(means) -> str:
+  if len(means) < 3:
+    return ''
+  mean, low, high, p = paired_difference(means, [0.0] * len(means))
+  text = f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]'
+  return f'**{text}**' if p < 0.05 else text
+
+
+def _is_hard(found) -> bool:
+  scores = found[BASELINE].scores.get('tuned') if BASELINE in found else None
+  return bool(scores) and np.mean(list(scores.values())) < 0.6
+
+
 def _row(cells) -> str:
   return '| ' + ' | '.join(cells) + ' |'
 
@@ -418,6 +465,7 @@ def main(folder: pathlib.Path = HERE) -> None:
   page = folder / 'study.md'
   text = fill(
     page.read_text('utf-8'),
+    summary=write_summary(groups),
     tables=write_tables(groups) or 'No run yet.',
     missing=write_missing(groups),
   )

@@ -165,8 +165,8 @@ def make_line(loss, seed, role=results.REPORT, rate=1e-3, shift=0, **changes):
 def folder(tmp_path):
   """A page, and the results of two losses of five seeds, one at two rates."""
   (tmp_path / 'study.md').write_text(
-    'Before\n<!-- tables -->\nold\n<!-- /tables -->\n<!-- missing -->'
-    '<!-- /missing -->\nafter'
+    'Before\n<!-- summary --><!-- /summary -->\n<!-- tables -->\nold\n'
+    '<!-- /tables -->\n<!-- missing --><!-- /missing -->\nafter'
   )
   seeds = range(5)
   lines = [make_line('cross_entropy', seed) for seed in seeds]
@@ -232,13 +232,44 @@ def test_page(folder):
   assert figure == (folder / 'study.svg').read_text()
 
 
+def test_summary_counts_each_hard_set_once(folder):
+  lines = []
+  for name, shift in {'sms3': 0, 'mrpc': 2, 'qqp': 4, 'sst5_0': 9}.items():
+    for seed, (loss, more) in itertools.product(
+      range(3), (('cross_entropy', 0), ('dice', shift))
+    ):
+      line = make_line(loss, seed, shift=more - 8, experiment=f'study-{name}')
+      if name == 'sst5_0':  # An easy set.
+        line['scores']['test']['tuned']['f1'] = 0.9
+      lines.append(line)
+  write(folder, lines)
+  groups = study.group_lines(study.read_lines(folder / 'study'))
+  row = [
+    line.strip('| ').split(' | ')
+    for line in study.write_summary(groups).splitlines()
+    if line.startswith('| dice ')
+  ]
+  means = [
+    np.mean(
+      [
+        100 * (2 * (12 + s + x) / (52 + s + x) - 2 * (12 + s) / (52 + s))
+        for s in range(3)
+      ]
+    )
+    for x in (0, 2, 4)
+  ]
+  low, high = stats.ttest_1samp(means, 0).confidence_interval()
+  assert row[0][:2] == ['dice', '3']
+  assert row[0][3] == f'{np.mean(means):+.2f} [{low:+.2f}, {high:+.2f}]'
+
+
 def test_page_without_results(folder):
   for path in (folder / 'study').iterdir():
     path.unlink()
   study.main(folder)
   assert 'No run yet.' in (folder / 'study.md').read_text()
   (folder / 'study.md').write_text('no marker')
-  with pytest.raises(ValueError, match='expected one <!-- tables -->'):
+  with pytest.raises(ValueError, match='expected one <!-- summary -->'):
     study.main(folder)
 
 
