@@ -31,9 +31,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     # Each has a section below; the sections of the others are not read.
     task='tagging',
     data=create(  # Files, and the examples that are taken of them.
-      # Format of the files: 'conll', 'conllu', 'squad', 'mrc_ner', 'tsv',
-      # 'jsonl' or 'trees'. 'tfds' reads a data set of TensorFlow Datasets,
-      # 'synthetic' makes up sentences.
+      # Format of the files: 'conll', 'conllu', 'squad', 'mrc_ner', 'csv',
+      # 'tsv', 'jsonl' or 'trees'. 'tfds' reads a data set of TensorFlow
+      # Datasets, 'synthetic' makes up sentences.
       format='conll',
       # Path of the directory that holds the files.
       dir='',
@@ -62,9 +62,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       conll=create(
         token=0,  # Column of the word.
         tag=-1,  # Column of the tag.
-        # Meaning of the tags: 'bio', 'iob1' or 'bioes'. 'conll' accepts
-        # ill-formed tags as conlleval does. 'token' has one label per word, no
-        # spans.
+        # Meaning of the tags: 'bio', 'iob1', 'bioes', 'bmes' or 'bilou'.
+        # 'conll' accepts ill-formed tags as conlleval does. 'token' has one
+        # label per word, no spans.
         scheme='bio',
       ),
       conllu=create(  # Options of the format 'conllu'.
@@ -78,13 +78,34 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
         answers='alternatives',
       ),
       mrc_ner=create(),  # The format 'mrc_ner' has no options.
+      # Options of the format 'csv': with quotes, as in RFC 4180. Columns go by
+      # name or, without a header, by number: '0' is the first.
+      csv=create(
+        header=True,  # Whether the first row names the columns.
+        text='text',  # Column of the text.
+        pair='',  # Column of a second text. '': there is none.
+        label='label',  # Column of the label, or of several.
+        # Columns with 1 or 0, one for each label, as in 'toxic,threat'. '': the
+        # labels are in the column `label`.
+        labels='',
+        # What separates several labels in the column `label`, such as ';'. '':
+        # each text has one label.
+        label_separator='',
+        separator=',',  # Character between cells, such as ';'.
+        encoding='utf-8',  # Encoding of the files, such as 'cp1252'.
+        # Skips and counts rows with a wrong number of columns, without text or
+        # without label. Otherwise they are errors.
+        skip_malformed=False,
+      ),
       # Options of the format 'tsv'. Columns go by name or, without a header, by
       # number: '0' is the first.
       tsv=create(
         header=True,  # Whether the first row names the columns.
         text='sentence',  # Column of the text.
         pair='',  # Column of a second text. '': there is none.
-        label='label',  # Column of the label.
+        label='label',  # Column of the label, or of several.
+        labels='',  # As in `csv`.
+        label_separator='',  # As in `csv`.
         separator='\t',  # Character between columns.
         # Skips and counts rows with a wrong number of columns, without text or
         # without label. Otherwise they are errors.
@@ -93,7 +114,10 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       jsonl=create(  # Options of the format 'jsonl'.
         text='sentence',  # Key of the text.
         pair='',  # Key of a second text. '': there is none.
-        label='label',  # Key of the label.
+        # Key of the label: a text, a whole number, true or false; or of a list.
+        label='label',
+        labels='',  # As in `csv`, with keys.
+        label_separator='',  # As in `csv`.
       ),
       trees=create(  # Options of the format 'trees'.
         phrases=False,  # Adds all phrases of the training trees.

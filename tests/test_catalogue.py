@@ -9,9 +9,9 @@ from configs import default
 from train.data import catalogue
 from train.data import splits
 from train.data.conll import Sentence
+from train.data.fields import Text
 from train.data.squad import Answer
 from train.data.squad import Question
-from train.data.texts import Text
 
 
 @pytest.fixture

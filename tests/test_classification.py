@@ -25,7 +25,7 @@ from dicejax import losses
 from dicejax.models import BertConfig
 from dicejax.text.batches import pad
 from dicejax.text.tokenizer import load_tokenizer
-from train.data.texts import Text
+from train.data.fields import Text
 from train.step import init_state
 from train.step import make_predict_step
 from train.step import make_train_step
@@ -412,3 +412,18 @@ def test_predictions_to_read(tmp_path):
     'gold\tpredicted\tp(art)\tp(law)\tp(sea)\ttext\n'
     'law\tart\t0.500000\t0.250000\t0.250000\ta\n'
   )
+
+
+def test_labels_that_look_like_texts():
+  config = make_text_config()
+  config.data.format = 'tsv'
+  usual = [Text('a', None, str(i % 3), i) for i in range(300)]
+  odd = [Text('a', None, f'text {i}', i) for i in range(20)]
+  assert len(get_labels(config, usual + odd[:19])) == 22
+  with pytest.raises(
+    ValueError, match="23 labels, and 20 .* 'text 0': is data.tsv.label='label'"
+  ):
+    get_labels(config, usual + odd)
+  # Many rare labels are as they should be if most labels are not rare.
+  many = [Text('a', None, f'topic {i % 50}', i) for i in range(300)]
+  assert len(get_labels(config, usual + odd + many)) == 73

@@ -73,6 +73,8 @@ def test_comments_are_told_from_the_token(path):
     ('iob1', 'I-X I-X B-X O I-Y'),
     ('bio', 'B-X I-X B-X O B-Y'),
     ('bioes', 'B-X E-X S-X O S-Y'),
+    ('bmes', 'B-X E-X S-X O S-Y'),
+    ('bilou', 'B-X L-X U-X O U-Y'),
     ('conll', 'I-X E-X I-X O E-Y'),
   ],
 )
@@ -105,6 +107,38 @@ def test_every_scheme_becomes_bio(path, scheme, tags):
 def test_malformed(path, text, message):
   with pytest.raises(ValueError, match=f'^{path}:{message}'):
     _read(path, text)
+
+
+@pytest.mark.parametrize(
+  'scheme, tags',
+  [
+    ('bmes', 'B M M E S O S'),
+    ('bilou', 'B I I L U O U'),
+    ('bioes', 'B I I E S O S'),
+  ],
+)
+@pytest.mark.parametrize('kind', ['X', 'A-B', ''])
+def test_the_same_entities_in_other_letters(path, scheme, tags, kind):
+  ends = f'-{kind}' if kind else ''
+  rows = [f'w {tag}{"" if tag == "O" else ends}\n' for tag in tags.split()]
+  kind = kind or conll.ENTITY
+  spans = [(kind, 0, 4), (kind, 4, 5), (kind, 6, 7)]
+  (sentence,) = _read(path, ''.join(rows), scheme=scheme)
+  assert metrics.entity_spans(sentence.tags, 'bio') == spans
+
+
+@pytest.mark.parametrize(
+  'scheme, text, message',
+  [
+    ('bmes', 'a O\nb I-X\n', "2: 'I-X' is not a tag .* 'bmes': .* B, M, E, S"),
+    ('bilou', 'a O\nb U\nc U-X\n', "2: 'U' is not a tag of the scheme 'bilou'"),
+    ('bilou', 'a B-X\nb O\n', "1: 'B-X' starts an entity that is ill-formed"),
+    ('bio', 'a O\nb M-X\n', "2: 'M-X' is not .* names others: .*'bmes', 'bil"),
+  ],
+)
+def test_malformed_in_other_letters(path, scheme, text, message):
+  with pytest.raises(ValueError, match=f'^{path}:{message}'):
+    _read(path, text, scheme=scheme)
 
 
 @pytest.mark.parametrize('tag', [2, -3])

@@ -9,9 +9,10 @@ import pytest
 
 from dicejax import metrics
 from train.data import conllu
+from train.data import tables
 from train.data import texts
+from train.data.fields import Text
 from train.data.files import Skipped
-from train.data.texts import Text
 
 _DATA = pathlib.Path(os.environ.get('DICEJAX_DATA', ''))
 
@@ -52,7 +53,7 @@ def _labels(examples):
 def test_mrpc(file, negative, positive):
   # Dolan and Brockett, 2005; GLUE.
   columns = {'text': '#1 String', 'pair': '#2 String', 'label': 'Quality'}
-  found = [*texts.read_tsv(_DATA / 'mrpc' / file, **columns)]
+  found = [*tables.read_tsv(_DATA / 'mrpc' / file, **columns)]
   assert _labels(found) == {'0': negative, '1': positive}
 
 
@@ -62,8 +63,8 @@ def test_qqp_subset():
   with pytest.raises(
     ValueError, match=f'{path}:1: expected 6 columns, found 5'
   ):
-    list(texts.read_tsv(path, **columns))
-  first, *rest = texts.read_tsv(path, **columns, skip_malformed=True)
+    list(tables.read_tsv(path, **columns))
+  first, *rest = tables.read_tsv(path, **columns, skip_malformed=True)
   assert isinstance(first, Skipped)
   # One of 23,497 rows is left out, the first; it is not a duplicate.
   assert _labels(rest) == {'0': 23_496 - 8_747, '1': 8_747}
@@ -74,14 +75,14 @@ def test_qqp_subset():
   [('train', 29_780, 37_569), ('dev', 428, 444)],
 )
 def test_sst2(split, negative, positive):
-  found = texts.read_tsv(_DATA / f'sst2/{split}.tsv')
+  found = tables.read_tsv(_DATA / f'sst2/{split}.tsv')
   assert _labels(found) == {'0': negative, '1': positive}
 
 
 def test_sms_spam():
   # Almeida et al., 2011.
   path = _DATA / 'sms_spam/SMSSpamCollection'
-  found = texts.read_tsv(path, header=False, text='1', label='0')
+  found = tables.read_tsv(path, header=False, text='1', label='0')
   assert _labels(found) == {'ham': 4_827, 'spam': 747}
 
 
@@ -112,7 +113,7 @@ def _flat(kind, split):
   path = _DATA / f'sst5/stsa.{kind}.{split}'
   return collections.Counter(
     (_plain(text.text), text.label)
-    for text in texts.read_tsv(
+    for text in tables.read_tsv(
       path, header=False, text='1', label='0', separator=' '
     )
   )

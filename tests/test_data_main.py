@@ -10,10 +10,10 @@ import pytest
 
 from train.data import describe
 from train.data.conll import Sentence
+from train.data.fields import Text
 from train.data.mrc_ner import Query
 from train.data.squad import Answer
 from train.data.squad import Question
-from train.data.texts import Text
 
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -12,8 +12,8 @@ from train.data import catalogue
 from train.data import conll
 from train.data import splits
 from train.data.conll import Sentence
+from train.data.fields import Text
 from train.data.squad import Question
-from train.data.texts import Text
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from dicejax.tversky import Counts
 from train import compare
 from train import results
 from train import workdir as files
+from train.data.fields import Text
 from train.data.splits import read_splits
-from train.data.texts import Text
 
 RATES = [1e-3, 1e-2, 1e-1]
 

@@ -21,10 +21,10 @@ from dicejax.text.tokenizer import load_tokenizer
 from train import inference
 from train import tasks
 from train.data.conll import Sentence
+from train.data.fields import Text
 from train.data.mrc_ner import Query
 from train.data.squad import Answer
 from train.data.squad import Question
-from train.data.texts import Text
 from train.tasks.task import Task
 from train.tasks.task import WritesColumns
 from train.trainer import Trainer

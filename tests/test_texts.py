@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from train.data import tables
 from train.data import texts
+from train.data.fields import LabelledText
+from train.data.fields import Text
 from train.data.files import Skipped
-from train.data.texts import Text
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def _read(read, path, text, /, **options):
 
 
 def _tsv(path, text, /, **options):
-  return _read(texts.read_tsv, path, text, **options)
+  return _read(tables.read_tsv, path, text, **options)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +172,25 @@ def test_jsonl(path):
       '{"sentence": 1, "label": 1}',
       "expected some text as 'sentence', found 1",
     ),
-    ('{"sentence": "a", "label": true}', "some text as 'label', found True"),
-    ('{"sentence": "a", "label": null}', "some text as 'label', found None"),
-    ('{"sentence": "a", "label": ""}', "some text as 'label', found ''"),
+    (
+      '{"sentence": "a", "label": 0.5}',
+      "a whole number, .* 'label', found 0.5",
+    ),
+    (
+      '{"sentence": "a", "label": NaN}',
+      "a whole number, .* 'label', found nan",
+    ),
+    ('{"sentence": "a", "label": null}', "true or .* 'label', found None"),
+    ('{"sentence": "a", "label": ""}', "true or false as 'label', found ''"),
+    ('{"sentence": "a", "label": {}}', "true or false as 'label', found {}"),
+    (
+      '{"sentence": "a", "label": [1]}',
+      'expected one label, as in line 1, fou',
+    ),
+    (
+      '{"sentence": "a", "label": [[]]}',
+      "true or false as 'label', found \\[\\]",
+    ),
     ('[1]', 'expected a JSON object, found list'),
     ('{"sentence": "a"', 'expected a JSON object: '),
     (r'{"sentence": "\ud83d", "label": 1}', "expected Unicode in 'sentence'"),
@@ -242,3 +260,32 @@ def test_trees_binary(path):
 def test_trees_malformed(path, tree, message):
   with pytest.raises(ValueError, match=f'^{path}:2: {message}'):
     _trees(path, f'{_TREE}\n{tree}\n')
+
+
+def test_jsonl_labels_of_any_kind(path):
+  values = ['a', ' a', 1, 1.0, True, False, -2, 1e3]
+  found = _jsonl(path, *({'sentence': 's', 'label': x} for x in values))
+  assert [x.label for x in found] == 'a a 1 1 true false -2 1000'.split()
+
+
+def test_jsonl_several_labels(path):
+  lists = [['a', 'b', 'a'], [], [1.0, True]]
+  found = _jsonl(path, *({'sentence': 's', 'label': x} for x in lists))
+  expected = [('a', 'b'), (), ('1', 'true')]
+  assert [x.labels for x in found] == expected
+  assert found[0] == LabelledText('s', None, ('a', 'b'), 1)
+  with pytest.raises(
+    ValueError, match=':2: expected a list .* line 1, found o'
+  ):
+    _jsonl(path, *({'sentence': 's', 'label': x} for x in (['a'], 'a')))
+  rows = [
+    {'sentence': 's', 'a': 1, 'b': False},
+    {'sentence': 's', 'a': '0', 'b': 1.0},
+  ]
+  assert [x.labels for x in _jsonl(path, *rows, labels='a, b')] == [
+    ('a',),
+    ('b',),
+  ]
+  rows = [{'sentence': 's', 'label': x} for x in ('a|b', '', ' b ')]
+  found = _jsonl(path, *rows, label_separator='|')
+  assert [x.labels for x in found] == [('a', 'b'), (), ('b',)]

@@ -23,7 +23,21 @@ _SINCE_0_1 = {
 # Settings that were added after the first results with a digest of settings
 # (docs/study). Where they have this value, which is the default, a digest does
 # not cover them.
-ADDED: dict[str, Any] = {}
+ADDED: dict[str, Any] = {
+  'data.csv.header': True,
+  'data.csv.text': 'text',
+  'data.csv.pair': '',
+  'data.csv.label': 'label',
+  'data.csv.labels': '',
+  'data.csv.label_separator': '',
+  'data.csv.separator': ',',
+  'data.csv.encoding': 'utf-8',
+  'data.csv.skip_malformed': False,
+  'data.tsv.labels': '',
+  'data.tsv.label_separator': '',
+  'data.jsonl.labels': '',
+  'data.jsonl.label_separator': '',
+}
 
 
 def complete(settings: Mapping[str, Any]) -> dict[str, Any]:

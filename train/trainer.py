@@ -90,7 +90,15 @@ class Trainer:
     self.examples = read_splits(config, workdir)
     for split in ('train', 'dev'):
       if split not in self.examples:
-        raise ValueError(f'data: there is no {split}, in a file or held out.')
+        raise ValueError(
+          f'There is no {split} split: expected a file as data.files.{split}'
+          + (
+            ', or data.held_out.dev, such as 0.1 for a tenth of the training '
+            'file.'
+            if split == 'dev'
+            else '.'
+          )
+        )
     train = self.examples['train']
     labels = tasks.get_labels(config, train)
     files.check_data(workdir, {**self.examples, 'labels': labels})

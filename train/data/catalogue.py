@@ -28,8 +28,8 @@ from train.data import conllu
 from train.data import squad
 from train.data.conll import Sentence
 from train.data.example import Example
+from train.data.fields import Text
 from train.data.files import Path
-from train.data.texts import Text
 
 # A checksum is wrong if another file of the same name is in the directory.
 _DOWNLOAD_ERRORS = (

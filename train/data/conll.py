@@ -20,6 +20,11 @@ from train.data.files import read_lines
 # The type of entities in files whose tags are B, I and O without a type.
 ENTITY = 'ENTITY'
 _PREFIXES = frozenset('BIES')
+# Schemes that are BIOES in other letters.
+_LETTERS = {
+  'bmes': {'B': 'B', 'M': 'I', 'E': 'E', 'S': 'S'},
+  'bilou': {'B': 'B', 'I': 'I', 'L': 'E', 'U': 'S'},
+}
 
 
 class Sentence(NamedTuple):
@@ -69,7 +74,8 @@ class _Layout(NamedTuple):
   def untyped(self) -> bool:
     """Whether the tags of entities have no type, such as B and I."""
     inside = self.tags - {'O'}
-    return self.scheme != 'token' and bool(inside) and inside <= _PREFIXES
+    prefixes = _LETTERS.get(self.scheme, _PREFIXES)
+    return self.scheme != 'token' and bool(inside) and inside <= {*prefixes}
 
 
 def read_sentences(
@@ -90,9 +96,10 @@ def read_sentences(
     path: the file.
     token: the column of the word, from 0 or, if negative, from the end.
     tag: the column of its tag, likewise.
-    scheme: `'iob1'`, `'bio'` or `'bioes'`, which the file must follow;
-      `'conll'`, which reads any of them, and ill-formed tags as the CoNLL
-      evaluation script does (CoNLL-2003 breaks IOB1 in two places); or
+    scheme: `'iob1'`, `'bio'`, `'bioes'`, or the same with other letters,
+      `'bmes'` (M for I) or `'bilou'` (L for E, U for S), which the file must
+      follow; `'conll'`, which reads the first three, and ill-formed tags as the
+      CoNLL evaluation script does (CoNLL-2003 breaks IOB1 in two places); or
       `'token'`, which takes any tag as the label of its word, such as a part of
       speech.
 
@@ -186,7 +193,7 @@ def _is_comment(line: str, layout: _Layout) -> bool:
   if layout.scheme == 'token' or layout.untyped:
     return True
   try:
-    _check_tag(tag, layout.scheme)
+    _read_tag(tag, layout.scheme)
   except ValueError:
     return True
   return False
@@ -208,13 +215,14 @@ def _sentence(
   first, _ = rows[0]
   if scheme == 'token':
     return Sentence(tokens, tags, first)
+  scheme = 'bioes' if scheme in _LETTERS else scheme
   ill_formed = metrics.first_ill_formed(tags, scheme)
   if ill_formed is not None:
     raise ValueError(
       f'{path}:{first + ill_formed}: {tags[ill_formed]!r} starts an entity '
       f'that is ill-formed in the scheme {scheme!r}. Does the file use another '
-      "scheme? The scheme 'conll' reads all of them, and ill-formed entities "
-      'as the CoNLL evaluation script does.'
+      "scheme? The scheme 'conll' reads BIO, IOB1 and BIOES, and ill-formed "
+      'entities as the CoNLL evaluation script does.'
     )
   spans = metrics.entity_spans(tags, scheme)
   return Sentence(tokens, metrics.bio_tags(spans, len(tags)), first)
@@ -231,14 +239,29 @@ def _word(layout: _Layout, line: str) -> tuple[str, str]:
   token, tag = fields[layout.token], fields[layout.tag].strip()
   if not token.strip():
     raise ValueError('expected a token, found only white space.')
-  if layout.untyped and tag in _PREFIXES:
+  if layout.untyped and tag != 'O':
     tag = f'{tag}-{ENTITY}'
-  _check_tag(tag, layout.scheme)
-  return token, tag
+  return token, _read_tag(tag, layout.scheme)
 
 
-def _check_tag(tag: str, scheme: str) -> None:
-  if scheme != 'token':
-    metrics.entity_spans([tag], scheme)  # Raises if it is not a tag.
-  elif not tag:
-    raise ValueError('expected a tag, found only white space.')
+def _read_tag(tag: str, scheme: str) -> str:
+  """Checks a tag, and returns it in the letters of BIOES or of its scheme."""
+  if scheme == 'token':
+    if not tag:
+      raise ValueError('expected a tag, found only white space.')
+    return tag
+  if letters := _LETTERS.get(scheme):
+    prefix, hyphen, kind = tag.partition('-')
+    if tag != 'O' and not (prefix in letters and kind):
+      raise ValueError(
+        f'{tag!r} is not a tag of the scheme {scheme!r}: expected O or one of '
+        f'{", ".join(letters)}, a hyphen and a type, as in B-PER.'
+      )
+    return letters.get(prefix, prefix) + hyphen + kind
+  try:
+    metrics.entity_spans([tag], scheme)
+  except ValueError as error:
+    raise ValueError(
+      f"{error} (data.conll.scheme names others: 'bioes', 'bmes', 'bilou'.)"
+    ) from None
+  return tag

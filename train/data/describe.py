@@ -17,11 +17,11 @@ from dicejax import metrics
 from train.data.conll import Sentence
 from train.data.conll import are_spans
 from train.data.example import Example
+from train.data.fields import Text
 from train.data.mrc_ner import Query
 from train.data.squad import EAST_ASIAN
 from train.data.squad import Answer
 from train.data.squad import Question
-from train.data.texts import Text
 
 # A token is a text between spaces or, as BERT splits them, a single Chinese or
 # Japanese character.

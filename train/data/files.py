@@ -34,17 +34,42 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
   Raises:
     ValueError: the file is not UTF-8. The message begins with `path:line:`.
   """
-  data = pathlib.Path(path).read_bytes()
-  end = b'\n' if b'\n' in data else b'\r'
-  try:
-    text = data.decode('utf-8-sig')
-  except UnicodeDecodeError as error:
-    line = error.object.count(end, 0, error.start) + 1
-    raise ValueError(f'{path}:{line}: expected UTF-8: {error}.') from None
+  text = read_text(path)
+  end = '\n' if '\n' in text else '\r'
   # `splitlines` would also split at Unicode's line separators, which a token
   # may contain.
-  for number, line in enumerate(text.split(end.decode()), start=1):
+  for number, line in enumerate(text.split(end), start=1):
     yield number, line.rstrip('\r')
+
+
+def read_text(path: Path, encoding: str = 'utf-8', key: str = '') -> str:
+  """Returns the text of a file, without a byte order mark.
+
+  Args:
+    path: the file.
+    encoding: any encoding that Python knows.
+    key: the setting that names the encoding, for messages.
+
+  Raises:
+    ValueError: the file has another encoding, in a message that begins with
+      `path:line:`; or there is no such encoding.
+  """
+  data = pathlib.Path(path).read_bytes()
+  try:
+    return data.decode(encoding).removeprefix('\ufeff')
+  except LookupError:
+    raise ValueError(
+      f"{key} is the name of an encoding such as 'utf-8' or 'cp1252', not "
+      f'{encoding!r}.'
+    ) from None
+  except UnicodeError as error:
+    start = getattr(error, 'start', 0)
+    end = b'\n' if b'\n' in data else b'\r'
+    hint = f' {key} names another encoding.' if key else ''
+    raise ValueError(
+      f'{path}:{data.count(end, 0, start) + 1}: expected '
+      f'{encoding.upper()}: {error}.{hint}'
+    ) from None
 
 
 def read_json(path: Path) -> Any:

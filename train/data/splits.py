@@ -14,6 +14,7 @@ from train.data import conllu
 from train.data import mrc_ner
 from train.data import sampling
 from train.data import squad
+from train.data import tables
 from train.data import texts
 from train.data.example import Example
 from train.data.files import Path
@@ -26,11 +27,12 @@ from train.workdir import CORPUS
 FORMATS: dict[str, Callable[..., Iterator]] = {
   'conll': conll.read_sentences,
   'conllu': conllu.read_sentences,
+  'csv': tables.read_csv,
   'jsonl': texts.read_jsonl,
   'mrc_ner': mrc_ner.read_queries,
   'squad': squad.read_questions,
   'trees': texts.read_trees,
-  'tsv': texts.read_tsv,
+  'tsv': tables.read_tsv,
 }
 _ORDER = ('train', 'dev', 'test')
 
@@ -176,8 +178,20 @@ def _paths(config, workdir: pathlib.Path) -> dict[str, pathlib.Path]:
   paths = {s: directory / name for s, name in _named(data.files).items()}
   for split, path in paths.items():
     if not path.is_file():
-      raise FileNotFoundError(f'{path}: no such file, for the split {split!r}.')
+      raise FileNotFoundError(
+        f'{path}: no such file, for the split {split!r}{_remedy(split)}.'
+      )
   return paths
+
+
+def _remedy(split: str) -> str:
+  """Says how to do without the file of a split, or where files are named."""
+  if split not in ('dev', 'test'):
+    return '; data.dir is their directory, and data.files has their names'
+  instead = f"; data.files.{split}='' does without one"
+  if split == 'dev':
+    instead += ', and data.held_out.dev=0.1 takes a tenth of the training file'
+  return instead
 
 
 def _named(files: Mapping[str, str]) -> dict[str, str]:

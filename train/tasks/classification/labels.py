@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dicejax import metrics
-from train.data.texts import Text
+from train.data.fields import Text
+from train.tasks.label_sets import check_labels
 from train.tasks.task import Scores
 
 # The row of scores over all labels.
@@ -18,9 +19,11 @@ def get_labels(config, examples: Sequence[Text]) -> tuple[str, ...]:
   """Returns the labels of the training split, sorted, a positive one last.
 
   Raises:
-    ValueError: there are fewer than two labels; there is a positive one, but
-      it is not one of two; or a label has the name of a row of the scores.
+    ValueError: there are fewer than two labels, or many that occur once; there
+      is a positive one, but it is not one of two; or a label has the name of a
+      row of the scores.
   """
+  check_labels(config, (example.label for example in examples))
   labels = sorted({example.label for example in examples})
   positive = config.classification.positive
   names = ', '.join(map(repr, labels))

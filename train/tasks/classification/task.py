@@ -16,7 +16,7 @@ from dicejax.models import BertConfig
 from dicejax.models import TextClassifier
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import padding_id
-from train.data.texts import Text
+from train.data.fields import Text
 from train.objective import Objective
 from train.objective import learn_labels
 from train.objective import make_loss
