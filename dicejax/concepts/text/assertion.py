@@ -5,18 +5,19 @@ findings in their reach. That is the idea of NegEx, with the reach, the
 directions, the experiencer and the time of ConText; the rules and the table of
 words here are written anew:
 
-- A cue to the left of its findings reaches them up to the next cue, the next
-  end of reach ("but", "otherwise", "stable", ";", ...), a new clause or the end
-  of the sentence. Commas, "and" and "or" alone do not end it: "no A, B or C".
-- After a comma or "and", a new clause begins with a pronoun; with an article or
-  a word of degree, unless an "or" follows ("no A, small B", not "no A, small B
-  or C"); or with words that have a verb of their own.
-- A cue to the right reaches back to the cue, the end of reach or the verb
-  before. "A, B and C are not seen".
+- A cue before its findings reaches them up to the next cue, the next end of
+  reach ("but", "otherwise", "stable", ";", ...), a new clause or the end of the
+  sentence. Commas, "and" and "or" alone do not end it: "no A, B or C".
+- After a comma, "and", a bracket or a dash, a new clause begins with a pronoun
+  ("no A, there is B"), or with words that have a verb of their own ("no A, B is
+  small"). So it does with an article or a word of degree ("no A, small B"), but
+  not if an "or" follows ("no A, small B or C").
+- A cue after its findings reaches back to the cue, the end of reach or the verb
+  before it: "A, B and C are not seen".
 - A cue of doubt in the reach of a negation changes nothing, unless a finding
   and a comma or "and" are between them: "no finding suggestive of A" denies A.
-- Of two cues that reach a finding, that with fewer words between decides; of
-  two as near, the one to the left. A finding without a cue is present.
+- If two cues reach a finding, the one with fewer classes between decides; if
+  they are as near, the one before it. A finding without a cue is present.
 
 References:
   Chapman et al., `A simple algorithm for identifying negated findings and
@@ -32,11 +33,11 @@ from typing import NamedTuple
 
 from dicejax.concepts.text.context import find_experiencer
 from dicejax.concepts.text.context import find_time
+from dicejax.concepts.text.cues import LETTERS
 from dicejax.concepts.text.cues import classify
 from dicejax.concepts.text.cues import default_cues
-from dicejax.concepts.text.grammar import LETTERS
 from dicejax.concepts.text.grammar import Cue
-from dicejax.concepts.text.grammar import Side
+from dicejax.concepts.text.grammar import Reach
 from dicejax.concepts.text.grammar import compile_pattern
 from dicejax.concepts.text.grammar import find_cues
 from dicejax.concepts.text.mentions import Experiencer
@@ -46,7 +47,7 @@ from dicejax.concepts.text.phrases import Phrases
 
 
 class Span(NamedTuple):
-  """The words `words[start:end]` of a sentence."""
+  """The words `words[start:end]` of a sentence, or so many classes."""
 
   start: int
   end: int
@@ -63,7 +64,7 @@ class Assertion(NamedTuple):
 
 ALTERNATIVES = ('present', 'uncertain')
 _FINDING = LETTERS['finding']
-_ALTERNATIVES = compile_pattern(
+_OR_LIST = compile_pattern(
   """
   finding ([^finding clause colon auxiliary with no and]* finding)*
   [^finding clause colon auxiliary with no and]* or
@@ -71,14 +72,13 @@ _ALTERNATIVES = compile_pattern(
   """
 )
 _JOINS = frozenset([LETTERS['comma'], LETTERS['and']])
-# What stands between a finding and a cue to its right that does not reach it.
-_LEFT_ENDS = compile_pattern('[auxiliary with clause show steady]')
+# None of these stands between a finding and a cue after it that reaches it.
+_ENDS_BEFORE = compile_pattern('[auxiliary with clause show steady]')
 _LISTS = compile_pattern('and|or')
 _BREAKS = _JOINS | {LETTERS['open'], LETTERS['dash'], LETTERS['with']}
-# A new clause after a comma, "and", a bracket or a dash, where no finding was
-# denied yet: "no disease, the heart is large", not "no acute, displaced mass
-# is seen".
-_STATEMENT = """
+# A new clause begins here although the cue has reached no finding yet: "no
+# disease, the heart is large", but not "no acute, displaced mass is seen".
+_CLAUSE = """
   (comma|open|dash|and)+ adverb* (steady|pronoun|since)
   | comma number+ word? (word|side|degree)* finding (?!.*or)
   | comma finding adverb* (steady|degree|changed|resolve|suspected)
@@ -88,10 +88,10 @@ _STATEMENT = """
   | comma with
   | with (degree|steady|changed)
   """
-_NEW_STATEMENT = compile_pattern(_STATEMENT)
-# One after a denied finding, too: "no edema, an opacity is seen".
-_NEW_CLAUSE = compile_pattern(
-  _STATEMENT
+_CLAUSE_BEFORE_FINDING = compile_pattern(_CLAUSE)
+# After a finding, one begins here, too: "no edema, an opacity is seen".
+_CLAUSE_AFTER_FINDING = compile_pattern(
+  _CLAUSE
   + """| (comma|open|dash)+ [^comma clause or finding]* finding
     [^comma clause and or finding]* auxiliary (?!.*or)"""
 )
@@ -117,11 +117,18 @@ def assert_findings(
   Returns:
     An assertion for each finding.
 
+  Raises:
+    ValueError: `alternatives` is neither.
+
   Example:
     >>> words = 'no effusion , but edema'.split()
     >>> [a.polarity.value for a in assert_findings(words, [(1, 2), (4, 5)])]
     ['absent', 'present']
   """
+  if alternatives not in ALTERNATIVES:
+    raise ValueError(
+      f'alternatives: expected one of {ALTERNATIVES}, not {alternatives!r}.'
+    )
   sentence, starts = classify(words, findings, cues or default_cues())
   said = _decide(sentence)
   if alternatives == 'uncertain' and LETTERS['or'] in sentence:
@@ -140,18 +147,21 @@ def _decide(sentence: str) -> tuple[Assertion, ...]:
 
   Reports repeat themselves: most of their sentences are found in the cache.
   """
-  cues = find_cues(sentence)
-  places = [n for n, letter in enumerate(sentence) if letter == _FINDING]
-  left = _look_left(sentence, cues)
-  right = _look_right(sentence, places, cues)
+  cues, places = find_cues(sentence), _find_places(sentence)
+  before = _cues_before(sentence, cues)
+  after = _cues_after(sentence, places, cues)
   return tuple(
     _in_context(sentence, place, _nearest(place, *reaching))
-    for place, *reaching in zip(places, left, right, strict=True)
+    for place, *reaching in zip(places, before, after, strict=True)
   )
 
 
+def _find_places(sentence) -> list[int]:
+  return [n for n, letter in enumerate(sentence) if letter == _FINDING]
+
+
 def _in_context(sentence, place, said) -> Assertion:
-  """Adds whose the finding is, and when; what may come is uncertain."""
+  """Adds experiencer and time; a hypothetical finding is not present."""
   time = find_time(sentence, place)
   if time is Time.HYPOTHETICAL and said.polarity is Polarity.PRESENT:
     start = sentence.rindex(LETTERS['hypothetical'], 0, place)
@@ -163,20 +173,19 @@ def _in_context(sentence, place, said) -> Assertion:
 def _doubt_alternatives(sentence, said) -> list[Assertion]:
   """Makes uncertain what is merely named in a list with "or"."""
   doubted = {}
-  for run in _ALTERNATIVES.finditer(sentence):
+  for run in _OR_LIST.finditer(sentence):
     cue = sentence.index(LETTERS['or'], run.start())
     doubted |= dict.fromkeys(range(*run.span()), Span(cue, cue + 1))
-  places = [n for n, letter in enumerate(sentence) if letter == _FINDING]
   return [
     one._replace(polarity=Polarity.UNCERTAIN, cue=doubted[place])
     if place in doubted and one.cue is None
     else one
-    for place, one in zip(places, said, strict=True)
+    for place, one in zip(_find_places(sentence), said, strict=True)
   ]
 
 
-def _look_left(sentence, cues) -> list[Cue | None]:
-  """Finds the cue to the left of each finding that reaches it."""
+def _cues_before(sentence, cues) -> list[Cue | None]:
+  """Finds the cue before each finding that reaches it."""
   reaching, active, last = [], None, -1
   starting = {cue.start: cue for cue in cues}
   for place, letter in enumerate(sentence):
@@ -189,60 +198,64 @@ def _look_left(sentence, cues) -> list[Cue | None]:
       is_narrow = active.is_narrow and (
         letter == LETTERS['with'] or last < active.end
       )
-      begins = _NEW_CLAUSE if last >= active.end else _NEW_STATEMENT
-      if is_narrow or begins.match(sentence, place):
+      clause = (
+        _CLAUSE_AFTER_FINDING if last >= active.end else _CLAUSE_BEFORE_FINDING
+      )
+      if is_narrow or clause.match(sentence, place):
         active = None
   return reaching
 
 
 def _take_over(sentence, active, cue, last) -> Cue | None:
   """Returns the cue in force after `cue`, where `active` was before it."""
-  if cue.side is Side.NONE:
+  if cue.reach is Reach.NONE:
     return active
-  if active and cue.side is Side.END and active.end == cue.start:
-    return active._replace(end=cue.end)  # "no known", "not due to".
+  if active and cue.reach is Reach.END and active.end == cue.start:
+    # Right behind a cue, such words are a part of it: "not due to".
+    return active._replace(end=cue.end)
   if active and active.polarity is Polarity.ABSENT:
     begin = max(last, active.end)
     between = sentence[begin : cue.start]
-    if cue.side is Side.SOFT_END or (
+    if cue.reach is Reach.SOFT_END or (
       cue.polarity is Polarity.UNCERTAIN and last >= active.end
     ):
-      return active if _JOINS.isdisjoint(between) else _own(cue)
+      return active if _JOINS.isdisjoint(between) else _if_ahead(cue)
     if cue.polarity is Polarity.UNCERTAIN:
       return active
-  return _own(cue)
+  return _if_ahead(cue)
 
 
-def _own(cue) -> Cue | None:
-  return cue if cue.side is Side.RIGHT else None
+def _if_ahead(cue) -> Cue | None:
+  """Returns a cue if it speaks of what comes after it."""
+  return cue if cue.reach is Reach.AFTER else None
 
 
-def _look_right(sentence, places, cues) -> list[Cue | None]:
-  """Finds the cue to the right of each finding that reaches it."""
+def _cues_after(sentence, places, cues) -> list[Cue | None]:
+  """Finds the cue after each finding that reaches it."""
   reaching = [None] * len(places)
   bound = 0  # Where the cue before ended.
   for cue in cues:
-    if cue.side is Side.LEFT:
+    if cue.reach is Reach.BEFORE:
       stop = cue.start
       for n in reversed(range(sum(place < stop for place in places))):
         place = places[n]
-        if place < bound or _LEFT_ENDS.search(sentence, place + 1, stop):
+        if place < bound or _ENDS_BEFORE.search(sentence, place + 1, stop):
           break
         # Without "and" or "or", "A, B not seen" is no list.
         if stop < cue.start and not _LISTS.search(sentence, place, cue.start):
           break
         reaching[n], stop = cue, place
-    if cue.side is not Side.NONE:
+    if cue.reach is not Reach.NONE:
       bound = cue.end
   return reaching
 
 
-def _nearest(place, left, right) -> Assertion:
-  if left and right:
-    is_right = right.start - place < place - left.end + 1
-    chosen = right if is_right else left
+def _nearest(place, before, after) -> Assertion:
+  if before and after:
+    is_after = after.start - place < place - before.end + 1
+    chosen = after if is_after else before
   else:
-    chosen = left or right
+    chosen = before or after
   if chosen is None:
     return Assertion(Polarity.PRESENT)
   return Assertion(chosen.polarity, Span(chosen.start, chosen.end))

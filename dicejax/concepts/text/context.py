@@ -5,7 +5,8 @@ from dicejax.concepts.text.grammar import compile_pattern
 from dicejax.concepts.text.mentions import Experiencer
 from dicejax.concepts.text.mentions import Time
 
-# Each ends where a finding begins. "Mother had X", not "mother reports X".
+# The patterns below end where a finding begins. A relative has what follows in
+# "mother had X", but not in "mother reports X".
 _RELATIVE = compile_pattern(
   'relative (?! LOOSE (reporting|show|which)) '
   '[^reporting show clause pronoun]*$'
@@ -25,14 +26,14 @@ _TRACE = compile_pattern(
   '(show|relation|suggest|possible|trace) (word|article|pronoun|adverb){0,3} '
   '(history|prior) (degree|side|word)*$'
 )
-# Each begins behind a finding: "X in 2010", not "X is unchanged since 2010".
+# This one begins behind a finding: "X in 2010", not "X is stable since 2010".
 _PAST = compile_pattern(
   """
   (?! [^clause]* (steady|change|changed|comparative|since|resolved|not))
   ([^clause comma]* (past | word year) | earlier)
   """
 )
-# "No X was seen on the prior study."
+# This is the whole sentence before a finding: "no X was seen on prior films".
 _NOT_EARLIER = compile_pattern(
   '^[^clause comma not resolution]* no [^clause comma]* '
   'auxiliary LOOSE seen earlier'
@@ -40,14 +41,12 @@ _NOT_EARLIER = compile_pattern(
 # Most sentences have none of these classes.
 _TIMES = frozenset(
   LETTERS[name]
-  for name in (
-    *('heading', 'history', 'hypothetical', 'prior', 'past', 'earlier', 'year'),
-  )
+  for name in 'heading history hypothetical prior past earlier year'.split()
 )
 
 
 def find_experiencer(sentence: str, place: int) -> Experiencer:
-  """Says whose the finding is whose class is at a place of a sentence."""
+  """Says whose finding stands at a place in the classes of a sentence."""
   if LETTERS['relative'] not in sentence:
     return Experiencer.PATIENT
   if _RELATIVE.search(sentence[:place]):
@@ -56,7 +55,7 @@ def find_experiencer(sentence: str, place: int) -> Experiencer:
 
 
 def find_time(sentence: str, place: int) -> Time:
-  """Says when the finding is there whose class is at a place of a sentence."""
+  """Says when a finding is there, at a place in the classes of a sentence."""
   if _TIMES.isdisjoint(sentence):
     return Time.CURRENT
   before = sentence[:place]

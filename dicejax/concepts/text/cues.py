@@ -3,7 +3,6 @@
 import functools
 import os
 import pathlib
-import string
 from collections.abc import Sequence
 
 from dicejax.concepts import tables
@@ -11,8 +10,8 @@ from dicejax.concepts.text.phrases import Phrases
 from dicejax.concepts.text.phrases import phrase_words
 
 _CUES = pathlib.Path(__file__).with_name('cues.tsv')
-# Classes that a table need not have.
-MARKS = {
+# Marks and articles have their classes whatever the table is.
+CLASS_OF_MARK = {
   ',': 'comma',
   ';': 'clause',
   ':': 'colon',
@@ -25,49 +24,24 @@ MARKS = {
   'an': 'article',
   'the': 'article',
 }
-CLASSES = (
-  *(
-    'no',
-    'not',
-    'absent',
-    'neutral',
-    'auxiliary',
-    'may',
-    'modal',
-    'can',
-    'adverb',
-  ),
-  *('well', 'since', 'seen', 'show', 'relation', 'exclude', 'excluded', 'hard'),
-  *('resolution', 'resolved', 'resolve', 'partial', 'change', 'changed'),
-  *(
-    'comparative',
-    'possible',
-    'suggest',
-    'suspected',
-    'unlikely',
-    'mask',
-    'clause',
-  ),
-  *('which', 'steady', 'degree', 'side', 'pronoun', 'with', 'for', 'to'),
-  *('and', 'or', 'relative', 'reporting', 'history', 'prior', 'heading'),
-  *('past', 'earlier', 'trace', 'hypothetical'),
+CLASSES = tuple(
+  'no not absent neutral auxiliary may modal can adverb well since seen show '
+  'relation trace exclude excluded hard resolution resolved resolve partial '
+  'change changed comparative possible suggest suspected unlikely mask clause '
+  'which steady degree side pronoun with for to and or relative reporting '
+  'history prior heading past earlier hypothetical'.split()
 )
 # A letter for each class, so that patterns over classes are regular
-# expressions, which are the fastest matcher that Python has.
-LETTERS = dict(
-  zip(
-    (
-      'finding',
-      'word',
-      'number',
-      'year',
-      *CLASSES,
-      *dict.fromkeys(MARKS.values()),
-    ),
-    string.ascii_letters + 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏ',
-    strict=False,
+# expressions, which are the fastest matcher that Python has. None of these
+# letters has a meaning in a regular expression.
+LETTERS = {
+  name: chr(0x100 + number)
+  for number, name in enumerate(
+    dict.fromkeys(
+      ('finding', 'word', 'number', 'year', *CLASSES, *CLASS_OF_MARK.values())
+    )
   )
-)
+}
 
 
 def read_cues(path: str | os.PathLike[str] | None = None) -> Phrases:
@@ -137,7 +111,8 @@ def classify(
     cues: from `read_cues`.
 
   Returns:
-    A letter for each class, and where in `words` each begins; then the end.
+    One letter per class, and the word at which each begins, with the number of
+    words last.
   """
   letters, starts = [], []
   place = 0
@@ -159,8 +134,8 @@ def classify(
 
 
 def _letter(word) -> str:
-  if word in MARKS:
-    return LETTERS[MARKS[word]]
+  if word in CLASS_OF_MARK:
+    return LETTERS[CLASS_OF_MARK[word]]
   if word.endswith('ly'):
     return LETTERS['adverb']
   if word.isdecimal():

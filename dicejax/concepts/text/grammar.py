@@ -15,15 +15,17 @@ from dicejax.concepts.text.cues import LETTERS
 from dicejax.concepts.text.mentions import Polarity
 
 
-class Side(enum.Enum):
-  """On which side of a cue its findings are."""
+class Reach(enum.Enum):
+  """Where the findings are that a cue speaks of."""
 
-  RIGHT = enum.auto()
-  LEFT = enum.auto()
-  EITHER = enum.auto()  # To the left, if there are any.
-  END = enum.auto()  # None: it ends the reach of another cue.
-  SOFT_END = enum.auto()  # As END, but not of "no" before its first finding.
-  NONE = enum.auto()  # None, and no reach ends.
+  AFTER = enum.auto()
+  BEFORE = enum.auto()
+  EITHER = enum.auto()  # Before it, if there are any, else after it.
+  # It speaks of none, and ends the reach of a cue before it.
+  END = enum.auto()
+  # So does it, but a negation ends only if "and" or a comma stands between.
+  SOFT_END = enum.auto()
+  NONE = enum.auto()  # It speaks of none, and no reach ends.
 
 
 class Cue(NamedTuple):
@@ -31,12 +33,12 @@ class Cue(NamedTuple):
 
   start: int
   end: int
-  side: Side
+  reach: Reach
   polarity: Polarity | None
-  is_narrow: bool  # Whether it speaks of one noun only, as "removal of" does.
+  is_narrow: bool  # It speaks of one noun only, as "removal of" does.
 
 
-# In the patterns, a name in capitals stands for one of these.
+# In the patterns, names in capitals stand for these.
 _PARTS = {
   # What may stand between the words of a verb, and before them.
   'LOOSE': '(auxiliary|adverb|article)*',
@@ -55,10 +57,10 @@ _PARTS = {
   'NOUN': '(?=(article|degree|side|adverb|word|number|steady){0,4}finding)',
   'LATER': '(?=[^clause comma colon]*finding)',
 }
-# Of rules that match the same words, the first counts.
+# If several rules match the same words, the first one counts.
 _RULES = {
-  # Of what comes before: "X: none", "X is not seen".
-  (Side.LEFT, Polarity.ABSENT): """
+  # These speak of what comes before them: "X: none", "X is not seen".
+  (Reach.BEFORE, Polarity.ABSENT): """
     LINK VERB MODAL MAYBE seen and auxiliary not STOP
     auxiliary not STOP
     colon dash (?=$|comma|clause)
@@ -67,21 +69,21 @@ _RULES = {
     colon initial (?=$|comma|clause|finding)
     (colon|dash) (no|not) OTHERS (?=$|clause)
     """,
-  (Side.LEFT, Polarity.UNCERTAIN): """
+  (Reach.BEFORE, Polarity.UNCERTAIN): """
     LINK VERB may VERB not LOOSE seen
     LINK VERB MODAL MAYBE resolved
     LINK VERB possible STOP
     LINK VERB auxiliary VERB possible (?![^clause comma]*finding)
     LINK VERB not FULLY exclude STOP
     """,
-  # "X has not resolved" and "X has not changed" affirm X.
-  (Side.LEFT, Polarity.PRESENT): """
+  # These affirm: "X has not resolved", "X has not changed".
+  (Reach.BEFORE, Polarity.PRESENT): """
     LINK VERB not FULLY (resolved|resolve)
     LINK VERB resolve
     LINK VERB not FULLY (changed|change|steady|comparative|degree)
     LINK VERB no GAP (changed|change|comparative)
     """,
-  (Side.NONE, None): """
+  (Reach.NONE, None): """
     neutral
     LINK VERB not LOOSE well LOOSE seen
     LINK VERB not LOOSE seen (word|article)* earlier
@@ -89,8 +91,8 @@ _RULES = {
     comma? absent (word|for|article)* side
     comma absent (word|degree|changed)
     """,
-  # Of what comes after: "possible X", "cannot exclude X".
-  (Side.RIGHT, Polarity.UNCERTAIN): """
+  # These speak of what comes after them: "possible X", "cannot exclude X".
+  (Reach.AFTER, Polarity.UNCERTAIN): """
     LINK VERB hard FULLY exclude LATER
     question (?=(degree|side|article)*finding)
     not FULLY (hard LOOSE)? exclude
@@ -105,7 +107,7 @@ _RULES = {
     modal (article|degree)* (?=finding)
     exclude
     """,
-  (Side.RIGHT, Polarity.ABSENT): """
+  (Reach.AFTER, Polarity.ABSENT): """
     no (adverb|degree)* (show|possible|suggest)? colon?
     no GAP change word+ (comma|or)
     not LOOSE (show|possible|suggest|relation) TAIL
@@ -113,8 +115,8 @@ _RULES = {
     absent word{0,4} for
     absent (degree|side|article)* (?=finding)
     """,
-  # "No change in X", "no larger X", "not without X", "left but no right X".
-  (Side.RIGHT, Polarity.PRESENT): """
+  # These affirm: "no change in X", "not without X", "left but no right X".
+  (Reach.AFTER, Polarity.PRESENT): """
     no GAP change
     no GAP partial* resolution
     no (word|adverb)? comparative
@@ -123,8 +125,8 @@ _RULES = {
     side clause (no|not) article? side (?=finding)
     no side clause (degree|article)* side (?=finding)
     """,
-  # Of either: "X excluded" and "excluded X".
-  (Side.EITHER, Polarity.UNCERTAIN): """
+  # These speak of either: "X excluded", "excluded X".
+  (Reach.EITHER, Polarity.UNCERTAIN): """
     LINK VERB not FULLY excluded
     LINK VERB MODAL MAYBE excluded
     LINK VERB hard FULLY (exclude|excluded)
@@ -132,20 +134,20 @@ _RULES = {
     LINK VERB MODAL MAYBE (seen|suspected)
     question
     """,
-  (Side.EITHER, Polarity.PRESENT): """
+  (Reach.EITHER, Polarity.PRESENT): """
     LINK VERB not FULLY hard LOOSE exclude
     LINK VERB (partial|well)* partial well? (resolved|resolve)
     LINK VERB resolved (adverb|degree|word)* partial
     LINK VERB not LOOSE absent
     """,
-  (Side.EITHER, Polarity.ABSENT): """
+  (Reach.EITHER, Polarity.ABSENT): """
     LINK VERB not LOOSE seen
     LINK VERB not LOOSE suspected
     LINK VERB excluded
     LINK VERB resolved
     LINK VERB absent seen? (?!(degree|side|article)*finding)
     """,
-  (Side.END, None): """
+  (Reach.END, None): """
     clause
     colon
     heading
@@ -153,15 +155,15 @@ _RULES = {
     which
     auxiliary LOOSE seen
     """,
-  (Side.SOFT_END, None): """
+  (Reach.SOFT_END, None): """
     show
     relation
     history
     """,
 }
 _NARROW_RULES = {
-  (Side.RIGHT, Polarity.ABSENT): '(well|word)? resolution',
-  (Side.RIGHT, Polarity.PRESENT): """
+  (Reach.AFTER, Polarity.ABSENT): '(well|word)? resolution',
+  (Reach.AFTER, Polarity.PRESENT): """
     (partial|degree|well)* (partial|degree) (partial|degree|well)* resolution
     """,
 }
@@ -171,20 +173,23 @@ def compile_pattern(pattern: str) -> re.Pattern:
   """Compiles a pattern over names of classes."""
   for name, part in _PARTS.items():
     pattern = pattern.replace(name, part)
+  names = set(re.findall('[a-z]+', pattern))
+  if unknown := names - LETTERS.keys():
+    raise ValueError(f'A pattern names no class: {", ".join(sorted(unknown))}.')
   letters = re.sub('[a-z]+', lambda name: LETTERS[name[0]], pattern)
   return re.compile(''.join(letters.split()))
 
 
 _COMPILED = [
-  (compile_pattern(pattern), side, polarity, rules is _NARROW_RULES)
+  (compile_pattern(pattern), reach, polarity, rules is _NARROW_RULES)
   for rules in (_RULES, _NARROW_RULES)
-  for (side, polarity), patterns in rules.items()
+  for (reach, polarity), patterns in rules.items()
   for pattern in patterns.strip().split('\n')
 ]
-# Where a finding is in reach to the left: in the same clause and without a verb
-# between; after a comma, other words would be the subject of the cue.
+# A cue reaches a finding before it in the same clause, if no verb stands
+# between. After a comma, other words would be the subject of the cue.
 _BETWEEN = 'auxiliary with clause finding show steady no possible suggest'
-_TO_LEFT = compile_pattern(
+_FINDING_BEFORE = compile_pattern(
   f"""
   finding (
     [^{_BETWEEN} comma]* [^{_BETWEEN} comma and]
@@ -192,7 +197,7 @@ _TO_LEFT = compile_pattern(
   )?$
   """
 )
-_TO_RIGHT = compile_pattern('[^clause colon heading finding]*finding')
+_FINDING_AFTER = compile_pattern('[^clause colon heading finding]*finding')
 
 
 def find_cues(sentence: str) -> list[Cue]:
@@ -215,18 +220,18 @@ def find_cues(sentence: str) -> list[Cue]:
   return cues
 
 
-def _match(pattern, side, polarity, is_narrow, sentence, place) -> Cue | None:
-  """Matches a rule at a place, if there is a finding on its side."""
+def _match(pattern, reach, polarity, is_narrow, sentence, place) -> Cue | None:
+  """Matches a rule at a place, if there is a finding in its reach."""
   match = pattern.match(sentence, place)
   if match is None or match.end() == place:
     return None
-  if side in (Side.LEFT, Side.EITHER):
-    if _TO_LEFT.search(sentence[:place]):
-      side = Side.LEFT
-    elif side is Side.LEFT:
+  if reach in (Reach.BEFORE, Reach.EITHER):
+    if _FINDING_BEFORE.search(sentence[:place]):
+      reach = Reach.BEFORE
+    elif reach is Reach.BEFORE:
       return None
     else:
-      side = Side.RIGHT
-  if side is Side.RIGHT and not _TO_RIGHT.match(sentence, match.end()):
+      reach = Reach.AFTER
+  if reach is Reach.AFTER and not _FINDING_AFTER.match(sentence, match.end()):
     return None
-  return Cue(place, match.end(), side, polarity, is_narrow)
+  return Cue(place, match.end(), reach, polarity, is_narrow)

@@ -11,7 +11,7 @@ OPEN = frozenset(
   'is be been has may might could which that this these any as'.split()
 )
 _JOINING = frozenset('and or nor of with than to is'.split())
-_NEGATORS = frozenset(['no', 'not', 'nil'])
+_NEGATORS = frozenset('no not nil never without w/o'.split())
 _DEGREES = frozenset(
   'small large mild moderate severe minimal trace tiny slight left right '
   'bilateral new old acute chronic focal'.split()
@@ -19,7 +19,7 @@ _DEGREES = frozenset(
 _HEADING = re.compile(r'[^\W\d_][\w /()-]{0,40}:')
 _BULLET = re.compile(r'[-*•·–—>]|\(?(?:\d{1,2}|[a-z])[.)]\s')
 _CLOSED = re.compile(r'[.!?;。！？；]["\')\]]*$')
-# Sections, which are no findings: "IMPRESSION: NO" goes on.
+# These are sections, not findings: "IMPRESSION: NO" goes on.
 _SECTION = re.compile(
   r'(?:impression|findings?|conclusions?|comments?|opinion|assessment|lungs?)\b',
   re.IGNORECASE,
@@ -36,7 +36,8 @@ class _Line(NamedTuple):
 class _Style(NamedTuple):
   """How a text writes its sentences and lines."""
 
-  has_capitals: bool  # Most sentences begin with one, and most words have none.
+  # Most sentences begin with a capital, and most words are not all capitals.
+  has_capitals: bool
   has_stops: bool
   width: int | None  # Of full lines, where lines were wrapped.
 
@@ -50,10 +51,9 @@ def closed_lines(text: str) -> Set[int]:
 
   - where sentences begin with capitals, a line goes on if the next begins with
     a small letter;
-  - in capitals, or without any, it goes on if the text was wrapped and the
-    first word of the next line would not have fitted in. A text was wrapped if
-    that is so with most of its lines, or if sentences end within lines rather
-    than with them.
+  - in capitals, or without any, every line goes on if sentences end within
+    lines rather than with them; else, if the first word of the next line would
+    not have fitted into most lines, it goes on where that is so.
 
   Without any full stop, each of these lines is a sentence.
 
@@ -68,9 +68,9 @@ def closed_lines(text: str) -> Set[int]:
     for match in re.finditer(r'([^\r\n]*)(?:\r\n?|\n|\Z)', text)
   ][:-1]
   pairs = list(zip(lines, lines[1:], strict=False))
-  open_pairs = [pair for pair in pairs if not _is_closed(*pair)]
+  open_pairs = [pair for pair in pairs if not _ends_block(*pair)]
   style = _find_style(text, open_pairs) if open_pairs else None
-  wrapped = {pair[0].end for pair in open_pairs if _goes_on(*pair, style)}
+  wrapped = {pair[0].end for pair in open_pairs if _line_goes_on(*pair, style)}
   return {line.end for line in lines} - wrapped
 
 
@@ -96,7 +96,7 @@ def _wrapped_width(text, pairs) -> int | None:
   return width if 2 * sum(full) > len(full) else None
 
 
-def _is_closed(line, after) -> bool:
+def _ends_block(line, after) -> bool:
   """Whether a line ends with a mark, or the next is an item of a list."""
   if not line.text or not after.text or _CLOSED.search(line.text):
     return True
@@ -108,9 +108,9 @@ def _is_full(line, after, width) -> bool:
   return line.width + 1 + len(after.text.split()[0]) > width
 
 
-def _goes_on(line, after, style) -> bool:
+def _line_goes_on(line, after, style) -> bool:
   """Whether a sentence goes on in the line after."""
-  if line.text[-1] in ',，、:：' or _is_open(line.text, style):
+  if line.text[-1] in ',，、:：' or _needs_word(line.text, style):
     return True
   first = (re.findall(r'\w+', after.text) or [''])[0]
   if first.casefold() in _JOINING:
@@ -122,10 +122,11 @@ def _goes_on(line, after, style) -> bool:
   return style.width is not None and _is_full(line, after, style.width)
 
 
-def _is_open(line, style) -> bool:
+def _needs_word(line, style) -> bool:
   """Whether the last word of a line needs another after it."""
   last = (re.findall(r'\w+', line) or [''])[-1].casefold()
-  if last in _NEGATORS:  # Not in "Effusion: no" and "Effusion    No".
+  if last in _NEGATORS:
+    # In "Effusion: no" and "Effusion    No" it is a value, and nothing follows.
     return not _VALUE.search(line) or bool(_SECTION.match(line))
   if last in _DEGREES:
     return style.has_stops and not style.has_capitals

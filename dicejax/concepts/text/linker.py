@@ -75,11 +75,8 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
     cues: phrases.Phrases | None = None,
     alternatives: str = 'present',
   ):
-    if alternatives not in assertion.ALTERNATIVES:
-      raise ValueError(
-        f'alternatives must be one of {", ".join(assertion.ALTERNATIVES)}, '
-        f'got {alternatives!r}.'
-      )
+    # A wrong value is an error now, not at the first text.
+    assertion.assert_findings([], [], alternatives=alternatives)
     self.cues, self.alternatives = cues, alternatives
     self.aliases = aliases or Aliases()
     self.ontology = add_aliases(ontology, self.aliases)

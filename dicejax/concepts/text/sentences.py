@@ -31,7 +31,7 @@ _TOKEN = re.compile(
 _WORD, _ITEM, _NUMBER, _MARK, _STOP, _LINE, _QUESTION, _NOT, _SIGN, _TAG = (
   range(1, 11)
 )
-_MARKS = str.maketrans('=.?？、，；：[]–—', '::::,,;:()--')
+_TO_MARK = str.maketrans('=.?？、，；：[]–—', '::::,,;:()--')
 _LONGEST = 500  # Words of a sentence.
 # Tags of letters within a line; all others end one.
 _INLINE = re.compile(r'</?(?:a|b|em|font|i|mark|span|strong|su[bp]|u)\b', re.I)
@@ -52,7 +52,9 @@ class Sentence(NamedTuple):
 
 @functools.lru_cache(maxsize=1 << 16)
 def fold(word: str) -> str:
-  """Folds a word for comparison: no case, no plural, one form of `to be`.
+  """Folds a word for comparison: no case, no plural, one form of its verb.
+
+  "Are", "was", "remains" and "appears" become "is"; "have" and "had", "has".
 
   An `s` at the end of four letters or more goes, unless it is `ss`, `us` or
   `is`; `ies` becomes `y`, and `sses` and `xes` lose two letters.
@@ -76,12 +78,17 @@ def fold(word: str) -> str:
 def split_sentences(text: str) -> Iterator[Sentence]:
   """Splits a text into sentences of words.
 
-  A full stop or an exclamation mark ends a sentence, except inside a number or
-  after an abbreviation; so do a question mark that follows a word, an empty
-  line, the number of a list item, a tag such as `<br>`, and a line break unless
-  the line was only wrapped (`layout.closed_lines`). Hyphens and slashes only
-  separate words; "didn't" is two words, of which the latter is `not`. After 500
-  words a sentence ends in any case, so that no text takes long.
+  A sentence ends at
+
+  - a full stop or an exclamation mark, except inside a number or after an
+    abbreviation;
+  - a question mark right behind a word;
+  - an empty line, the number of a list item, or a tag such as `<br>`;
+  - a line break, unless the line was only wrapped (`layout.closed_lines`);
+  - its 500th word, so that no text takes long.
+
+  Hyphens and slashes only separate words; "didn't" is two words, of which the
+  latter is `not`.
 
   Example:
     >>> [s.words for s in split_sentences('Nodule of 1.5 cm, X-ray. Clear')]
@@ -119,7 +126,10 @@ def _add(sentence, word, start, end):
 
 
 def _add_mark(sentence, kind, match):
-  """Adds a mark, unless it is a bullet at the beginning of a sentence."""
+  """Adds a mark, the word of a sign ("+ve"), or the "not" of "didn't".
+
+  A mark at the beginning of a sentence is a bullet and left out.
+  """
   words, _, ends = sentence
   if kind == _QUESTION:
     _add(sentence, '?', *match.span())
@@ -127,8 +137,8 @@ def _add_mark(sentence, kind, match):
     word = 'positive' if match[0][0] == '+' else 'negative'
     _add(sentence, word, *match.span())
   elif kind == _MARK and words:
-    _add(sentence, match[0].translate(_MARKS)[0], *match.span())
-  elif words and words[-1][-1] == 'n':  # "didn't"
+    _add(sentence, match[0].translate(_TO_MARK)[0], *match.span())
+  elif kind == _NOT and words and words[-1][-1] == 'n':
     words[-1] = fold(words[-1][:-1])
     ends[-1] -= 1
     _add(sentence, 'not', ends[-1], match.end())
