@@ -127,7 +127,8 @@ def assert_findings(
   """
   if alternatives not in ALTERNATIVES:
     raise ValueError(
-      f'alternatives: expected one of {ALTERNATIVES}, not {alternatives!r}.'
+      f'alternatives must be one of {", ".join(ALTERNATIVES)}, '
+      f'got {alternatives!r}.'
     )
   sentence, starts = classify(words, findings, cues or default_cues())
   said = _decide(sentence)
