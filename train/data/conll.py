@@ -9,7 +9,6 @@ import collections
 import functools
 import itertools
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -120,11 +119,6 @@ def read_sentences(
     rows = itertools.dropwhile(lambda row: _is_comment(row[1], layout), block)
     if rows := [*rows]:
       yield _sentence(path, rows, parse, scheme)
-
-
-def are_spans(tags: Iterable[str]) -> bool:
-  """Returns whether all tags are `O`, `B-X` or `I-X`, which spell entities."""
-  return all(tag == 'O' or tag[:2] in ('B-', 'I-') for tag in tags)
 
 
 def _is_boundary(numbered_line: tuple[int, str]) -> bool:

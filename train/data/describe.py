@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dicejax import metrics
+from dicejax.text.tags import are_spans
 from train.data.conll import Sentence
-from train.data.conll import are_spans
 from train.data.example import Example
 from train.data.fields import Text
 from train.data.mrc_ner import Query

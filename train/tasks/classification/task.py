@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tokenizers
 from scipy import special
@@ -14,8 +13,7 @@ from scipy import special
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import TextClassifier
-from dicejax.text.tokenizer import copy_tokenizer
-from dicejax.text.tokenizer import padding_id
+from dicejax.text.labels import LabelDecoder
 from train.data.fields import Text
 from train.objective import Objective
 from train.objective import learn_labels
@@ -67,16 +65,19 @@ class Classification:
     self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
   ):
     self.labels = tuple(labels)
-    self.fill = {'tokens': padding_id(tokenizer), 'segments': 0, 'label': -1}
     self._positive = config.classification.positive
     self._sigmoid = config.loss.activation == 'sigmoid'
+    self._decoder = LabelDecoder(
+      tokenizer,
+      labels,
+      config.max_length,
+      positive=self._positive,
+      sigmoid=self._sigmoid,
+    )
+    self.fill = self._decoder.fill | {'label': -1}
     self._max_length = config.max_length
     self._pooling = config.model.get('pooling', 'cls')
     self._data = config.data
-    self._tokenizer = copy_tokenizer(tokenizer)
-    self._tokenizer.enable_truncation(
-      config.max_length, strategy='longest_first'
-    )
     self.background = bool(self._positive)
     overall = ('accuracy', 'macro_f1')
     self.decision_rows: tuple[str, ...] = (ALL,)
@@ -118,31 +119,18 @@ class Classification:
     return label[label >= 0]
 
   def features(self, examples: Sequence[Text]) -> Features:
-    """Makes the features of texts.
+    """Makes the features of texts, see `LabelDecoder`, with their `label`.
 
-    The input is `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`. If it is
-    too long, the longer of the two texts is cut.
-
-    Args:
-      examples: a label that is not among the labels teaches nothing.
-
-    Returns:
-      Per text, int32 `[sub-words]`: `tokens`; `segments`, 1 in the second text
-      if the tokenizer's model has segments; and 0-D: `label`, or -1; `cut`, 1
-      if a text was cut.
+    It is int32, 0-D, and -1 for a label that is not among the labels, which
+    teaches nothing.
     """
-    encodings = self._tokenizer.encode_batch(
-      [e.text if e.pair is None else (e.text, e.pair) for e in examples]
-    )
+    texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
     ids = {label: i for i, label in enumerate(self.labels)}
     return [
-      {
-        'tokens': np.array(encoding.ids, np.int32),
-        'segments': np.array(encoding.type_ids, np.int32),
-        'label': np.array(ids.get(example.label, -1), np.int32),
-        'cut': np.array(bool(encoding.overflowing), np.int32),
-      }
-      for example, encoding in zip(examples, encodings, strict=True)
+      feature | {'label': np.array(ids.get(example.label, -1), np.int32)}
+      for example, feature in zip(
+        examples, self._decoder.features(texts), strict=True
+      )
     ]
 
   def notes(self, examples: Sequence[Text], features: Features) -> list[str]:
@@ -173,14 +161,11 @@ class Classification:
 
   def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
     """Returns the probabilities of the labels, float32 `[batch, labels]`."""
-    if self._sigmoid:
-      # 1 - p would have no digits left where p is almost 1.
-      return jax.nn.sigmoid(jnp.concatenate([-logits, logits], axis=-1))
-    return jax.nn.softmax(logits)
+    return self._decoder.postprocess(logits, batch)
 
   def decode(self, examples, features, outputs) -> list[list[float]]:
     """Returns the probabilities of the labels, per text."""
-    return [output.tolist() for output in outputs]
+    return self._decoder.decode(examples, features, outputs)
 
   def tune(
     self, examples: Sequence[Text], predictions: Sequence[Sequence[float]]
@@ -284,10 +269,7 @@ class Classification:
     parameters: Mapping[str, float],
   ) -> list[str]:
     """Chooses a label per text, by a rule of `decisions`."""
-    if self._positive:
-      threshold = parameters['threshold']
-      return [self.labels[int(p[-1] >= threshold)] for p in predictions]
-    return [self.labels[int(np.argmax(p))] for p in predictions]
+    return [self._decoder.choose(p, parameters) for p in predictions]
 
   def read(self, path: pathlib.Path) -> tuple[list[str], list[Text]]:
     """Reads a text per line or, as in training, two with a tab between."""

@@ -5,10 +5,8 @@ import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tokenizers
 
@@ -16,11 +14,12 @@ from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import SpanExtractor
 from dicejax.text import windows
+from dicejax.text.answers import THRESHOLDS
+from dicejax.text.answers import AnswerDecoder
+from dicejax.text.answers import AnswerSettings
+from dicejax.text.answers import Prediction
 from dicejax.text.candidates import Candidate
 from dicejax.text.candidates import best_span_threshold
-from dicejax.text.candidates import find_candidates
-from dicejax.text.tokenizer import copy_tokenizer
-from dicejax.text.tokenizer import padding_id
 from train.data import squad
 from train.data.squad import Question
 from train.objective import Objective
@@ -33,22 +32,7 @@ from train.tasks.span_qa.settings import get_labels
 from train.tasks.task import Features
 from train.tasks.task import Scores
 
-# Untuned: no answer needs a better score than the best span, and a further span
-# needs a start and an end with a probability of a half each.
-_THRESHOLDS = {'null': 0.0, 'span': 1.0}
 _TUNED = ', tuned threshold'
-
-
-class Prediction(NamedTuple):
-  """The candidates for the answer to a question.
-
-  Attributes:
-    candidates: the best first; they do not overlap if an answer may be several.
-    null: the score of no answer minus the score of the best candidate.
-  """
-
-  candidates: list[Candidate]
-  null: float
 
 
 class SpanQa:
@@ -90,17 +74,18 @@ class SpanQa:
   ):
     check_settings(config, tokenizer)
     self.labels = tuple(labels)
-    self.fill = {
-      'tokens': padding_id(tokenizer),
-      'segments': 0,
-      'allowed': 0,
-      'starts': 0,
-      'ends': 0,
-    }
-    self._tokenizer = copy_tokenizer(tokenizer)
     self._max_length = config.max_length
     self._settings = config.span_qa
     self._sigmoid = config.loss.activation == 'sigmoid'
+    settings = AnswerSettings(
+      max_length=config.max_length,
+      sigmoid=self._sigmoid,
+      **{
+        n: x for n, x in config.span_qa.items() if n in AnswerSettings._fields
+      },
+    )
+    self._decoder = AnswerDecoder(tokenizer, settings)
+    self.fill = self._decoder.fill | {'starts': 0, 'ends': 0}
     self._rules = {
       'several': config.span_qa.several,
       'unanswerable': config.span_qa.unanswerable,
@@ -130,15 +115,7 @@ class SpanQa:
 
   def features(self, examples: Sequence[Question]) -> Features:
     """Makes windows of questions: see `make_windows`."""
-    settings = self._settings
-    return windows.make_windows(
-      self._tokenizer,
-      examples,
-      max_length=self._max_length,
-      max_question=settings.max_question,
-      stride=settings.stride,
-      unanswerable=settings.unanswerable,
-    )
+    return self._decoder.features(examples)
 
   def notes(self, examples: Sequence[Question], features) -> list[str]:
     """Says how many windows there are, and what the questions lost in them."""
@@ -169,50 +146,14 @@ class SpanQa:
     ]
 
   def postprocess(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
-    """Returns the best starts and ends of each window, and the score of [CLS].
-
-    Args:
-      logits: `[batch, length, 2]`.
-      batch: with `allowed`.
-
-    Returns:
-      `scores` and `positions` `[batch, 2, n_best]` of starts and ends, the best
-      first, with a score of -inf beyond the end of the context; `null`
-      `[batch]`.
-    """
-    scores = jnp.moveaxis(logits, -1, 1)
-    if self._sigmoid:
-      scores = jax.nn.sigmoid(scores)
-    in_context = jnp.asarray(batch['allowed'] > 0).at[:, 0].set(False)
-    best, positions = jax.lax.top_k(
-      jnp.where(in_context[:, None], scores, -jnp.inf),
-      min(self._settings.n_best, scores.shape[-1]),
-    )
-    null = scores[..., 0].sum(axis=-1)
-    return {'scores': best, 'positions': positions, 'null': null}
+    """Returns the best starts and ends of each window, see `AnswerDecoder`."""
+    return self._decoder.postprocess(logits, batch)
 
   def decode(
     self, examples: Sequence[Question], features: Features, outputs: Sequence
   ) -> list[Prediction]:
     """Returns the `n_best` candidates per question, over all of its windows."""
-    own = [[] for _ in examples]
-    for feature, output in zip(features, outputs, strict=True):
-      own[feature['example']].append((feature, output))
-    return [
-      self._predict(example.context, pairs)
-      for example, pairs in zip(examples, own, strict=True)
-    ]
-
-  def _predict(self, context: str, own: Sequence[tuple]) -> Prediction:
-    found = find_candidates(
-      context,
-      own,
-      n_best=self._settings.n_best,
-      max_answer=self._settings.max_answer,
-      several=self._settings.several,
-    )
-    null = min(float(output['null']) for _, output in own)
-    return Prediction(found, null - found[0].score if found else 0.0)
+    return self._decoder.decode(examples, features, outputs)
 
   def tune(
     self, examples: Sequence[Question], predictions: Sequence[Prediction]
@@ -239,7 +180,7 @@ class SpanQa:
       spans.append([candidate.score for candidate in prediction.candidates])
       f1.append([self._f1(example, texts[: n + 1]) for n in range(len(texts))])
     threshold = best_span_threshold(spans, f1)
-    return {'span': _THRESHOLDS['span'] if threshold is None else threshold}
+    return {'span': THRESHOLDS['span'] if threshold is None else threshold}
 
   def _f1(self, example, texts) -> float:
     return scores.compare(example, texts, **self._rules)[1]
@@ -252,23 +193,14 @@ class SpanQa:
       'null': self._settings.unanswerable,
       'span': self._settings.several,
     }
-    argmax = {name: _THRESHOLDS[name] for name in used if used[name]}
+    argmax = {name: THRESHOLDS[name] for name in used if used[name]}
     return {'argmax': argmax} | ({'tuned': tuned} if tuned else {})
 
   def choose(
     self, prediction: Prediction, parameters: Mapping[str, float]
   ) -> list[Candidate]:
-    """Returns the spans of the answer, by a rule of `decisions`.
-
-    No answer is one span, an empty text with the score of [CLS].
-    """
-    thresholds = _THRESHOLDS | parameters
-    best, *others = prediction.candidates or [Candidate('', 0, 0.0)]
-    if self._settings.several:
-      return [best, *(c for c in others if c.score >= thresholds['span'])]
-    if self._settings.unanswerable and prediction.null > thresholds['null']:
-      return [Candidate('', 0, best.score + prediction.null)]
-    return [best]
+    """Returns the spans of the answer, by a rule of `decisions`."""
+    return self._decoder.choose(prediction, parameters)
 
   def texts(
     self, prediction: Prediction, parameters: Mapping[str, float]

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from dicejax import metrics
+from dicejax.text.tags import NO_TAG
+from dicejax.text.tags import are_spans
 from dicejax.tversky import Counts
 from train.data.conll import Sentence
-from train.data.conll import are_spans
 from train.tasks.task import Scores
 
-# The tag of a word without a prediction, where tags do not spell entities.
-NO_TAG = '_'
 # Suffix of the rows of scores with the tuned offset.
 TUNED = ', tuned'
 _AVERAGES = 'micro', 'macro'

@@ -1,52 +1,31 @@
 """The task of tagging: a label for each word, read off its first sub-word."""
 
-import math
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tokenizers
 
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
-from dicejax.text.tokenizer import copy_tokenizer
-from dicejax.text.tokenizer import mark_words
-from dicejax.text.tokenizer import padding_id
+from dicejax.text.tags import Prediction
+from dicejax.text.tags import TagDecoder
 from dicejax.text.words import place_entities
 from train.data.conll import Sentence
-from train.data.conll import are_spans
 from train.objective import Objective
 from train.objective import learn_labels
 from train.objective import make_loss
 from train.tasks import plain_lines
 from train.tasks.tagging import labels as label_names
 from train.tasks.tagging.features import make_features
-from train.tasks.tagging.labels import NO_TAG
 from train.tasks.tagging.labels import TUNED
 from train.tasks.task import PRF
 from train.tasks.task import Features
 from train.tasks.task import Scores
-
-
-class Prediction(NamedTuple):
-  """The candidate tags of a sentence, one value per word.
-
-  Attributes:
-    tags: the most likely tags; where tags spell entities, `O` is excluded.
-    probabilities: the probabilities of these tags.
-    gaps: the logit of `O` minus the logit of the tag; -inf where there is no
-      `O`, inf for a word without a prediction.
-  """
-
-  tags: list[str]
-  probabilities: list[float]
-  gaps: list[float]
 
 
 class Tagging:
@@ -71,19 +50,16 @@ class Tagging:
     self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
   ):
     self.labels = tuple(labels)
-    self.fill = {'tokens': padding_id(tokenizer), 'labels': -1}
+    self._decoder = TagDecoder(tokenizer, labels, config.max_length)
+    self.fill = self._decoder.fill | {'labels': -1}
     if config.loss.activation != 'softmax':
       raise ValueError(
         "tagging needs loss.activation='softmax', not "
         f'{config.loss.activation!r}.'
       )
-    self._tokenizer = copy_tokenizer(tokenizer)
-    self._tokenizer.enable_truncation(config.max_length)
-    mark_words(self._tokenizer)
     self._max_length = config.max_length
     self._label_all = config.tagging.label_all
-    self._has_entities = are_spans(self.labels)
-    self._no_tag = 'O' if self._has_entities else NO_TAG
+    self._has_entities = self._decoder.has_entities
     # Among parts of speech, O may be a tag like any other.
     self.background = self._has_entities
     rows, tuned = ('micro',), ()
@@ -117,7 +93,7 @@ class Tagging:
   def features(self, examples: Sequence[Sentence]) -> Features:
     """Makes the features of sentences: see `make_features`."""
     return make_features(
-      self._tokenizer,
+      self._decoder.tokenizer,
       examples,
       self.labels,
       label_all=self._label_all,
@@ -132,7 +108,8 @@ class Tagging:
     if seen < words:
       notes.append(
         f'{words - seen} of {words} words have no sub-word, or none within '
-        f'max_length={self._max_length}: they are tagged {self._no_tag}.'
+        f'max_length={self._max_length}: they are tagged '
+        f'{self._decoder.no_tag}.'
       )
     if unknown:
       notes.append(
@@ -148,52 +125,13 @@ class Tagging:
     return notes
 
   def postprocess(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
-    """Returns the most likely labels except `O`, and how they are decided on.
-
-    Args:
-      logits: `[batch, length, labels]`.
-      batch: not used.
-
-    Returns:
-      `[batch, length]` each: `label`, int; its `probability`; `gap`, the logit
-      of `O` minus the logit of the label, -inf where tags spell no entities.
-    """
-    first = int(self._has_entities)  # Label 0 is then `O`.
-    label = jnp.argmax(logits[..., first:], axis=-1) + first
-
-    def at_label(values):
-      return jnp.take_along_axis(values, label[..., None], axis=-1)[..., 0]
-
-    background = logits[..., 0] if self._has_entities else -jnp.inf
-    return {
-      'label': label,
-      'probability': at_label(jax.nn.softmax(logits)),
-      'gap': background - at_label(logits),
-    }
+    """Returns the most likely labels, see `TagDecoder`."""
+    return self._decoder.postprocess(logits, batch)
 
   def decode(self, examples, features, outputs) -> list[Prediction]:
     """Returns the candidate tags of each sentence."""
-    return [
-      self._decode(sentence, feature['words'], output)
-      for sentence, feature, output in zip(
-        examples, features, outputs, strict=True
-      )
-    ]
-
-  def _decode(self, sentence, words, output) -> Prediction:
-    length = len(sentence.tokens)
-    found = Prediction(
-      [self._no_tag] * length, [0.0] * length, [math.inf] * length
-    )
-    first = np.flatnonzero(words >= 0)
-    columns = (output[n][first] for n in ('label', 'probability', 'gap'))
-    for word, label, probability, gap in zip(
-      words[first].tolist(), *(c.tolist() for c in columns), strict=True
-    ):
-      found.tags[word] = self.labels[label]
-      found.probabilities[word] = probability
-      found.gaps[word] = gap
-    return found
+    sentences = [sentence.tokens for sentence in examples]
+    return self._decoder.decode(sentences, features, outputs)
 
   def tune(self, examples, predictions) -> dict[str, float]:
     """Returns the offset with the highest micro F1; 0 if there is no entity."""
@@ -225,25 +163,13 @@ class Tagging:
     self, prediction: Prediction, parameters: Mapping[str, float]
   ) -> list[str]:
     """Returns the tags of a sentence's words, by a rule of `decisions`."""
-    offset = parameters.get('offset', 0.0)
-    return [
-      tag if gap < offset else self._no_tag
-      for tag, gap in zip(prediction.tags, prediction.gaps, strict=True)
-    ]
+    return self._decoder.tags(prediction, parameters)
 
   def entities(
     self, prediction: Prediction, parameters: Mapping[str, float]
   ) -> list[tuple[metrics.Span, float]]:
-    """Returns the entities of a sentence, each with a score.
-
-    The score is the probability that its words have the tags that spell it: the
-    product of their probabilities, as the model tags each word independently.
-    """
-    spans = metrics.entity_spans(self.tags(prediction, parameters))
-    return [
-      (span, math.prod(prediction.probabilities[span.start : span.end]))
-      for span in spans
-    ]
+    """Returns the entities of a sentence, each with a score."""
+    return self._decoder.entities(prediction, parameters)
 
   def score(self, examples, predictions, tuned) -> Scores:
     """Scores entities by the rules of the CoNLL script, or words.

@@ -1,0 +1,92 @@
+"""Labels of texts: inputs of a `TextClassifier`, and what its logits say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tokenizers
+
+from dicejax.text.tokenizer import copy_tokenizer
+from dicejax.text.tokenizer import padding_id
+
+
+class LabelDecoder:
+  """Turns texts, or pairs, into inputs of a classifier, and logits into labels.
+
+  With a positive label, the last of two, a text has it if its probability is at
+  least a threshold. Otherwise a text has the likeliest label, the first among
+  equals.
+
+  Attributes:
+    labels: names of the classes.
+    fill: names of the features that go into a batch → value that pads them.
+  """
+
+  def __init__(
+    self,
+    tokenizer: tokenizers.Tokenizer,
+    labels: Sequence[str],
+    max_length: int,
+    *,
+    positive: str = '',
+    sigmoid: bool = False,
+  ):
+    """Makes a decoder.
+
+    Args:
+      tokenizer: the tokenizer of the encoder, which is copied.
+      labels: names of the classes, the positive one last.
+      max_length: largest number of sub-words of an input.
+      positive: name of the positive label; '' if there is none.
+      sigmoid: whether there is a single logit, for the positive label.
+    """
+    self.labels = tuple(labels)
+    self.fill = {'tokens': padding_id(tokenizer), 'segments': 0}
+    self._positive, self._sigmoid = positive, sigmoid
+    self._tokenizer = copy_tokenizer(tokenizer)
+    self._tokenizer.enable_truncation(max_length, strategy='longest_first')
+
+  def features(
+    self, texts: Sequence[str | tuple[str, str]]
+  ) -> list[dict[str, np.ndarray]]:
+    """Makes the inputs of the model from texts and pairs of texts.
+
+    The input is `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`. If it is
+    too long, the longer of the two texts is cut.
+
+    Returns:
+      Per text, int32 `[sub-words]`: `tokens`; `segments`, 1 in the second text
+      if the tokenizer's model has segments; and 0-D: `cut`, 1 if a text was
+      cut.
+    """
+    return [
+      {
+        'tokens': np.array(encoding.ids, np.int32),
+        'segments': np.array(encoding.type_ids, np.int32),
+        'cut': np.array(bool(encoding.overflowing), np.int32),
+      }
+      for encoding in self._tokenizer.encode_batch(list(texts))
+    ]
+
+  def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
+    """Returns the probabilities of the labels, float32 `[batch, labels]`."""
+    if self._sigmoid:
+      # 1 - p would have no digits left where p is almost 1.
+      return jax.nn.sigmoid(jnp.concatenate([-logits, logits], axis=-1))
+    return jax.nn.softmax(logits)
+
+  def decode(self, texts, features, outputs) -> list[list[float]]:
+    """Returns the probabilities of the labels, per text."""
+    return [output.tolist() for output in outputs]
+
+  def choose(
+    self, prediction: Sequence[float], parameters: Mapping[str, float]
+  ) -> str:
+    """Chooses the label of a text, with the `threshold` of the positive one."""
+    if self._positive:
+      return self.labels[int(prediction[-1] >= parameters['threshold'])]
+    return self.labels[int(np.argmax(prediction))]
