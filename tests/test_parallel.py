@@ -144,7 +144,7 @@ def test_two_processes_of_four_devices(tmp_path):
     assert process.returncode == 0, errors
   for i in range(2):
     with np.load(tmp_path / f'found-{i}.npz') as found:
-      check_equal(dict(found), alone[LOSSES[0]])
+      check_equal(dict(found), alone(LOSSES[0]))
 
 
 def test_where_a_state_is():

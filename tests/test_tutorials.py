@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -16,7 +17,11 @@ PAGES = sorted((ROOT / 'docs/tutorials').glob('*.md'))
 
 def run(language, code, names):
   if language == 'sh':
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    # `python` in a page is the interpreter of this test.
+    folders = [os.path.dirname(sys.executable), os.environ['PATH']]
+    environment = {
+      **os.environ, 'PYTHONPATH': str(ROOT), 'PATH': os.pathsep.join(folders)
+    }  # fmt: skip
     command = ['bash', '-euc', code]
     return subprocess.check_output(command, env=environment, text=True)
   with contextlib.redirect_stdout(io.StringIO()) as printed:
