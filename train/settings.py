@@ -59,7 +59,7 @@ def _check_model(config):
       'model.pretrained, the name or the directory of one.'
     )
   if model.frozen and jax.process_count() > 1:
-    raise ValueError('model.frozen: the head alone is trained in one process.')
+    raise ValueError('model.frozen works in a single process only.')
 
 
 def _check_loss(config):
@@ -101,13 +101,17 @@ def _check_packing(config):
     raise ValueError(f"packing is for the task 'tagging', not {config.task!r}.")
   if config.data.foreground:
     raise ValueError(
-      'data.foreground: most packed rows have some; expected packing=False.'
+      'data.foreground has no effect on packed rows, most of which have '
+      'foreground anyway: expected one of the two to be off.'
     )
   # The logits are [rows, tokens, classes], and axis=None means the first two.
   axis = config.loss.options.get('axis', ())
   axes = () if axis is None else np.atleast_1d(axis) % 3
   if set(axes) == {1}:
-    raise ValueError('packing: a row of several sentences is not a set of one.')
+    raise ValueError(
+      'packing: loss.options.axis=1 would make one set of the sentences of a '
+      'row; expected another axis, or packing=False.'
+    )
 
 
 def _check_at_least(config, key, minimum):

@@ -120,7 +120,7 @@ def dice(
     axis_name=axis_name,
     activation=activation,
   )
-  # Dice is the Tversky index at 1/2, 1/2, with all four counts halved.
+  # Dice is the Tversky index at 1/2, 1/2: its numerator and denominator halved.
   return sets.tversky(1 / 2, 1 / 2, smooth / 2, squares if square else products)
 
 
@@ -311,7 +311,8 @@ def jaccard(
 
   This is the Tversky loss at :math:`\alpha = \beta = 1`. The Dice index D and
   the Jaccard index J are related by :math:`D = 2J / (1 + J)` where
-  :math:`\gamma = 0`: both order sets alike, and this one punishes more.
+  :math:`\gamma = 0`: both rank predictions
+  alike, and the Jaccard loss is never the smaller one.
 
   Args:
     logits: float `[examples..., classes]` for softmax, `[examples...]` for
@@ -651,7 +652,7 @@ def sigmoid_f1(
   Args:
     logits: float `[examples..., labels]`; never probabilities.
     labels: targets in [0, 1] shaped like the logits.
-    beta: :math:`\beta > 0`, the slope.
+    beta: :math:`\beta \ge 0`, the slope; at 0, the loss is constant.
     eta: :math:`\eta`, the offset.
     smooth: :math:`\gamma \ge 0`, in units of counts.
     axis: see `dice`.
