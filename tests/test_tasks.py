@@ -5,6 +5,8 @@ import inspect
 import json
 import pathlib
 import random
+import subprocess
+import sys
 import types
 
 import jax
@@ -18,13 +20,16 @@ from configs import default
 from configs import losses as presets
 from dicejax.text.batches import pad
 from dicejax.text.tokenizer import load_tokenizer
+from dicejax.text.words import split_words
 from train import inference
 from train import tasks
+from train.data import unlabelled
 from train.data.conll import Sentence
 from train.data.fields import Text
 from train.data.mrc_ner import Query
 from train.data.squad import Answer
 from train.data.squad import Question
+from train.data.unlabelled import Input
 from train.tasks.task import Task
 from train.tasks.task import WritesColumns
 from train.trainer import Trainer
@@ -125,9 +130,9 @@ def logits_for(name, task, batch):
   ).astype(np.float32)
 
 
-def to_records(name, task, path):
+def to_records(name, task, item):
   """Predicts as `train.predict` does, from made-up logits."""
-  sources, examples = task.read(path)
+  examples = [unlabelled.to_example(item, task.example_types)]
   features = task.features(examples)
   batch = pad(features, task.fill, len(features), 16)
   outputs = jax.device_get(
@@ -139,27 +144,21 @@ def to_records(name, task, path):
     [jax.tree.map(lambda x, i=i: x[i], outputs) for i in range(len(features))],
   )
   _, parameters = tasks.decide(task, {})
-  return [
-    task.to_record(*row, parameters)
-    for row in zip(sources, examples, predictions, strict=True)
-  ]
+  return [task.to_record(item, *examples, *predictions, parameters)]
 
 
 @pytest.mark.parametrize('name', TRAINING)
 def test_from_raw_input_to_records(name, tmp_path):
   task, _ = make_task(name, tmp_path)
-  path = tmp_path / 'input'
-  path.write_text(TEXT)
-  if name == 'span_qa':
-    asked = {'context': TEXT, 'qas': [{'id': 'q', 'question': 'who'}]}
-    path.write_text(json.dumps({'data': [{'paragraphs': [asked]}]}))
+  asked = Question('q', '', 'who', TEXT, [], [])
+  item = Input(TEXT, 1, words=split_words(TEXT), question=asked)
   expected = {
     'tagging': {'text': TEXT, 'entities': [{'type': 'PER', **PLACED}]},
     'query_spans': {'text': TEXT, 'entities': [{'type': 'PER', **PLACED}]},
     'span_qa': {'id': 'q', 'question': 'who', 'answers': ['Ann']},
     'classification': {'text': TEXT, 'label': 'b'},
   }[name]
-  (record,) = to_records(name, task, path)
+  (record,) = to_records(name, task, item)
   assert json.loads(json.dumps(record)) == record
   if name in ('tagging', 'query_spans'):
     likely = 0.75 if name == 'tagging' else 0.75**2  # Its start and its end.
@@ -176,9 +175,8 @@ def test_from_raw_input_to_records(name, tmp_path):
 def test_record_of_tags(tmp_path):
   examples = [Sentence(WORDS, ['NOUN', 'VERB', 'NOUN', '.'], 1)]
   task, _ = make_task('tagging', tmp_path, examples)
-  path = tmp_path / 'input'
-  path.write_text(TEXT + '\n')
-  (record,) = to_records('tagging', task, path)
+  item = Input(TEXT, 1, words=split_words(TEXT))
+  (record,) = to_records('tagging', task, item)
   scores = record.pop('scores')
   np.testing.assert_allclose(scores, [0.75] * 4, atol=1e-6)
   tags = ['NOUN', '.', '.', '.']  # The first of the labels is '.'.
@@ -356,6 +354,8 @@ def check_predict(task, tmp_path, workdir):
     decided_by = rows[0]['decided_by']
     assert decided_by['rule'] == 'tuned' and 0 < decided_by['threshold'] < 1
     assert sum(rows[0]['probabilities'].values()) == pytest.approx(1)
+    assert rows[0]['pair'] == 'win a prize'
+    check_stream(workdir)
   elif task == 'span_qa':
     (row,) = rows
     assert 0 < row.pop('scores')[0] <= 2  # The sum of two probabilities.
@@ -372,6 +372,27 @@ def check_predict(task, tmp_path, workdir):
     assert row['entities'] == [
       {'type': 'PER', 'start': 7, 'end': 10, 'text': 'Ann'}
     ]
+
+
+def check_stream(workdir):
+  """An input is answered before the next one is there, with its fields."""
+  command = [sys.executable, '-m', 'train.predict', f'--workdir={workdir}']
+  with subprocess.Popen(
+    [*command, '--input=-'],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    cwd=pathlib.Path(tasks.__file__).parents[2],
+    text=True,
+  ) as process:
+    for label, other in (('spam', 'win a prize'), ('ham', 'see you')):
+      row = {'sentence': 'We\nmet', 'other': other, 'label': 'x', 'id': label}
+      process.stdin.write(json.dumps(row) + '\n')
+      process.stdin.flush()
+      found = json.loads(process.stdout.readline())
+      assert found['label'] == found['id'] == label
+      assert found['input_label'] == 'x' and found['text'] == 'We\nmet'
+    process.stdin.close()
+  assert process.returncode == 0
 
 
 def test_a_task_and_a_format_that_do_not_fit():

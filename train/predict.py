@@ -1,12 +1,21 @@
-"""Predicts with a run: `python -m train.predict --workdir=DIR --input=FILE`.
+r"""Predicts with a run: `python -m train.predict --workdir=DIR --input=FILE`.
 
-The input is UTF-8 text. For tagging and query spans, it has a sentence per
-line; for classification, a text per line, or a pair with a tab between; for
-span QA, questions in the JSON of SQuAD, with or without answers.
+  python -m train.predict --workdir=runs/x --input=texts.jsonl --output=OUT
+  ... | python -m train.predict --workdir=runs/x --input=- | ...
 
-The output has a JSON object per line: entities with their characters and their
-probability, the label and the probabilities of all labels, or the answer and
-its score. A tagger writes CoNLL columns (word and tag) with `--format=conll`.
+The input is what training reads, with or without labels: CoNLL columns or words
+alone, JSON lines, CSV, TSV, the JSON of SQuAD. Or it is UTF-8 text with a
+sentence or a text per line, or a pair with a tab between. The format is told by
+the suffix or the first lines; `--read` names it. JSON lines may have words as a
+list (`tokens`), or `question` and `context`. `--input=-` is standard input,
+which is answered line by line.
+
+The output has a JSON object per input, in order: entities with their characters
+and the probability that their words have these tags, the label and the
+probabilities of all labels, or the answer and its score. Ids and other fields
+of the input are repeated; one that is called like a part of the prediction gets
+the name `input_...`. A tagger writes CoNLL columns (word and tag) with
+`--format=conll`.
 
 In each line, `decided_by` holds the rule that decided and its parameters: those
 tuned on dev, if any were. `--decision` chooses another rule: `argmax`, what is
@@ -17,6 +26,7 @@ finds more entities).
 """
 
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -30,7 +40,20 @@ _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Directory of a finished run.', required=True
 )
 _INPUT = flags.DEFINE_string(
-  'input', None, 'File to predict, see above.', required=True
+  'input', None, 'File to predict, or - for standard input.', required=True
+)
+_READ = flags.DEFINE_string(
+  'read',
+  '',
+  'Format of the input: text, conll, jsonl, csv, tsv, squad or another that '
+  'data.format may name. Default: what the suffix or the first lines tell.',
+)
+_WORDS = flags.DEFINE_enum(
+  'words',
+  'text',
+  ['text', 'blanks'],
+  'What parts the words of plain text: text, as treebanks have them, or '
+  'blanks, if they are separated already.',
 )
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'File to create. Default: standard output.'
@@ -55,23 +78,37 @@ _PARAMETERS = {
 }
 
 
+# Inputs that are predicted together, sorted by length among themselves.
+_CHUNK = 1024
+
+
 def main():
   from train import inference
   from train.tasks.task import WritesColumns
 
   if _OUTPUT.value:
     _check_output(pathlib.Path(_OUTPUT.value))
+  _check_read()
   run = inference.load_run(pathlib.Path(_WORKDIR.value))
   if _FORMAT.value == 'conll' and not isinstance(run.task, WritesColumns):
     raise ValueError(
       f'--format=conll is for tagging; this run is of {run.config.task}.'
     )
-  text = ''.join(f'{line}\n' for line in _predict(run))
+  lines = _predict(run)
   if not _OUTPUT.value:
-    sys.stdout.write(text)
-    return
+    return _print(lines)
   with open(_OUTPUT.value, 'x', encoding='utf-8') as output:
-    output.write(text)
+    for line in lines:
+      output.write(line)
+
+
+def _print(lines: Iterator[str]) -> None:
+  """Prints each line at once, until nobody reads any more."""
+  try:
+    for line in lines:
+      print(line, end='', flush=True)
+  except BrokenPipeError:  # The reader, such as `head`, has seen enough.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_output(path: pathlib.Path) -> None:
@@ -81,25 +118,68 @@ def _check_output(path: pathlib.Path) -> None:
     raise FileNotFoundError(f'--output={path}: no such directory.')
 
 
+def _check_read() -> None:
+  from train.data import streams
+
+  if _READ.value and _READ.value not in streams.FORMS:
+    known = ', '.join(streams.FORMS)
+    raise ValueError(f'--read={_READ.value} is none of {known}.')
+
+
 def _predict(run) -> Iterator[str]:
-  """Yields a line of output per example, or the lines of a sentence."""
-  from train import inference
+  """Yields a line of output per input, or the lines of a sentence."""
+  from train.data import streams
 
   rule, parameters = _decide(run)
-  path = pathlib.Path(_INPUT.value)
-  sources, examples = run.task.read(path)
-  features = inference.make_features(run.task, examples, str(path))
-  predictions = run.predict(examples, features)
-  decided_by = {'rule': rule, **parameters}
-  for source, example, prediction in zip(
-    sources, examples, predictions, strict=True
-  ):
-    if _FORMAT.value == 'conll':
-      yield run.task.to_columns(example, prediction, parameters)
-    else:
-      record = run.task.to_record(source, example, prediction, parameters)
-      record['decided_by'] = decided_by
-      yield json.dumps(record, ensure_ascii=False)
+  path = _INPUT.value
+  form, inputs = streams.read_inputs(
+    path, run.config, _READ.value, run.task.labels
+  )
+  if not _READ.value:
+    print(f'{path}: read as {form}; --read names another.', file=sys.stderr)
+  is_file = pathlib.Path(path).is_file()
+  for chunk in streams.chunks(inputs, _CHUNK, live=not is_file):
+    for item, example, prediction in _predict_chunk(run, path, chunk):
+      if _FORMAT.value == 'conll':
+        yield run.task.to_columns(example, prediction, parameters) + '\n'
+        continue
+      record = run.task.to_record(item, example, prediction, parameters)
+      record = _with_fields(record, item.fields)
+      record['decided_by'] = {'rule': rule, **parameters}
+      yield json.dumps(record, ensure_ascii=False) + '\n'
+
+
+def _predict_chunk(run, path, chunk):
+  """Returns inputs with their examples and predictions."""
+  from dicejax.text.words import split_words
+  from train import inference
+  from train.data import unlabelled
+  from train.data.conll import Sentence
+
+  cut = {'text': split_words, 'blanks': unlabelled.split_at_blanks}
+  types = run.task.example_types
+  if Sentence in types:
+    chunk = [
+      item._replace(words=cut[_WORDS.value](item.text))
+      if item.words is None
+      else item
+      for item in chunk
+    ]
+  try:
+    examples = [unlabelled.to_example(item, types) for item in chunk]
+  except ValueError as error:
+    raise ValueError(f'{path}:{error}') from None
+  features = inference.make_features(run.task, examples, path)
+  found = run.predict(examples, features)
+  return zip(chunk, examples, found, strict=True)
+
+
+def _with_fields(record: dict, fields: Mapping) -> dict:
+  """Adds the fields of an input in front of a record."""
+  return {
+    f'input_{name}' if name in record or name == 'decided_by' else name: value
+    for name, value in fields.items()
+  } | record
 
 
 def _decide(run) -> tuple[str, Mapping[str, float]]:

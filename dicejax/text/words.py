@@ -74,19 +74,22 @@ def split_words(text: str) -> list[tuple[int, int]]:
 
 
 def place_entities(
-  text: str, scored: Sequence[tuple[metrics.Span, float]]
+  text: str,
+  words: Sequence[tuple[int, int]],
+  scored: Sequence[tuple[metrics.Span, float]],
 ) -> list[dict[str, Any]]:
   """Places the entities of a sentence in its text.
 
   Args:
     text: the sentence.
-    scored: spans of its words, which `split_words` finds, with scores.
+    words: start and end of its words.
+    scored: spans of its words, with scores.
 
   Example:
-    >>> place_entities('Paris', [(metrics.Span('LOC', 0, 1), 0.75)])
+    >>> place_entities('Paris', [(0, 5)], [(metrics.Span('LOC', 0, 1), 0.75)])
     [{'type': 'LOC', 'start': 0, 'end': 5, 'text': 'Paris', 'score': 0.75}]
   """
-  words, placed = split_words(text), []
+  placed = []
   for span, score in scored:
     start, end = words[span.start][0], words[span.end - 1][1]
     placed.append(

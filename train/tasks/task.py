@@ -12,6 +12,7 @@ import tokenizers
 from flax import linen as nn
 
 from dicejax.models import BertConfig
+from train.data.unlabelled import Input
 from train.objective import Objective
 
 # Names of the classes; for query spans, the query that asks for each.
@@ -168,22 +169,11 @@ class Task(Protocol):
     """Writes the predictions of a split to `path` with a suffix."""
     ...
 
-  # From raw input to records of its predictions.
-
-  def read(self, path: pathlib.Path) -> tuple[list[str], list]:
-    """Reads raw input to predict.
-
-    Returns:
-      The texts as they were read, and an example without labels for each.
-
-    Raises:
-      ValueError: the file is not what the task expects; begins with the path.
-    """
-    ...
+  # From predictions to records of them.
 
   def to_record(
     self,
-    source: str,
+    item: Input,
     example: Any,
     prediction: Any,
     parameters: Mapping[str, float],
@@ -191,8 +181,8 @@ class Task(Protocol):
     """Returns a prediction as values for JSON.
 
     Args:
-      source: the text of the example, as `read` returned it.
-      example: as `read` returned it.
+      item: the input; its words are those of the example, if it has any.
+      example: made of the input.
       prediction: the prediction for the example.
       parameters: parameters of the rule that decides, one of `decisions`.
     """

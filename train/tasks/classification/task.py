@@ -18,7 +18,6 @@ from train.data.fields import Text
 from train.objective import Objective
 from train.objective import learn_labels
 from train.objective import make_loss
-from train.tasks import plain_lines
 from train.tasks.classification import labels as label_names
 from train.tasks.classification.labels import ALL
 from train.tasks.classification.labels import score_labels
@@ -77,7 +76,6 @@ class Classification:
     self.fill = self._decoder.fill | {'label': -1}
     self._max_length = config.max_length
     self._pooling = config.model.get('pooling', 'cls')
-    self._data = config.data
     self.background = bool(self._positive)
     overall = ('accuracy', 'macro_f1')
     self.decision_rows: tuple[str, ...] = (ALL,)
@@ -271,32 +269,17 @@ class Classification:
     """Chooses a label per text, by a rule of `decisions`."""
     return [self._decoder.choose(p, parameters) for p in predictions]
 
-  def read(self, path: pathlib.Path) -> tuple[list[str], list[Text]]:
-    """Reads a text per line or, as in training, two with a tab between."""
-    lines = plain_lines.read_lines(path)
-    options = self._data[self._data.format]
-    pairs = 'pair' in options and bool(options.pair)
-    examples = []
-    for number, line in enumerate(lines, start=1):
-      text, tab, pair = line.partition('\t')
-      # The data sets of TFDS do not say whether they hold pairs.
-      if line and self._data.format != 'tfds' and bool(tab) != pairs:
-        expected = (
-          'two texts with a tab between' if pairs else 'one without tabs'
-        )
-        raise ValueError(
-          f'{path}:{number}: expected {expected}, as in training.'
-        )
-      examples.append(Text(text, pair if tab else None, '', number))
-    return lines, examples
-
-  def to_record(
-    self, source, example, prediction, parameters
-  ) -> dict[str, Any]:
+  def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
     """Returns the label of a text, and the probabilities of all labels."""
     (label,) = self.choose([prediction], parameters)
     probabilities = dict(zip(self.labels, prediction, strict=True))
-    return {'text': source, 'label': label, 'probabilities': probabilities}
+    pair = {} if item.pair is None else {'pair': item.pair}
+    return {
+      'text': item.text,
+      **pair,
+      'label': label,
+      'probabilities': probabilities,
+    }
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

@@ -33,7 +33,6 @@ from train.data.conll import Sentence
 from train.data.mrc_ner import Query
 from train.objective import Objective
 from train.objective import make_loss
-from train.tasks import plain_lines
 from train.tasks.query_spans import labels as label_names
 from train.tasks.query_spans.decoding import THRESHOLDS
 from train.tasks.query_spans.decoding import Found
@@ -264,17 +263,11 @@ class QuerySpans:
           row = {'id': example.id, **row}
         file.write(json.dumps(row, ensure_ascii=False) + '\n')
 
-  def read(self, path: pathlib.Path) -> tuple[list[str], list[Sentence]]:
-    """Reads a sentence per line."""
-    return plain_lines.read_sentences(path)
-
-  def to_record(
-    self, source, example, prediction, parameters
-  ) -> dict[str, Any]:
+  def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
     """Returns the entities of a sentence."""
     found = self.entities(prediction, parameters)
-    entities = place_entities(source, found)
-    return {'text': source, 'entities': entities}
+    entities = place_entities(item.text, item.words, found)
+    return {'text': item.text, 'entities': entities}
 
 
 def _number_through(

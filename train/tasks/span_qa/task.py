@@ -20,7 +20,6 @@ from dicejax.text.answers import AnswerSettings
 from dicejax.text.answers import Prediction
 from dicejax.text.candidates import Candidate
 from dicejax.text.candidates import best_span_threshold
-from train.data import squad
 from train.data.squad import Question
 from train.objective import Objective
 from train.objective import make_loss
@@ -263,19 +262,12 @@ class SpanQa:
         }
         file.write(json.dumps(row, ensure_ascii=False) + '\n')
 
-  def read(self, path: pathlib.Path) -> tuple[list[str], list[Question]]:
-    """Reads questions in the JSON of SQuAD."""
-    questions = list(squad.read_questions(path))
-    return [question.question for question in questions], questions
-
-  def to_record(
-    self, source, example, prediction, parameters
-  ) -> dict[str, Any]:
+  def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
     """Returns the spans of the answer to a question, with their scores."""
     chosen = self.choose(prediction, parameters)
     return {
       'id': example.id,
-      'question': source,
+      'question': example.question,
       'answers': [candidate.text for candidate in chosen],
       'scores': [round(candidate.score, 6) for candidate in chosen],
     }

@@ -19,7 +19,6 @@ from train.data.conll import Sentence
 from train.objective import Objective
 from train.objective import learn_labels
 from train.objective import make_loss
-from train.tasks import plain_lines
 from train.tasks.tagging import labels as label_names
 from train.tasks.tagging.features import make_features
 from train.tasks.tagging.labels import TUNED
@@ -205,20 +204,14 @@ class Tagging:
         '\n'.join(blocks), encoding='utf-8'
       )
 
-  def read(self, path: pathlib.Path) -> tuple[list[str], list[Sentence]]:
-    """Reads a sentence per line."""
-    return plain_lines.read_sentences(path)
-
-  def to_record(
-    self, source, example, prediction, parameters
-  ) -> dict[str, Any]:
+  def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
     """Returns the entities of a sentence, or the tags of its words."""
     if self._has_entities:
       found = self.entities(prediction, parameters)
-      entities = place_entities(source, found)
-      return {'text': source, 'entities': entities}
+      entities = place_entities(item.text, item.words, found)
+      return {'text': item.text, 'entities': entities}
     return {
-      'text': source,
+      'text': item.text,
       'words': example.tokens,
       'tags': self.tags(prediction, parameters),
       'scores': [round(p, 6) for p in prediction.probabilities],
