@@ -86,7 +86,9 @@ def test_forms_of_one_file(read, bom, end):
 
 
 MOVED = 'answer moved to the nearest place of its text'
-ALIKE = 'answer found except for case or white space'
+HERE = 'answer at its offset except for case, white space or signs'
+ALIKE = 'answer found except for case, white space or signs'
+ONCE = 'answer placed where its text occurs once (its offset is below 0)'
 NOWHERE = 'answer not in the context'
 
 
@@ -99,12 +101,17 @@ NOWHERE = 'answer not in the context'
     ('Bob', 10, ('Bob', 8), MOVED),
     ('Bob', 11, ('Bob', 13), MOVED),
     ('Ann', 99, ('Ann', 0), MOVED),
-    ('ann', 0, ('Ann', 0), ALIKE),
+    ('ann', 0, ('Ann', 0), HERE),
+    ('ann', 1, ('Ann', 0), ALIKE),
+    ('BOB', 8, ('Bob', 8), HERE),
+    ('Bob\t', 8, ('Bob', 8), HERE),
     (' bob met ', 0, ('Bob met', 13), ALIKE),
-    ('Cleo Drew', 21, ('Cleo  Drew', 21), ALIKE),
-    ('met Cleo', 17, ('met\u00a0Cleo', 17), ALIKE),
+    ('Cleo Drew', 21, ('Cleo  Drew', 21), HERE),
+    ('met Cleo', 17, ('met\u00a0Cleo', 17), HERE),
     ('Eve', 0, ('Eve', -1), NOWHERE),
     ('Bo.', 0, ('Bo.', -1), NOWHERE),
+    ('Ann', -1, ('Ann', 0), ONCE),
+    ('ann', -7, ('ann', -1), 'answer without a place (its offset is below 0)'),
     ('Bob', -1, ('Bob', -1), 'answer without a place (its offset is below 0)'),
   ],
 )
@@ -191,7 +198,7 @@ QA = 'data[0].paragraphs[0].qas[0]'
 @pytest.mark.parametrize(
   'content, message',
   [
-    ([], "the file: expected an object with 'data', found []"),
+    (7, "the file: expected an object with 'data', found 7"),
     ({'version': '1.1'}, "the file: expected a list 'data', found none"),
     ({'data': [7]}, "data[0]: expected an object with 'title', found 7"),
     ({'data': [{}]}, "data[0]: expected a list 'paragraphs', found none"),
@@ -201,7 +208,7 @@ QA = 'data[0].paragraphs[0].qas[0]'
       'data[0].paragraphs[0]: expected a context, found only white space',
     ),
     (file(without(qa(), 'id')), f"{QA}: expected a text 'id', found none"),
-    (file(qa(7)), f"{QA}: expected a text 'id', found 7"),
+    (file(qa(7.5)), f"{QA}: expected a text 'id', found 7.5"),
     (file(qa('')), f'{QA}: expected an id, found an empty one'),
     (
       file(qa('a'), qa('b'), qa('a')),
@@ -261,3 +268,98 @@ def test_not_json(read, tmp_path, content, message):
 def test_unknown_option(read):
   with pytest.raises(ValueError, match="'alternatives' or 'spans', not 'all'"):
     read(file(qa()), answers='all')
+
+
+@pytest.mark.parametrize(
+  'there, text',
+  [
+    ('Anna’s', "Anna's"),
+    ('‘Anna’', "'Anna'"),
+    ('“A” – b…', '"a" - B...'),
+    ('1990–1995', '1990-1995'),
+    ('1990-1995', '1990—1995'),
+    ('«Bonn»', '"Bonn"'),
+    ('北京（2008），', '北京(2008),'),
+    ('ABC　１', 'ABC 1'),
+    ('wait...', 'wait…'),
+  ],
+)
+def test_an_offset_is_kept_where_only_signs_differ(read, there, text):
+  # The very text stands elsewhere in the context, and must not be taken.
+  context = f'x {there} and {text}.'
+  (question,) = read(file(qa(answers=answers((text, 2))), context=context))
+  assert question.answers == [[Answer(there, 2)]]
+  assert question.notes == [HERE]
+  (other,) = read(file(qa(answers=answers((text + 'q', 2))), context=context))
+  assert other.notes == [NOWHERE]
+
+
+ROWS = [
+  {
+    'id': 'a',
+    'title': 'T',
+    'context': CONTEXT,
+    'question': 'Who?',
+    'answers': {'text': ['Bob', 'Ann'], 'answer_start': [8, 0]},
+  },
+  {'id': 7, 'context': CONTEXT, 'question': 'When?', 'answers': None},
+  {
+    'id': 'c',
+    'context': 'X',
+    'question': 'What?',
+    'answers': {'text': [], 'answer_start': []},
+  },
+]
+EXPECTED = [
+  Question(
+    'a', 'T', 'Who?', CONTEXT, [[Answer('Bob', 8)], [Answer('Ann', 0)]], []
+  ),
+  Question('7', CONTEXT, 'When?', CONTEXT, [], []),
+  Question('c', 'X', 'What?', 'X', [], []),
+]
+
+
+def test_flat_rows(read):
+  lines = '\n'.join(map(json.dumps, ROWS)).encode()
+  assert read(lines) == read(lines + b'\n\n') == EXPECTED
+  assert read(ROWS) == read({'data': ROWS, 'version': 1}) == EXPECTED
+  assert read(json.dumps(ROWS[0]).encode()) == EXPECTED[:1]
+  assert read(json.dumps(ROWS[0], indent=1).encode()) == EXPECTED[:1]
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    (
+      {'context': ''},
+      ':2: the row: expected a context, found only white space',
+    ),
+    ({'id': 'a'}, ":2: expected an id .* found 'a' again, the id of line 1"),
+    ({'question': 1}, ":2: the row: expected a text 'question', found 1"),
+    (
+      {'answers': {'text': []}},
+      ":2: the row, answers: .* 'answer_start', found",
+    ),
+    (
+      {'answers': {'text': ['a'], 'answer_start': []}},
+      ':2: the row: expected as many texts as starts of answers, found 1 and 0',
+    ),
+    (
+      {'answers': {'text': ['a'], 'answer_start': ['0']}},
+      ":2: answers\\[0\\]: expected a whole number 'answer_start', found '0'",
+    ),
+    ({'answers': 'Bob'}, ":2: the row: expected a list 'answers', found 'Bob'"),
+  ],
+)
+def test_malformed_rows(read, tmp_path, change, message):
+  lines = [ROWS[0], ROWS[1] | change]
+  with pytest.raises(ValueError, match=f'^{tmp_path}/file.json{message}'):
+    read('\n'.join(map(json.dumps, lines)).encode())
+
+
+def test_a_line_that_is_no_row(read):
+  lines = f'{json.dumps(ROWS[0])}\n[1]\n'.encode()
+  with pytest.raises(ValueError, match=':2: the row: expected an object with'):
+    read(lines)
+  with pytest.raises(ValueError, match=':2: expected a JSON object: '):
+    read(lines.replace(b'[1]', b'{'))

@@ -91,3 +91,79 @@ def test_wordpiece_is_berts(corpus):
 def test_wordpiece_too_small():
   with pytest.raises(ValueError, match='vocab_size is at least 9 .* not 8'):
     train_wordpiece([['ab']], vocab_size=8)
+
+
+LETTERS = (
+  VOCABULARY + '[MASK] müller muller é e 東京 東 京 the ##s [ ] ##1 <u>'.split()
+)
+TEXTS = 'Müller 東京 thes', 'Ann [E1] ann[e1]', '[E1]s É [MASK]', '東the京 <X>s'
+
+
+def write_vocabulary(directory, settings, added=None):
+  vocabulary = ''.join(f'{token}\n' for token in LETTERS)
+  (directory / 'vocab.txt').write_text(vocabulary)
+  (directory / 'tokenizer_config.json').write_text(json.dumps(settings))
+  (directory / 'config.json').write_text('{"model_type": "bert"}')
+  if added:
+    (directory / 'added_tokens.json').write_text(json.dumps(added))
+
+
+@pytest.mark.parametrize(
+  'settings, text, tokens',
+  [
+    ({}, 'Müller 東京', 'muller 東 京'),
+    ({'strip_accents': False}, 'Müller 東京', 'müller 東 京'),
+    ({'do_lower_case': False}, 'müller Ann', 'müller [UNK]'),
+    (
+      {'do_lower_case': False, 'strip_accents': True},
+      'müller é',
+      'muller e',
+    ),
+    ({'tokenize_chinese_chars': False}, '東京 the', '東京 the'),
+    ({'unk_token': {'content': '<u>'}}, 'what', '<u>'),
+  ],
+)
+def test_vocabulary_with_settings(tmp_path, settings, text, tokens):
+  write_vocabulary(tmp_path, settings)
+  found = load_tokenizer(tmp_path).encode(text, add_special_tokens=False)
+  assert found.tokens == tokens.split()
+
+
+def test_vocabulary_with_added_tokens(tmp_path):
+  number = len(LETTERS)
+  write_vocabulary(tmp_path, {}, {'<x>': number + 1, '[E1]': number})
+  encoding = load_tokenizer(tmp_path).encode('Ann [E1]s <X>')
+  assert encoding.ids[1:-1] == [4, number, LETTERS.index('[UNK]'), number + 1]
+  (tmp_path / 'added_tokens.json').write_text(f'{{"[E1]": {number + 1}}}')
+  with pytest.raises(ValueError, match=f'has the id {number + 1}, but the nex'):
+    load_tokenizer(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('lower', [None, True, False])
+@pytest.mark.parametrize('strip', [None, True, False])
+@pytest.mark.parametrize('chinese', [None, True, False])
+def test_vocabulary_as_auto_tokenizer_reads_it(tmp_path, lower, strip, chinese):
+  transformers = pytest.importorskip('transformers')
+  settings = {
+    'do_lower_case': lower,
+    'strip_accents': strip,
+    'tokenize_chinese_chars': chinese,
+  }
+  settings = {
+    key: value for key, value in settings.items() if value is not None
+  }
+  number = len(LETTERS)
+  properties = ('lstrip', 'rstrip', 'single_word', 'special', 'normalized')
+  for place, yes in enumerate([None, *properties]):
+    token = dict.fromkeys(properties, False) | {'content': '[E1]'}
+    decoder = {str(number): token | ({yes: True} if yes else {})}
+    added = {'<x>': number} if place == 0 else None
+    more = {} if place == 0 else {'added_tokens_decoder': decoder}
+    directory = tmp_path / str(place)
+    directory.mkdir()
+    write_vocabulary(directory, settings | more, added)
+    theirs = transformers.AutoTokenizer.from_pretrained(directory)
+    ours = load_tokenizer(directory)
+    for text in TEXTS:
+      assert ours.encode(text).ids == theirs(text)['input_ids'], text

@@ -46,6 +46,7 @@ _HUB_FILES = (
   'tokenizer.json',
   'tokenizer_config.json',
   'vocab.txt',
+  'added_tokens.json',
   'special_tokens_map.json',
 )
 

@@ -10,10 +10,23 @@ from collections.abc import Sequence
 import tokenizers
 
 _SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
+# What tokenizer_config.json may say beside a vocab.txt.
+_NAMES = {'pad_token', 'unk_token', 'cls_token', 'sep_token', 'mask_token'}
+_PROPERTIES = {
+  'content',
+  'single_word',
+  'lstrip',
+  'rstrip',
+  'normalized',
+  'special',
+}
 
 
 def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
   """Reads tokenizer.json or, in old checkpoints, vocab.txt.
+
+  A vocab.txt is read as `AutoTokenizer` does, with the settings of
+  tokenizer_config.json and the tokens of added_tokens.json beside it.
 
   Args:
     directory: the checkpoint, as Hugging Face saves it.
@@ -113,12 +126,55 @@ def first_sub_words(word_ids: Sequence[int | None]) -> list[int]:
 def _read(path):
   if path.suffix == '.json':
     return tokenizers.Tokenizer.from_file(str(path))
-  settings = path.with_name('tokenizer_config.json')
-  lowercase = True  # The default of transformers.
-  if settings.is_file():
-    lowercase = json.loads(settings.read_text()).get('do_lower_case', True)
-  bert = tokenizers.BertWordPieceTokenizer(str(path), lowercase=lowercase)
-  return tokenizers.Tokenizer.from_str(bert.to_str())
+  settings = _read_settings(path.with_name('special_tokens_map.json'))
+  settings |= _read_settings(path.with_name('tokenizer_config.json'))
+  names = {key: _content(settings[key]) for key in _NAMES & settings.keys()}
+  bert = tokenizers.BertWordPieceTokenizer(
+    str(path),
+    # The defaults of transformers.
+    lowercase=settings.get('do_lower_case', True),
+    strip_accents=settings.get('strip_accents'),
+    handle_chinese_chars=settings.get('tokenize_chinese_chars', True),
+    **names,
+  )
+  tokenizer = tokenizers.Tokenizer.from_str(bert.to_str())
+  _add_tokens(tokenizer, path, settings.get('added_tokens_decoder', {}))
+  return tokenizer
+
+
+def _read_settings(path) -> dict:
+  return json.loads(path.read_text('utf-8')) if path.is_file() else {}
+
+
+def _content(token) -> str:
+  """Returns a token that a file has as a text or as an object."""
+  return token['content'] if isinstance(token, dict) else token
+
+
+def _add_tokens(tokenizer, path, decoder) -> None:
+  """Adds the tokens that a checkpoint has besides its vocabulary.
+
+  Args:
+    tokenizer: the tokenizer of the vocabulary.
+    path: the vocabulary; added_tokens.json may be beside it.
+    decoder: id → token with its properties, as newer versions save them.
+  """
+  added = {
+    int(number): tokenizers.AddedToken(
+      **{name: value for name, value in token.items() if name in _PROPERTIES}
+    )
+    for number, token in decoder.items()
+  }
+  older = _read_settings(path.with_name('added_tokens.json'))
+  for token, number in older.items():
+    added.setdefault(number, tokenizers.AddedToken(token, normalized=True))
+  for number, token in sorted(added.items()):
+    tokenizer.add_tokens([token])
+    if tokenizer.token_to_id(token.content) != number:
+      raise ValueError(
+        f'the added token {token.content!r} has the id {number}, but the next '
+        f'one is {tokenizer.token_to_id(token.content)}.'
+      )
 
 
 def _bert_tokenizer(model) -> tokenizers.Tokenizer:

@@ -15,11 +15,11 @@ import numpy as np
 
 from dicejax import metrics
 from dicejax.text.tags import are_spans
+from train.data.answer_places import EAST_ASIAN
 from train.data.conll import Sentence
 from train.data.example import Example
 from train.data.fields import Text
 from train.data.mrc_ner import Query
-from train.data.squad import EAST_ASIAN
 from train.data.squad import Answer
 from train.data.squad import Question
 

@@ -4,40 +4,35 @@
     {"id": ..., "question": ..., "is_impossible": false,
      "answers": [{"text": ..., "answer_start": ...}]}]}]}]}
 
-Other keys, such as the `plausible_answers` of v2.0, are not read. An article
-without a title gets its path in the file (`data[3]`) as the title. A question
-may lack `answers`, as in a file of questions to answer.
+or in flat rows, as a list, as `data`, or one in a line:
 
-Some files have faults. These rules deal with them, and each leaves a note:
-- If an answer is not at its offset, the nearest occurrence of its text is
-  taken.
-- If its text does not occur, the nearest occurrence that differs only in case
-  or white space is taken, with the text of the context. White space must be
-  there where the answer has some, except beside Chinese and Japanese
-  characters.
-- If there is none either, or the offset is negative (as in CMRC), the answer
-  has no position (-1). It counts in scores but is not learnt from.
-- Empty answers, answers of questions with `is_impossible`, and repeated spans
-  of an answer are left out.
+  {"id": ..., "title": ..., "context": ..., "question": ...,
+   "answers": {"text": [...], "answer_start": [...]}}
+
+Other keys, such as the `plausible_answers` of v2.0, are not read. An article
+without a title gets its path in the file (`data[3]`) as the title, a row the
+context. A question may lack `answers`, as in a file of questions to answer, and
+null is as good as nothing.
+
+Some files have faults. The rules of `find_answer` deal with offsets that are
+wrong. Empty answers, answers of questions with `is_impossible`, and repeated
+spans of an answer are left out. Each rule leaves a note.
 """
 
-import re
+import contextlib
+import json
 import reprlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
 
 from dicejax.text.windows import Answer
+from train.data.answer_places import find_answer
 from train.data.files import Path
 from train.data.files import check_unicode
 from train.data.files import read_json
-
-# Ranges of Chinese and Japanese characters, for a character class. These
-# scripts do not separate words by spaces.
-EAST_ASIAN = r'\u3001-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef'
-_BESIDE_EAST_ASIAN = re.compile(
-  rf'(?<=[{EAST_ASIAN}])\s*(?=\S)|(?<=\S)\s*(?=[{EAST_ASIAN}])'
-)
+from train.data.files import read_lines
 
 
 class Question(NamedTuple):
@@ -89,41 +84,122 @@ def read_questions(
   Raises:
     ValueError: the file is not JSON (the message begins with `path:line:`); or
       a value is missing, of another type, or an id that occurred before
-      (`path: data[3].paragraphs[0].qas[2]: expected ...`).
+      (`path: data[3].paragraphs[0].qas[2]: expected ...` or, for a row in a
+      line, `path:line: expected ...`).
   """
   if answers not in ('alternatives', 'spans'):
     raise ValueError(f"answers is 'alternatives' or 'spans', not {answers!r}.")
-  data, places = read_json(path), {}
-  try:
-    for place, question in _questions(data, answers):
-      if question.id in places:
-        raise ValueError(
-          f'{place}: expected an id of its own, found {question.id!r} again, '
-          f'the id of {places[question.id]}.'
-        )
-      places[question.id] = place
-      yield question
-  except ValueError as error:
-    raise ValueError(f'{path}: {error}') from None
+  places = {}
+  for prefix, place, question in _questions(path, answers):
+    if question.id in places:
+      raise ValueError(
+        f'{prefix}: expected an id of its own, found {question.id!r} again, '
+        f'the id of {places[question.id]}.'
+      )
+    places[question.id] = place
+    yield question
 
 
-def _questions(data: Any, answers: str) -> Iterator[tuple[str, Question]]:
+def _questions(path: Path, answers: str) -> Iterator[tuple[str, str, Question]]:
+  """Yields what a message on a question begins with, its place, and itself."""
+  lines = [line for line in read_lines(path) if line[1].strip()]
+  if len(lines) > 1 and _is_row(lines[0][1]):
+    for number, line in lines:
+      prefix = f'{path}:{number}'
+      with _prefixed(f'{prefix}: '):
+        question = make_row_question(_parse(line), 'the row', answers)
+      yield prefix, f'line {number}', question
+    return
+  data = read_json(path)
+  if isinstance(data, list) or _is_object(data, 'context'):
+    data = {'data': data if isinstance(data, list) else [data]}
+  with _prefixed(f'{path}: '):
+    for place, question in _nested_questions(data, answers):
+      yield f'{path}: {place}', place, question
+
+
+def _nested_questions(
+  data: Any, answers: str
+) -> Iterator[tuple[str, Question]]:
   for article_place, article in _items(data, 'the file', 'data'):
+    if _is_object(article, 'context'):
+      yield article_place, make_row_question(article, article_place, answers)
+      continue
     title = _get(article, article_place, 'title', str, default=article_place)
     for place, paragraph in _items(article, article_place, 'paragraphs'):
-      context = _get(paragraph, place, 'context', str)
-      if not context.strip():
-        raise ValueError(
-          f'{place}: expected a context, found only white space.'
-        )
+      context = _context(paragraph, place)
       for qa_place, qa in _items(paragraph, place, 'qas'):
         yield qa_place, _question(qa, qa_place, title, context, answers)
+
+
+def make_row_question(row: Any, place: str, answers: str) -> Question:
+  """Makes the question of a flat row, as data sets of Hugging Face have it.
+
+  Args:
+    row: the row, with `answers` as lists of texts and of starts or as a list of
+      both.
+    place: names the row in messages.
+    answers: as for `read_questions`.
+
+  Raises:
+    ValueError: a value is missing or of another type; begins with the place.
+  """
+  context = _context(row, place)
+  title = _get(row, place, 'title', str, default=context)
+  found = row.get('answers')
+  if isinstance(found, dict):
+    texts = _get(found, f'{place}, answers', 'text', list)
+    starts = _get(found, f'{place}, answers', 'answer_start', list)
+    if len(texts) != len(starts):
+      raise ValueError(
+        f'{place}: expected as many texts as starts of answers, found '
+        f'{len(texts)} and {len(starts)}.'
+      )
+    pairs = zip(texts, starts, strict=True)
+    found = [{'text': text, 'answer_start': start} for text, start in pairs]
+  return _question(row | {'answers': found}, place, title, context, answers)
+
+
+@contextlib.contextmanager
+def _prefixed(prefix: str) -> Iterator[None]:
+  try:
+    yield
+  except ValueError as error:
+    raise ValueError(f'{prefix}{error}') from None
+
+
+def _is_row(line: str) -> bool:
+  """Whether a line is the whole JSON object of a question."""
+  try:
+    return _is_object(json.loads(line), 'context')
+  except ValueError:
+    return False
+
+
+def _is_object(value: Any, key: str) -> bool:
+  return isinstance(value, dict) and key in value
+
+
+def _parse(line: str) -> Any:
+  try:
+    return json.loads(line)
+  except ValueError as error:
+    raise ValueError(f'expected a JSON object: {error}.') from None
+
+
+def _context(item: Any, place: str) -> str:
+  context = _get(item, place, 'context', str)
+  if not context.strip():
+    raise ValueError(f'{place}: expected a context, found only white space.')
+  # All questions on a context share one copy of it.
+  return sys.intern(context)
 
 
 def _question(
   qa: Any, place: str, title: str, context: str, answers: str
 ) -> Question:
-  name = _get(qa, place, 'id', str)
+  name = _get(qa, place, 'id', int if _has_number(qa, 'id') else str)
+  name = str(name)
   if not name:
     raise ValueError(f'{place}: expected an id, found an empty one.')
   notes = []
@@ -155,43 +231,10 @@ def _answer(
   if not text.strip():
     notes.append('empty answer left out')
     return None
-  if start < 0:
-    notes.append('answer without a place (its offset is below 0)')
-    return Answer(text, -1)
-  if context.startswith(text, start):
-    return Answer(text, start)
-  found = _nearest(text, context, start)
-  if found is not None:
-    notes.append('answer moved to the nearest place of its text')
-    return found
-  found = _nearest_but_for_case(text, context, start)
-  if found is not None:
-    notes.append('answer found except for case or white space')
-    return found
-  notes.append('answer not in the context')
-  return Answer(text, -1)
-
-
-def _nearest(text: str, context: str, start: int) -> Answer | None:
-  before = context.rfind(text, 0, start + len(text))
-  after = context.find(text, start)
-  places = [place for place in (before, after) if place >= 0]
-  if not places:
-    return None
-  return Answer(text, min(places, key=lambda place: abs(place - start)))
-
-
-def _nearest_but_for_case(text: str, context: str, start: int) -> Answer | None:
-  # Between Latin words white space must stay: `an other` is not `another`.
-  pattern = r'\s*'.join(
-    r'\s+'.join(map(re.escape, part.split()))
-    for part in _BESIDE_EAST_ASIAN.split(text.strip())
-  )
-  matches = list(re.finditer(pattern, context, re.IGNORECASE))
-  if not matches:
-    return None
-  match = min(matches, key=lambda match: abs(match.start() - start))
-  return Answer(match.group(), match.start())
+  answer, note = find_answer(text, start, context)
+  if note:
+    notes.append(note)
+  return answer
 
 
 def _parts(spans: list[Answer], notes: list[str]) -> list[Answer]:
@@ -212,6 +255,10 @@ def _parts(spans: list[Answer], notes: list[str]) -> list[Answer]:
   return parts
 
 
+def _has_number(item: Any, key: str) -> bool:
+  return isinstance(item, dict) and type(item.get(key)) is int
+
+
 _KINDS = {
   str: 'a text',
   list: 'a list',
@@ -224,7 +271,7 @@ def _items(
   item: Any, place: str, key: str, default: list | None = None
 ) -> Iterator[tuple[str, Any]]:
   """Yields the path in the file and the value of each element of a list."""
-  prefix = '' if place == 'the file' else f'{place}.'
+  prefix = '' if place in ('the file', 'the row') else f'{place}.'
   for i, value in enumerate(_get(item, place, key, list, default)):
     yield f'{prefix}{key}[{i}]', value
 
@@ -237,9 +284,9 @@ def _get(
     raise ValueError(
       f'{place}: expected an object with {key!r}, found {reprlib.repr(item)}.'
     )
-  if key not in item and default is not None:
-    return default
   value = item.get(key)
+  if value is None and default is not None:  # null is as good as nothing.
+    return default
   # `isinstance` would take true as an int.
   if type(value) is not kind:
     found = reprlib.repr(value) if key in item else 'none'
