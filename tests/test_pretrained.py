@@ -360,7 +360,7 @@ def test_a_directory_comes_before_a_hub_name(tiny, monkeypatch):
 def test_a_package_that_is_not_installed(monkeypatch, package):
   monkeypatch.setitem(sys.modules, package, None)
   source = {'safetensors': TINY, 'huggingface_hub': 'some/model'}[package]
-  with pytest.raises(ImportError, match=rf'{package}: pip .*dicejax\[train\]'):
+  with pytest.raises(ImportError, match=rf'{package}: pip .*dicejax\[text\]'):
     load_pretrained(source)
 
 

@@ -2,6 +2,9 @@
 
 from dicejax.models.bert import Bert
 from dicejax.models.bert import BertConfig
+from dicejax.models.finetuned import FineTuned
+from dicejax.models.finetuned import load_finetuned
+from dicejax.models.finetuned import save_finetuned
 from dicejax.models.heads import QuerySpanLogits
 from dicejax.models.heads import QuerySpanTagger
 from dicejax.models.heads import SpanExtractor
@@ -16,14 +19,17 @@ from dicejax.models.pretrained import save_pretrained
 __all__ = [
   'Bert',
   'BertConfig',
+  'FineTuned',
   'QuerySpanLogits',
   'QuerySpanTagger',
   'SpanExtractor',
   'TextClassifier',
   'TokenTagger',
+  'load_finetuned',
   'load_pooler',
   'load_pretrained',
   'pool_states',
   'resolve',
+  'save_finetuned',
   'save_pretrained',
 ]

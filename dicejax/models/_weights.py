@@ -31,6 +31,20 @@ _LAYER = (  # Names continue encoder.layer.{i}, paths continue layer_{i}.
   ('output.dense', 'down', 'dense'),
   ('output.LayerNorm', 'mlp_norm', 'norm'),
 )
+# The modules on top of an encoder, for each task that transformers has a class
+# for. RoBERTa's classifier has its pooler among its own weights.
+_HEADS = {
+  'TokenClassification': (('classifier', 'head', 'dense'),),
+  'QuestionAnswering': (('qa_outputs', 'head', 'dense'),),
+  'SequenceClassification': (
+    ('pooler.dense', 'pooler', 'dense'),
+    ('classifier', 'head', 'dense'),
+  ),
+}
+_ROBERTA_CLASSIFIER = (
+  ('classifier.dense', 'pooler', 'dense'),
+  ('classifier.out_proj', 'head', 'dense'),
+)
 _LEAVES = {  # A kernel is the transposed weight; the others are the same.
   'embed': (('weight', 'embedding'),),
   'norm': (('weight', 'scale'), ('bias', 'bias')),
@@ -51,6 +65,18 @@ def encoder_names(config):
 def pooler_names():
   """Maps path to name, for the weights of the pooler."""
   return _expand([('pooler.dense', 'pooler', 'dense')])
+
+
+def head_names(task, model_type):
+  """Maps path to name, for the weights on top of the encoder.
+
+  Args:
+    task: the end of the name of the class in transformers, one of `_HEADS`.
+    model_type: as in `BertConfig`.
+  """
+  if task == 'SequenceClassification' and model_type != 'bert':
+    return _expand(_ROBERTA_CLASSIFIER)
+  return _expand(_HEADS[task])
 
 
 def _expand(rows):
@@ -74,9 +100,8 @@ def _flip(path, x):
   return x.T if path.endswith('/kernel') else x
 
 
-def to_weights(config, params):
+def to_weights(names, params):
   """Returns parameters by their names and in their layout in the file."""
-  names = encoder_names(config)
   return {
     names.get(path, path): _flip(path, x)
     for path, x in traverse_util.flatten_dict(params, sep='/').items()
@@ -89,7 +114,7 @@ def encoder_shapes(config):
   def init():
     tokens = jnp.zeros((1, 1), jnp.int32)
     variables = Bert(config).init(jax.random.key(0), tokens)
-    return to_weights(config, variables['params'])
+    return to_weights(encoder_names(config), variables['params'])
 
   return {name: x.shape for name, x in jax.eval_shape(init).items()}
 

@@ -16,6 +16,9 @@ from dicejax.models import _weights
 from dicejax.models.bert import BertConfig
 
 _POOLER = 'pooler.'
+# The section of a config.json for this library, and the model type of networks
+# that transformers has no class for and must not take for another.
+OWN = 'dicejax'
 # Parts of a published model that are not the encoder.
 _IGNORED = (
   _POOLER,
@@ -135,9 +138,9 @@ def load_pretrained(
     (1, 3, 8)
   """
   directory = resolve(directory_or_hub_name)
-  config = _read_config(directory / 'config.json')
-  file = _find_weights(directory)
-  weights = _read_weights(file, lambda name: not name.startswith(_IGNORED))
+  config = read_config(directory / 'config.json')
+  file = find_weights(directory)
+  weights = read_weights(file, lambda name: not is_other(name))
   _weights.check(file, weights, _weights.encoder_shapes(config))
   return config, _weights.to_params(weights, _weights.encoder_names(config))
 
@@ -173,9 +176,9 @@ def load_pooler(
     True
   """
   directory = resolve(directory_or_hub_name)
-  size = _read_config(directory / 'config.json').hidden_size
-  file = _find_weights(directory)
-  weights = _read_weights(file, lambda name: name.startswith(_POOLER))
+  size = read_config(directory / 'config.json').hidden_size
+  file = find_weights(directory)
+  weights = read_weights(file, lambda name: name.startswith(_POOLER))
   if not weights:
     return None
   names = _weights.pooler_names()
@@ -207,35 +210,55 @@ def save_pretrained(
 
   Example: see `load_pretrained`.
   """
-  safetensors = _import('safetensors.numpy')
   directory = pathlib.Path(directory)
   file = directory / 'model.safetensors'
-  weights = _weights.to_weights(config, params)
+  weights = _weights.to_weights(_weights.encoder_names(config), params)
   _weights.check(file, weights, _weights.encoder_shapes(config))
-  for path in (directory / 'config.json', file):
+  architecture = _ARCHITECTURES[config.model_type]
+  write(directory, weights, config, {'architectures': [architecture]})
+
+
+def write(directory, weights, config, values):
+  """Writes weights, and a config with further values, to a directory."""
+  safetensors = _import('safetensors.numpy')
+  file, config_file = directory / 'model.safetensors', directory / 'config.json'
+  for path in (config_file, file):
     if path.exists():
       raise FileExistsError(f'{path} exists; choose another directory.')
   directory.mkdir(parents=True, exist_ok=True)
-  safetensors.save_file(
-    {n: np.ascontiguousarray(x, np.float32) for n, x in weights.items()},
-    file,
-    metadata={'format': 'pt'},  # transformers refuses files without it.
+  # `save_file` would make a file that its owner alone may read.
+  file.write_bytes(
+    safetensors.save(
+      {n: np.ascontiguousarray(x, np.float32) for n, x in weights.items()},
+      metadata={'format': 'pt'},  # transformers refuses files without it.
+    )
   )
   values = {
-    'architectures': [_ARCHITECTURES[config.model_type]],
     'attention_probs_dropout_prob': 0.0,  # `Bert` has no such dropout.
     **{name: getattr(config, name) for name in _PUBLISHED},
+    **values,
   }
-  (directory / 'config.json').write_text(json.dumps(values, indent=2) + '\n')
+  text = json.dumps(values, indent=2, ensure_ascii=False)
+  config_file.write_text(f'{text}\n', encoding='utf-8')
 
 
-def _read_config(file):
+def read_values(file):
+  """Reads the values of a `config.json`, whatever they are."""
   try:
     values = json.loads(file.read_text('utf-8'))
   except ValueError as error:
     raise ValueError(f'{file} is not JSON: {error}') from error
   if not isinstance(values, dict):
     raise ValueError(f'{file} must hold an object, got {values!r}.')
+  return values
+
+
+def read_config(file):
+  """Reads the shape of an encoder."""
+  values = read_values(file)
+  own = values.get(OWN)
+  if values.get('model_type') == OWN and isinstance(own, dict):
+    values['model_type'] = own.get('model_type')
   kind = values.get('model_type')
   if kind not in _ARCHITECTURES:
     raise ValueError(
@@ -261,7 +284,12 @@ def _read_config(file):
     raise ValueError(f'{file}: {error}') from error
 
 
-def _find_weights(directory):
+def is_other(name):
+  """Whether a weight is of another part of a model than the encoder."""
+  return name.startswith(_IGNORED)
+
+
+def find_weights(directory):
   """Returns the file of weights, or the index of several files."""
   for name in ('model.safetensors', 'model.safetensors.index.json'):
     if (directory / name).is_file():
@@ -277,7 +305,7 @@ def _find_weights(directory):
   raise FileNotFoundError(f'{directory} holds no model.safetensors. {advice}')
 
 
-def _read_weights(file, wanted):
+def read_weights(file, wanted):
   """Reads the weights for which `wanted(name)`, by their current names."""
   safetensors = _import('safetensors')
   files = [file]
@@ -307,11 +335,10 @@ def _read_weights(file, wanted):
 
 
 def _import(module):
-  # These packages come with [train]. The library works without them.
+  # These packages come with [text]. The library works without them.
   try:
     return importlib.import_module(module)
   except ImportError as error:
     raise ImportError(
-      f'Loading and saving weights needs {module}:'
-      " pip install 'dicejax[train]'."
+      f"Loading and saving weights needs {module}: pip install 'dicejax[text]'."
     ) from error
