@@ -160,6 +160,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       n_best=20,  # Number of candidate answers.
       unanswerable=False,  # Allows questions without an answer (SQuAD 2.0).
       several=False,  # Allows answers of several spans (QuoRef).
+      # Scores answers by characters instead of words: for Chinese and other
+      # languages that do not separate words.
+      characters=False,
     ),
     classification=create(  # Options of the task 'classification'.
       # The label whose F1 is scored. '': accuracy is scored.

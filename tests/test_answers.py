@@ -190,3 +190,46 @@ def test_span_sets_have_no_order(spans, random):
 def test_a_text_is_no_list(score, arguments):
   with pytest.raises(TypeError, match="list of texts, not one: 'fox'"):
     score(*arguments)
+
+
+@pytest.mark.parametrize(
+  'prediction, gold, exact, f1',
+  [
+    ('北京大学', '北京大学的', 0, 8 / 9),
+    ('1990年3月', '1990年3月5日', 0, 14 / 16),
+    ('北京。', '北京', 1, 1),
+    ('《红楼梦》', '红楼梦', 1, 1),
+    ('東京都', '東京', 0, 0.8),
+    ('ＩＢＭ、东京', '东京', 0, 4 / 7),
+    ('U.S. 陆军', 'u.s.陆军', 1, 1),
+    ('日本', '东京', 0, 0),
+    ('人人', '人', 0, 2 / 3),
+    ('。', '北京', 0, 0),
+    ('the 东', 'the东', 1, 1),
+  ],
+)
+def test_answers_by_characters(prediction, gold, exact, f1):
+  how = {'characters': True}
+  assert metrics.exact_match(prediction, [gold], **how) == exact
+  assert metrics.answer_f1(prediction, [gold], **how) == pytest.approx(f1)
+  golds = ['别的', gold]
+  assert metrics.answer_f1(prediction, golds, **how) == pytest.approx(f1)
+
+
+@given(st.lists(_WORDS), st.lists(_WORDS))
+def test_characters_are_words_of_one_letter(one, other):
+  prediction, gold = ' '.join(one), ' '.join(other)
+  apart = [
+    ' '.join(c for c in text if c not in 'aA') for text in (prediction, gold)
+  ]
+  joined = [text.replace(' ', '') for text in apart]
+  words = metrics.answer_f1(apart[0], [apart[1]])
+  characters = metrics.answer_f1(joined[0], [joined[1]], characters=True)
+  assert characters == pytest.approx(words)
+
+
+def test_no_answer_by_characters():
+  how = {'characters': True}
+  assert metrics.answer_f1('', [], **how) == 1
+  assert metrics.answer_f1('。', [], **how) == 1
+  assert metrics.exact_match('北', [], **how) == 0

@@ -37,6 +37,7 @@ ADDED: dict[str, Any] = {
   'data.tsv.label_separator': '',
   'data.jsonl.labels': '',
   'data.jsonl.label_separator': '',
+  'span_qa.characters': False,
 }
 
 

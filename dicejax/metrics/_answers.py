@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import re
 import string
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,14 +14,17 @@ _ARTICLES = re.compile(r'\b(a|an|the)\b')
 _NO_PUNCTUATION = str.maketrans('', '', string.punctuation)
 
 
-def normalize_answer(text: str) -> str:
-  """Removes case, ASCII punctuation, articles and extra white space.
+def normalize_answer(text: str, *, characters: bool = False) -> str:
+  """Removes case, punctuation, articles and extra white space.
 
   Args:
     text: the answer, as it stands in the context.
+    characters: whether the language separates no words, as Chinese: then all
+      Unicode punctuation and all white space are removed, and no articles.
+      Otherwise ASCII punctuation is removed.
 
   Returns:
-    The text that SQuAD compares; `''` for no answer.
+    The text that is compared; `''` for no answer.
 
   Example:
     >>> normalize_answer('The  Eiffel Tower, (Paris)')
@@ -28,14 +32,21 @@ def normalize_answer(text: str) -> str:
 
   References:
     Rajpurkar et al., `SQuAD <https://arxiv.org/abs/1606.05250>`_, 2016, and its
-    `evaluate-v1.1.py`.
+    `evaluate-v1.1.py`. Cui et al., `CMRC 2018
+    <https://arxiv.org/abs/1810.07366>`_, 2019, for characters.
   """
   text = text.lower().translate(_NO_PUNCTUATION)
+  if characters:
+    return ''.join(filter(_is_content, text))
   return _fix_white_space(_ARTICLES.sub(' ', text))
 
 
 def exact_match(
-  prediction: str, golds: Sequence[str], *, unanswerable: bool = True
+  prediction: str,
+  golds: Sequence[str],
+  *,
+  unanswerable: bool = True,
+  characters: bool = False,
 ) -> float:
   """Tests whether a normalised answer equals one of the true answers.
 
@@ -48,6 +59,7 @@ def exact_match(
       'The') is dropped, and a question without true answers has `''` as its
       only one. False follows v1.1: all of `golds` are kept. The two only differ
       where a true answer normalises to nothing.
+    characters: as for `normalize_answer`.
 
   Returns:
     1.0 or 0.0.
@@ -66,12 +78,16 @@ def exact_match(
     Rajpurkar et al., `Know what you don't know
     <https://arxiv.org/abs/1806.03822>`_, 2018, and its `evaluate-v2.0.py`.
   """
-  golds = _normalize_golds(golds, unanswerable)
-  return float(normalize_answer(prediction) in golds)
+  golds = _normalize_golds(golds, unanswerable, characters)
+  return float(normalize_answer(prediction, characters=characters) in golds)
 
 
 def answer_f1(
-  prediction: str, golds: Sequence[str], *, unanswerable: bool = True
+  prediction: str,
+  golds: Sequence[str],
+  *,
+  unanswerable: bool = True,
+  characters: bool = False,
 ) -> float:
   """Computes the F1 of an answer's words, against the closest true answer.
 
@@ -82,15 +98,22 @@ def answer_f1(
     unanswerable: whether the data set has questions without an answer, as for
       `exact_match`. If an answer normalises to nothing, its F1 with another is
       1 if that one does as well (True, SQuAD 2.0) or always 0 (False, v1.1).
+    characters: whether characters are compared instead of words, for languages
+      that do not separate these, as DRCD does. (The script of CMRC 2018 keeps
+      numbers and Latin words whole, and counts the longest part that two
+      answers have in common. Theirs and this agree on Chinese characters where
+      one answer contains the other.)
 
   Returns:
-    The F1 of the two bags of words, in [0, 1].
+    The F1 of the two bags of words, or of characters, in [0, 1].
 
   Raises:
     ValueError: `golds` is empty and `unanswerable` is False.
     TypeError: `golds` is a string instead of a list.
 
   Example:
+    >>> answer_f1('東京都', ['東京'], characters=True)
+    0.8
     >>> answer_f1('the tall Eiffel Tower', ['Eiffel Tower'])
     0.8
     >>> answer_f1('', [])
@@ -99,11 +122,12 @@ def answer_f1(
   References:
     As for `exact_match`.
   """
-  words = normalize_answer(prediction).split()
-  golds = _normalize_golds(golds, unanswerable)
+  split = list if characters else str.split
+  words = split(normalize_answer(prediction, characters=characters))
+  golds = _normalize_golds(golds, unanswerable, characters)
   if not words:
     return float(unanswerable and '' in golds)
-  return max(_words_f1(words, gold.split()) for gold in golds)
+  return max(_words_f1(words, split(gold)) for gold in golds)
 
 
 def span_set_scores(
@@ -156,9 +180,16 @@ def span_set_scores(
   return exact, float(round(np.mean(paired), 2))
 
 
-def _normalize_golds(golds: Sequence[str], unanswerable: bool) -> list[str]:
+def _is_content(character: str) -> bool:
+  is_punctuation = unicodedata.category(character).startswith('P')
+  return not (is_punctuation or character.isspace())
+
+
+def _normalize_golds(
+  golds: Sequence[str], unanswerable: bool, characters: bool
+) -> list[str]:
   _refuse_text(golds)
-  golds = [normalize_answer(gold) for gold in golds]
+  golds = [normalize_answer(gold, characters=characters) for gold in golds]
   if unanswerable:
     return [gold for gold in golds if gold] or ['']
   if not golds:

@@ -15,6 +15,7 @@ def compare(
   *,
   several: bool,
   unanswerable: bool,
+  characters: bool = False,
 ) -> tuple[float, float]:
   """Returns exact match and F1 with the gold alternative that fits best.
 
@@ -23,6 +24,7 @@ def compare(
     texts: the predicted answer: its spans, or one text, '' for no answer.
     several: whether an answer may be several spans.
     unanswerable: whether there may be no answer.
+    characters: whether characters are compared instead of words.
   """
   if several:
     return max(
@@ -30,7 +32,7 @@ def compare(
       for spans in question.answers or [[]]
     )
   golds = [span.text for (span,) in question.answers]
-  rules = {'unanswerable': unanswerable or not golds}
+  rules = {'unanswerable': unanswerable or not golds, 'characters': characters}
   (text,) = texts
   return (
     metrics.exact_match(text, golds, **rules),
@@ -44,6 +46,7 @@ def score_answers(
   *,
   several: bool,
   unanswerable: bool,
+  characters: bool = False,
 ) -> Scores:
   """Returns a row of mean scores for all questions.
 
@@ -51,7 +54,13 @@ def score_answers(
   """
   scores = np.array(
     [
-      compare(question, found, several=several, unanswerable=unanswerable)
+      compare(
+        question,
+        found,
+        several=several,
+        unanswerable=unanswerable,
+        characters=characters,
+      )
       for question, found in zip(questions, texts, strict=True)
     ]
   )

@@ -28,6 +28,11 @@ def check_settings(config, tokenizer: tokenizers.Tokenizer) -> None:
     )
   if settings.several and settings.unanswerable:
     raise ValueError('span_qa: several or unanswerable, not both.')
+  if settings.several and settings.characters:
+    raise ValueError(
+      'span_qa: several or characters, not both: answers of several spans are '
+      'scored by words, as QuoRef does.'
+    )
   if settings.several and not sigmoid:
     raise ValueError(
       "span_qa.several needs loss.activation 'sigmoid': a softmax has one "

@@ -88,11 +88,12 @@ class SpanQa:
     self._rules = {
       'several': config.span_qa.several,
       'unanswerable': config.span_qa.unanswerable,
+      'characters': config.span_qa.characters,
     }
     # Positions, the classes of a softmax, have no prior.
     self.has_prior = self._sigmoid
     self.decision_rows: tuple[str, ...] = ('all',)
-    if any(self._rules.values()):
+    if config.span_qa.several or config.span_qa.unanswerable:
       self.decision_rows = 'all', f'all{_TUNED}'
     self.headline = self.decision_rows[-1], 'f1'
     self.selectable = dict.fromkeys(self.decision_rows, ('exact', 'f1'))
