@@ -221,12 +221,23 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     #   with the highest cross entropy. 0: all are kept.
     # - activation: 'softmax' or 'sigmoid'; the preset knows which.
     loss=losses.get_loss(loss, background='O'),
-    # AdamW, with a linear warm-up and a linear decay of the learning rate.
+    # The optimizer, and the schedule of its learning rate.
     optimizer=create(
+      # Name in optax: 'adamw', 'adam', 'lamb', 'lion', 'adafactor', 'sgd',
+      # 'contrib.muon' and others.
+      name='adamw',
+      options=create(),  # Its other arguments, such as {'b2': 0.98}.
       learning_rate=1e-4,  # The peak.
-      warmup=0.1,  # Fraction of all steps, from 0 to 1.
+      warmup=0.1,  # Fraction of all steps, from 0 to 1; the rise is linear.
+      # Name in optax of the schedule after the warm-up: 'linear_schedule',
+      # 'cosine_decay_schedule', 'constant_schedule', 'polynomial_schedule',
+      # 'exponential_decay' and others.
+      schedule='linear_schedule',
+      schedule_options=create(),  # Its other arguments, such as {'power': 2.0}.
       final=0.0,  # The final learning rate as a fraction of the peak.
-      weight_decay=0.01,  # For matrices only, not biases or norms.
+      # For matrices only, not biases or norms. Optimizers without a decay of
+      # their own get it as part of the gradient.
+      weight_decay=0.01,
       eps=1e-8,  # Added to the denominator in Adam.
       clip_norm=1.0,  # A gradient with a larger norm is scaled down to it.
     ),
@@ -247,6 +258,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     # printed table, such as 'macro/f1' or 'threshold 0.5/f1'. '': the task's
     # default, the score with the tuned decision.
     select_by='',
+    # Stops after this many evaluations without a better score than before. 0:
+    # all epochs are trained. The learning rate falls as for all of them.
+    patience=0,
     checkpoint_every=200,  # In steps; a run resumes from the latest.
     log_every=50,  # In steps.
     # Named variations, {name: {section: settings}}. Each is trained in its own

@@ -90,7 +90,8 @@ def test_one_sentence_for_an_error(command, text):
     (
       "optimizer={'lr': 1}",
       '--config.optimizer: expected a dict with clip_norm, eps, final, '
-      'learning_rate, warmup, weight_decay, found lr.',
+      'learning_rate, name, options, schedule, schedule_options, warmup, '
+      'weight_decay, found lr.',
     ),
     ("data.files={'train': 'a'}", 'with dev, test, train, found train.'),
     ('data.files={}', 'with dev, test, train, found none.'),

@@ -104,6 +104,10 @@ def test_published_settings(row):
   preset = f'paper_{loss}' if loss == 'self_adjusting_dice' else loss
   c = load_config(CONFIGS / f'{experiment}.py')(preset)
   assert c.optimizer.to_dict() == dict(
+    name='adamw',
+    options={},
+    schedule='linear_schedule',
+    schedule_options={},
     learning_rate=float(rate),
     final=float(final),
     warmup=float(warmup),
@@ -220,7 +224,7 @@ def test_packed_rows_are_no_sets(axis, refused):
   config.loss = presets.get_loss('paper_dice')
   config.loss.options.axis = axis
   if refused:
-    with pytest.raises(ValueError, match='not a set of one'):
+    with pytest.raises(ValueError, match='would make one set'):
       settings.check(config)
   else:
     settings.check(config)

@@ -336,6 +336,80 @@ def test_learning_rate():
   np.testing.assert_allclose(got, peak / 4, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+  'schedule, options, at_half',
+  [
+    ('cosine_decay_schedule', {}, 0.25 + 0.75 / 2),
+    ('cosine_decay_schedule', {'exponent': 2.0}, 0.25 + 0.75 / 4),
+    ('constant_schedule', {}, 1.0),
+    ('exponential_decay', {}, 0.25**0.5),
+    ('polynomial_schedule', {'power': 2.0}, 0.25 + 0.75 / 4),
+  ],
+)
+def test_schedules_of_optax(schedule, options, at_half):
+  config = default.get_config().optimizer
+  config.update(schedule=schedule, final=0.25)
+  with config.unlocked():
+    config.schedule_options = options
+  rate = learning_rate(config, 100)
+  last = 1.0 if schedule == 'constant_schedule' else 0.25
+  if 'exponent' in options:
+    last = rate(100) / config.learning_rate
+  got = [rate(step) / config.learning_rate for step in (5, 10, 55, 100)]
+  np.testing.assert_allclose(got, [0.5, 1.0, at_half, last], rtol=1e-5)
+
+
+def test_optimizers_of_optax():
+  """One step of SGD by hand, with decay in the gradient and momentum."""
+  config = default.get_config().optimizer
+  config.update(name='sgd', warmup=0.0, clip_norm=10.0, learning_rate=0.5)
+  config.weight_decay = 0.1
+  with config.unlocked():
+    config.options = {'momentum': 0.9}
+  optimizer = make_optimizer(config, 10)
+  params = {'kernel': jnp.full((1, 1), 2.0), 'bias': jnp.full(1, 2.0)}
+  gradient = {'kernel': jnp.full((1, 1), 1.0), 'bias': jnp.full(1, 1.0)}
+  updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+  np.testing.assert_allclose(updates['kernel'], -0.5 * 1.2)
+  np.testing.assert_allclose(updates['bias'], -0.5)
+
+
+@pytest.mark.parametrize(
+  'name', ['adam', 'lamb', 'lion', 'adafactor', 'rmsprop', 'contrib.muon']
+)
+def test_optimizers_descend(name):
+  config = default.get_config().optimizer
+  config.update(name=name, warmup=0.0, learning_rate=1e-2)
+  optimizer = make_optimizer(config, 50)
+  params = {'kernel': jnp.ones((2, 2)), 'bias': jnp.ones(2)}
+  state = optimizer.init(params)
+  for _ in range(20):
+    updates, state = optimizer.update(params, state, params)
+    params = optax.apply_updates(params, updates)
+  assert all(jnp.max(jnp.abs(x)) < 0.99 for x in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize(
+  'changes, text',
+  [
+    ({'name': 'adamwx'}, "optimizer.name: 'adamwx' is none of optax"),
+    ({'name': 'clip'}, "optimizer.name: 'clip' is none of optax"),
+    ({'name': 'lbfgs'}, 'optax.lbfgs cannot be used with gradients alone'),
+    ({'options': {'beta': 1.0}}, "optimizer.options: 'beta' is no argument of"),
+    ({'schedule': 'cosine'}, "optimizer.schedule: 'cosine' is none of optax"),
+    ({'schedule': 'warmup_cosine_decay_schedule'}, 'expected a schedule witho'),
+    ({'schedule': 'polynomial_schedule'}, "polynomial_schedule .* 'power'"),
+    ({'schedule_options': {'power': 2.0}}, "schedule_options: 'power' is no"),
+  ],
+)
+def test_optimizers_that_there_are_not(changes, text):
+  config = default.get_config().optimizer
+  with config.unlocked():
+    config.update(changes)
+  with pytest.raises(ValueError, match=text):
+    make_optimizer(config, 10)
+
+
 def test_only_matrices_decay():
   """With no gradient, a matrix shrinks by rate * decay and a vector stays."""
   config = default.get_config().optimizer

@@ -20,6 +20,7 @@ from train import compare
 from train import inference
 from train import interrupts
 from train import progress
+from train import report
 from train import workdir as files
 from train.trainer import Trainer
 
@@ -186,9 +187,62 @@ def test_interrupted_it_saves_and_goes_on(tmp_path, monkeypatch):
 def test_a_loss_that_is_not_finite_is_not_saved(tmp_path):
   config = make_config(tmp_path)
   config.optimizer.update(learning_rate=1e30, warmup=0.0)
-  with pytest.raises(FloatingPointError, match='nan .* was saved at all'):
+  with pytest.raises(FloatingPointError, match='step 1: .* was saved at all'):
     Trainer(config, tmp_path / 'run').train()
   assert not list((tmp_path / 'run').glob('checkpoints/[0-9]*'))
+
+
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
+  """After the last step, no loss would tell."""
+  config = make_config(tmp_path)
+  config.update(epochs=1)
+  config.optimizer.update(schedule='constant_schedule', warmup=0.0)
+  run = Trainer(config, tmp_path / 'run')
+  step, last = run.step, len(run.batches)
+
+  def break_last(state, batch):
+    state, metrics = step(state, batch)
+    if int(state.step) == last:
+      metrics['param_norm'] = np.float32(np.inf)
+    return state, metrics
+
+  run.step = break_last
+  with pytest.raises(FloatingPointError, match='parameters .* step 12: .* inf'):
+    run.train()
+  config.optimizer.learning_rate = float('inf')
+  with pytest.raises(FloatingPointError, match='a lower .* than inf. Nothing'):
+    Trainer(config, tmp_path / 'other').train()
+
+
+def test_patience(tmp_path, monkeypatch, capfd):
+  """The run stops at the same step, also if it was killed before."""
+  config = make_config(tmp_path)
+  config.update(epochs=6, evaluations_per_epoch=2, patience=2)
+  scores = iter([0.1, 0.3, 0.3, 0.2, 0.9])
+
+  def evaluate(self, params):
+    score = dict.fromkeys(('precision', 'recall', 'f1'), next(scores))
+    return {'offset': 0.0}, {TUNED: score}
+
+  monkeypatch.setattr(Trainer, 'evaluate', evaluate)
+  run = Trainer(config, tmp_path / 'run')
+  step = run.step
+
+  def interrupt(state, batch):
+    if int(state.step) == 20:
+      signal.raise_signal(signal.SIGINT)
+    return step(state, batch)
+
+  run.step = interrupt
+  with pytest.raises(interrupts.Stopped, match='after step 21'):
+    run.train()
+  again = Trainer(config, tmp_path / 'run')
+  assert again.train()['best_step'] == 18
+  history = report.read_history(tmp_path / 'run')
+  assert max(history) == 24 and next(scores) == 0.9
+  said = capfd.readouterr().out
+  assert 'compiling' in said
+  assert 'after step 24: no better score on dev since step 12' in said
 
 
 def test_comparison(tmp_path, capsys):

@@ -27,6 +27,12 @@ _WORKDIR = flags.DEFINE_string(
   None,
   'Directory of the run. Default: runs/CONFIG-LOSS. Machines share it.',
 )
+_TENSORBOARD = flags.DEFINE_bool(
+  'tensorboard', False, 'Write event files to WORKDIR/tensorboard as well.'
+)
+_WANDB = flags.DEFINE_string(
+  'wandb', None, 'Project of wandb, if it is installed, to record the run in.'
+)
 _DISTRIBUTED = flags.DEFINE_bool(
   'distributed',
   False,
@@ -56,15 +62,33 @@ def main():
     if config.runs:
       with parallel.first_process_runs_first():
         runs = compare.prepare(config, workdir)
+      for run in runs.values():
+        _watch(run)
       compare.compare(runs, workdir)
     else:
       with parallel.first_process_runs_first():
         run = Trainer(config, workdir)
+      _watch(run)
       outcome = run.train()
       for split, scores in sorted(outcome['scores'].items()):
         table = report.format_table(report.score_rows(scores))
         print(f'\n{split}, after step {outcome["best_step"]}:\n{table}')
     print(f'\nCurves and more: {workdir / "report.html"}')
+
+
+def _watch(run) -> None:
+  """Adds the watchers that flags name, unless the run is finished."""
+  from train import parallel
+  from train import watchers
+  from train import workdir as files
+
+  if not parallel.is_first() or (run.workdir / files.RESULTS).is_file():
+    return
+  if _TENSORBOARD.value:
+    run.watchers.append(watchers.TensorBoard(run.workdir))
+  if _WANDB.value:
+    settings = run.config.to_dict()
+    run.watchers.append(watchers.Wandb(run.workdir, _WANDB.value, settings))
 
 
 if __name__ == '__main__':

@@ -100,7 +100,7 @@ def load(file: str, changes: Sequence[str] = ()) -> ConfigDict:
     name, _, value = change.partition('=')
     key = name.partition('.')[2]
     # A label may have characters that a name of Python may not have.
-    match = re.fullmatch(r'((?:.+\.)?(?:class_weights|resample))\.(.+)', key)
+    match = re.fullmatch(rf'((?:.+\.)?(?:{_BY_LABEL}))\.(.+)', key)
     _find(config, match[1] if match else key)
     if match:
       by_label.append((*match.groups(), value))
@@ -143,6 +143,9 @@ def did_you_mean(near: Sequence[str]) -> str:
 
 # Names that other programs have for a setting.
 ALIASES = {
+  'early_stopping_patience': 'patience',
+  'lr_scheduler_type': 'optimizer.schedule',
+  'optim': 'optimizer.name',
   'adam_epsilon': 'optimizer.eps',
   'bs': 'batch_size',
   'clip': 'optimizer.clip_norm',
@@ -168,6 +171,8 @@ ALIASES = {
   'warmup_ratio': 'optimizer.warmup',
   'wd': 'optimizer.weight_decay',
 }
+# Sections whose keys are chosen by the user.
+_BY_LABEL = r'class_weights|resample|optimizer\.(?:schedule_)?options'
 _KINDS = {
   bool: 'true or false',
   int: 'a whole number',

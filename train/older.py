@@ -38,6 +38,11 @@ ADDED: dict[str, Any] = {
   'data.jsonl.labels': '',
   'data.jsonl.label_separator': '',
   'span_qa.characters': False,
+  'optimizer.name': 'adamw',
+  'optimizer.options': {},
+  'optimizer.schedule': 'linear_schedule',
+  'optimizer.schedule_options': {},
+  'patience': 0,
 }
 
 
@@ -53,7 +58,7 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     part = settings
     for parent in parents:
       part = part.setdefault(parent, {})
-    part.setdefault(name, value)
+    part.setdefault(name, copy.deepcopy(value))
   return settings
 
 

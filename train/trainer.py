@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import config_dict
 from orbax.checkpoint import CheckpointManager
 
@@ -33,7 +34,9 @@ from train.inputs import evaluation_steps
 from train.inputs import make_batches
 from train.optimizer import learning_rate
 from train.optimizer import make_optimizer
+from train.patience import Patience
 from train.progress import Progress
+from train.progress import Watcher
 from train.step import TrainState
 from train.step import make_train_step
 from train.tasks.task import Scores
@@ -57,6 +60,7 @@ class Trainer:
     batches: the batches of the training split.
     predict: `(params, examples, features) -> predictions`.
     init: makes the state before the first step.
+    watchers: get what is recorded, see `Progress`.
   """
 
   def __init__(self, config: config_dict.ConfigDict, workdir: pathlib.Path):
@@ -68,6 +72,8 @@ class Trainer:
     """
     settings.check(config)
     self.config, self.workdir = config, workdir
+    self.watchers: list[Watcher] = []
+    self._improved: list | None = None
     # Twice: a directory that holds something else gets no lock file, and
     # another process may have begun a run before the lock was taken.
     files.check_experiment(workdir, config)
@@ -203,11 +209,13 @@ class Trainer:
     # With `model.frozen`, which needs 3, the state has only the head: the
     # encoder is in no checkpoint. The run keeps a copy of the encoder, and
     # 2 therefore asks for the very weights with which it began.
+    self._improved = None
     state = self.init()  # 3 or 4; 2 needs its shapes.
     found = checkpoint.restore(checkpoints, state)
     if not found:
       return state, 0.0
     state, meta = found
+    self._improved = meta.get('improved')
     if meta.get('weights') != self.meta.get('weights'):
       raise ValueError(
         f'{self.workdir / files.ENCODER} is damaged: its weights differ from '
@@ -239,7 +247,11 @@ class Trainer:
     score: float | None,
   ) -> None:
     """Starts to save a checkpoint; with a score, it may become the best."""
-    meta = self.meta | {'seconds': seconds, 'tuned': tuned}
+    meta = self.meta | {
+      'seconds': seconds,
+      'tuned': tuned,
+      'improved': self._improved,
+    }
     checkpoint.save(checkpoints, state, meta, score)
 
   def train(self) -> dict:
@@ -252,7 +264,7 @@ class Trainer:
       without those that a kill made useless.
 
     Raises:
-      FloatingPointError: the loss is not finite; names the examples.
+      FloatingPointError: the loss or the parameters are not finite.
       OSError: another process has the workdir, or it cannot be written.
       ValueError: all checkpoints are damaged, or the best one is.
       interrupts.Stopped: a signal came. Everything that was done is saved.
@@ -280,9 +292,13 @@ class Trainer:
     evaluations = evaluation_steps(config, self.batches)
     rate = learning_rate(config.optimizer, len(self.batches))
     workdir = self.workdir if parallel.is_first() else None
-    progress = Progress(workdir, start, len(self.batches))
+    patience = Patience(config.patience, evaluations, self._improved)
+    progress = Progress(workdir, start, len(self.batches), self.watchers)
+    if patience.is_over(start):  # A kill came before the results.
+      return seconds
     with progress, parallel.held_signals() as signals:
       for step, batch in enumerate(self.batches.from_step(start), start + 1):
+        progress.announce(batch['tokens'].shape)
         state, metrics = self.step(state, batch)
         progress.advance(metrics, count_inputs(batch))
         if parallel.preempted(step):
@@ -301,6 +317,8 @@ class Trainer:
             tuned, scores = self.evaluate(state.params)
             progress.log_scores(step, scores, self.headline)
             score = report.headline_score(scores, self.headline)
+            patience.note(step, score)
+            self._improved = patience.improved
           if save:
             spent = time.monotonic() - began
             self.save(checkpoints, state, spent, tuned, score)
@@ -309,6 +327,9 @@ class Trainer:
             f'Stopped after step {step}. The same command goes on from there.',
             signals[0],
           )
+        if evaluate and patience.is_over(step):
+          progress.say(patience.explain(step))
+          break
     return time.monotonic() - began
 
   def _explain(self, step: int, metrics: dict, saved: int | None) -> str:
@@ -316,6 +337,13 @@ class Trainer:
     examples = self.examples['train']
     names = [examples[i].where for i in self.batches.sources(step - 1)]
     after = f'after the checkpoint of step {saved}' if saved else 'at all'
+    if np.isfinite([metrics['loss'], metrics['grad_norm']]).all():
+      return (
+        f'The parameters are not finite after step {step}: their norm is '
+        f'{metrics["param_norm"]}. Expected a lower optimizer.learning_rate '
+        f'than {self.config.optimizer.learning_rate}. Nothing was saved '
+        f'{after}.'
+      )
     return (
       f'The loss is {metrics["loss"]} and the norm of its gradient '
       f'{metrics["grad_norm"]} in step {step}, on {", ".join(names)} of the '
