@@ -23,7 +23,6 @@ import orbax.checkpoint as ocp
 import pytest
 from helpers import ROOT
 from helpers import make_config
-from helpers import run_command
 
 from train import checkpoint
 from train import inference
@@ -44,6 +43,22 @@ pytestmark = pytest.mark.filterwarnings(
 def collect():
   yield
   gc.collect()  # It is caught here, and not in the tests of another file.
+
+
+# Runs the program, but keeps all of its last checkpoints: their arrays are
+# compared, those of the optimizer too.
+KEEPING = (
+  'import runpy\nfrom train import checkpoint\n'
+  'checkpoint.keep_best = lambda *_: None\n'
+  "runpy.run_module('train', run_name='__main__', alter_sys=True)\n"
+)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def keep_all():
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(checkpoint, 'keep_best', lambda *_: None)
+    yield
 
 
 def final_state(workdir):
@@ -102,7 +117,7 @@ def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
   assert config.model.dropout  # Otherwise the test would not depend on chance.
   file = write_config(config, tmp_path / 'config.py')
   whole, workdir = tmp_path / 'whole', tmp_path / 'disturbed'
-  command = [sys.executable, '-m', 'train', f'--config={file}']
+  command = [sys.executable, '-c', KEEPING, f'--config={file}']
   popen = {
     'cwd': ROOT,
     'env': os.environ | {'JAX_PLATFORMS': 'cpu'},
@@ -110,7 +125,7 @@ def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
     'stderr': subprocess.PIPE,
     'text': True,
   }
-  done = run_command('train', f'--config={file}', f'--workdir={whole}')
+  done = subprocess.run([*command, f'--workdir={whole}'], **popen)
   assert done.returncode == 0, done.stderr
 
   rng, start = random.Random(0), 0
@@ -148,7 +163,7 @@ def test_killed_stopped_and_full_it_ends_with_the_same_bits(tmp_path):
   assert line.startswith('error: ') and 'could not be written' in line
   assert saved_steps(workdir) == steps
 
-  done = run_command('train', f'--config={file}', f'--workdir={workdir}')
+  done = subprocess.run([*command, f'--workdir={workdir}'], **popen)
   assert done.returncode == 0, done.stderr
   assert f'goes on from step {start} of 120' in done.stdout
   # Saves that were cut short leave nothing behind.

@@ -16,11 +16,11 @@ from dicejax.models import BertConfig
 from dicejax.models import load_pretrained
 from dicejax.models import save_pretrained
 from dicejax.text.batches import pad
+from dicejax.text.runs import Moments
+from dicejax.text.runs import standardize
 from train import inference
 from train import step as steps
 from train.data.batches import pack
-from train.encoder import Moments
-from train.encoder import standardize
 from train.optimizer import make_optimizer
 from train.trainer import Trainer
 

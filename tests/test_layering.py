@@ -14,7 +14,8 @@ NEVER = ['tensorflow', 'torch', 'transformers']
 @pytest.mark.parametrize(
   'module, absent',
   [
-    ('dicejax', ['flax', 'optax', 'safetensors', *PROGRAM[:2]]),
+    ('dicejax', ['flax', 'optax', 'safetensors', 'tokenizers', *PROGRAM[:2]]),
+    ('dicejax.text.loading', ['safetensors', 'optax', *PROGRAM[:2], 'orbax']),
     ('dicejax.tversky', ['flax', 'optax', *PROGRAM[:2]]),
     ('dicejax.models', ['safetensors', 'huggingface_hub', *PROGRAM[:2]]),
     ('dicejax.concepts', ['flax', 'optax', 'dicejax.concepts.cli']),

@@ -50,6 +50,7 @@ _PROCESS = flags.DEFINE_integer(
 def main():
   # Here, so that --help and a misspelt flag are answered at once.
   from train import compare
+  from train import exporting
   from train import parallel
   from train import report
   from train.trainer import Trainer
@@ -74,6 +75,9 @@ def main():
         table = report.format_table(report.score_rows(scores))
         print(f'\n{split}, after step {outcome["best_step"]}:\n{table}')
     print(f'\nCurves and more: {workdir / "report.html"}')
+    if config.task in exporting.TASKS:
+      command = exporting.command(workdir, [*config.runs])
+      print(f'Take the model with you: {command}')
 
 
 def _watch(run) -> None:

@@ -16,25 +16,24 @@ import tokenizers
 from ml_collections import config_dict
 
 from dicejax.models import BertConfig
-from dicejax.models import load_pooler
 from dicejax.models import load_pretrained
 from dicejax.models import resolve
+from dicejax.models import save_pretrained
+from dicejax.text.runs import Moments
+from dicejax.text.runs import is_run
+from dicejax.text.runs import standardize
 from dicejax.text.tokenizer import load_tokenizer
 from dicejax.text.tokenizer import train_wordpiece
 from train import workdir as files
-
-
-class Moments(NamedTuple):
-  """Mean and standard deviation of hidden states, each `[H]`."""
-
-  mean: np.ndarray
-  scale: np.ndarray
+from train.warm import keep_head
+from train.warm import read_start
 
 
 def make_encoder(
   config: config_dict.ConfigDict,
   workdir: pathlib.Path,
   examples: Sequence[NamedTuple],
+  labels: Sequence[str] = (),
 ) -> tuple[tokenizers.Tokenizer, BertConfig, dict[str, Any]]:
   """Makes the encoder that `config.model` describes, and its tokenizer.
 
@@ -43,10 +42,12 @@ def make_encoder(
     workdir: the directory of the run, which keeps the tokenizer and, if it is
       frozen, the encoder.
     examples: the training split, for the tokenizer of an encoder from scratch.
+    labels: its labels; with these, the head of another run is used as well.
 
   Returns:
     The tokenizer, the config of the encoder, and the published weights by
-    module (`encoder`, perhaps `pooler`); no weights for one from scratch.
+    module (`encoder`, perhaps `pooler` and `head`); no weights for one from
+    scratch.
 
   Raises:
     OSError, ValueError: there are no such weights, or they do not fit the
@@ -59,10 +60,8 @@ def make_encoder(
       source = workdir / files.ENCODER
     else:
       source = resolve(config.model.pretrained)
-    encoder, params = load_pretrained(source)
-    weights = {'encoder': params}
-    if pooler := load_pooler(source):
-      weights['pooler'] = pooler
+    start = read_start(source)
+    encoder, weights = start.encoder, keep_head(start, config, labels)
     tokenizer = load_tokenizer(workdir if begun else source)
     if tokenizer.get_vocab_size() > encoder.vocab_size:
       raise ValueError(
@@ -85,7 +84,7 @@ def make_encoder(
       f'for: {encoder.max_length}.'
     )
   if not begun and config.model.frozen:
-    _keep(source, workdir)
+    _keep(source, workdir, encoder, weights['encoder'])
   if not begun:
     files.write_whole(workdir / files.TOKENIZER, tokenizer.to_str(pretty=True))
   encoder = dataclasses.replace(
@@ -97,11 +96,13 @@ def make_encoder(
   return tokenizer, encoder, weights
 
 
-def _keep(source, workdir):
+def _keep(source, workdir, encoder, params):
   """Copies published weights to a run, so that it needs no other directory."""
   kept = workdir / files.ENCODER
   # A run that stopped before its config was written may have left a copy.
   shutil.rmtree(kept, ignore_errors=True)
+  if is_run(source):  # Its checkpoint has no such files.
+    return save_pretrained(kept, encoder, params)
   kept.mkdir()
   for path in source.iterdir():
     if path.name == 'config.json' or '.safetensors' in path.suffixes:
@@ -140,29 +141,6 @@ def load_encoder(workdir: pathlib.Path, meta: Mapping[str, Any]) -> dict:
     )
   moments = Moments(*(np.float32(x) for x in meta['moments']))
   return {'encoder': standardize(params, moments)}
-
-
-def standardize(params: Any, moments: Moments) -> Any:
-  """Changes an encoder so that its hidden states are standardised.
-
-  Args:
-    params: parameters of a `Bert`.
-    moments: mean and deviation of its hidden states.
-
-  Returns:
-    Parameters whose last layer norm subtracts the mean and divides by the
-    standard deviation: an affine map, which its scale and bias can express.
-  """
-  last = max(
-    (name for name in params if name.startswith('layer_')),
-    key=lambda name: int(name.removeprefix('layer_')),
-  )
-  norm = params[last]['mlp_norm']
-  norm = {
-    'scale': norm['scale'] / moments.scale,
-    'bias': (norm['bias'] - moments.mean) / moments.scale,
-  }
-  return params | {last: params[last] | {'mlp_norm': norm}}
 
 
 def digest_params(params: Any) -> str:

@@ -30,8 +30,8 @@ import tqdm
 from dicejax.models import Bert
 from dicejax.models import TextClassifier
 from dicejax.models import pool_states
+from dicejax.text.runs import Moments
 from train import inference
-from train.encoder import Moments
 from train.encoder import digest_params
 from train.tasks.task import Features
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from ml_collections import config_dict
 
 from dicejax.models import BertConfig
@@ -140,6 +141,8 @@ class TrainedRun:
     step: the step of the checkpoint.
     task: the task with the run's tokenizer and labels.
     tuned: parameters of the decision, tuned on dev.
+    model: an encoder with the task's head.
+    params: its parameters.
     predict: `(examples, features) -> predictions`.
   """
 
@@ -147,6 +150,8 @@ class TrainedRun:
   step: int
   task: Task
   tuned: dict[str, float]
+  model: nn.Module
+  params: Any
   predict: Callable[[Sequence, Features], list]
 
 
@@ -186,4 +191,4 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
   params = checkpoint.restore_params(manager, step, like) | kept
   manager.close()
   predict = functools.partial(make_predictor(task, model, config, mesh), params)
-  return TrainedRun(config, step, task, meta['tuned'], predict)
+  return TrainedRun(config, step, task, meta['tuned'], model, params, predict)

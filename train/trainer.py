@@ -109,7 +109,7 @@ class Trainer:
     labels = tasks.get_labels(config, train)
     files.check_data(workdir, {**self.examples, 'labels': labels})
     tokenizer, self._encoder, self.weights = make_encoder(
-      config, workdir, train
+      config, workdir, train, labels
     )
     self.task = tasks.make_task(config, tokenizer, labels)
     self.headline = tasks.select_headline(config, self.task)
@@ -282,6 +282,8 @@ class Trainer:
         checkpoint.wait(checkpoints)
       outcome = self._finish(checkpoints, seconds)
       checkpoints.close()
+      if parallel.is_first():
+        checkpoint.keep_best(directory, outcome['best_step'])
       return outcome
 
   def _fit(self, checkpoints) -> float:

@@ -1,1 +1,5 @@
-"""Texts in, tags, labels and answers out: what training and use share."""
+"""Texts in; entities, tags, labels and answers out.
+
+`dicejax.load` makes a `Predictor` of a trained model. Training uses the same
+tokenizers, decoders and decisions. Needs `pip install 'dicejax[text]'`.
+"""

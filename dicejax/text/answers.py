@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,8 @@ import tokenizers
 
 from dicejax.text.candidates import Candidate
 from dicejax.text.candidates import find_candidates
+from dicejax.text.inputs import Asked
+from dicejax.text.inputs import Input
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import padding_id
 from dicejax.text.windows import Question
@@ -76,6 +79,32 @@ class AnswerDecoder:
     self.fill = {'tokens': padding_id(tokenizer), 'segments': 0, 'allowed': 0}
     self._tokenizer = copy_tokenizer(tokenizer)
     self._settings = settings
+
+  def read(self, given: Mapping[str, str] | tuple[str, str]) -> Input:
+    """Reads a question and its context.
+
+    Args:
+      given: with `question`, `context` and, if it has one, `id`; or question
+        and context.
+
+    Raises:
+      TypeError: it is neither.
+    """
+    if isinstance(given, Mapping):
+      parts = given.get('question'), given.get('context')
+      name = str(given.get('id', ''))
+    else:
+      parts, name = given, ''
+    if not isinstance(parts, Sequence) or list(map(type, parts)) != [str, str]:
+      raise TypeError(
+        f"Expected 'question' and 'context', two texts, not {given!r}."
+      )
+    question, context = parts
+    return Input(context, question=Asked(name, question, context, []))
+
+  def example(self, item: Input) -> Any:
+    """Returns an input as `features` and `decode` take it."""
+    return item.question
 
   def features(
     self, questions: Sequence[Question]
@@ -154,3 +183,26 @@ class AnswerDecoder:
     if self._settings.unanswerable and prediction.null > thresholds['null']:
       return [Candidate('', 0, best.score + prediction.null)]
     return [best]
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Returns the rules, and the threshold of no answer or of several spans."""
+    used = {
+      'null': self._settings.unanswerable,
+      'span': self._settings.several,
+    }
+    argmax = {name: THRESHOLDS[name] for name in used if used[name]}
+    return {'argmax': argmax} | ({'tuned': dict(tuned)} if tuned else {})
+
+  def to_record(
+    self, item: Any, prediction: Prediction, parameters: Mapping[str, float]
+  ) -> dict[str, Any]:
+    """Returns the spans of the answer to a question, with their scores."""
+    chosen = self.choose(prediction, parameters)
+    return {
+      'id': item.question.id,
+      'question': item.question.question,
+      'answers': [candidate.text for candidate in chosen],
+      'scores': [round(candidate.score, 6) for candidate in chosen],
+    }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tokenizers
 
+from dicejax.text.inputs import Input
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import padding_id
 
@@ -49,6 +51,22 @@ class LabelDecoder:
     self._positive, self._sigmoid = positive, sigmoid
     self._tokenizer = copy_tokenizer(tokenizer)
     self._tokenizer.enable_truncation(max_length, strategy='longest_first')
+
+  def read(self, given: str | tuple[str, str]) -> Input:
+    """Reads a text, or a pair of texts.
+
+    Raises:
+      TypeError: it is neither.
+    """
+    if isinstance(given, str):
+      return Input(given)
+    if not isinstance(given, Sequence) or list(map(type, given)) != [str, str]:
+      raise TypeError(f'Expected a text or a pair of texts, not {given!r}.')
+    return Input(*given)
+
+  def example(self, item: Input) -> str | tuple[str, str]:
+    """Returns an input as `features` takes it."""
+    return item.text if item.pair is None else (item.text, item.pair)
 
   def features(
     self, texts: Sequence[str | tuple[str, str]]
@@ -90,3 +108,31 @@ class LabelDecoder:
     if self._positive:
       return self.labels[int(prediction[-1] >= parameters['threshold'])]
     return self.labels[int(np.argmax(prediction))]
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Returns the rules, and the threshold of the positive label, if any."""
+    if not self._positive:
+      return {'argmax': {}}
+    rules: dict[str, Mapping[str, float]] = {'argmax': {'threshold': 0.5}}
+    if 'threshold' in tuned:
+      rules['tuned'] = {'threshold': tuned['threshold']}
+    if 'plug_in' in tuned:
+      rules['plug-in'] = {'threshold': tuned['plug_in']}
+    return rules
+
+  def to_record(
+    self,
+    item: Input,
+    prediction: Sequence[float],
+    parameters: Mapping[str, float],
+  ) -> dict[str, Any]:
+    """Returns the label of a text, and the probabilities of all labels."""
+    pair = {} if item.pair is None else {'pair': item.pair}
+    return {
+      'text': item.text,
+      **pair,
+      'label': self.choose(prediction, parameters),
+      'probabilities': dict(zip(self.labels, prediction, strict=True)),
+    }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import jax
@@ -14,10 +15,14 @@ import numpy as np
 import tokenizers
 
 from dicejax import metrics
+from dicejax.text.inputs import Input
+from dicejax.text.inputs import join_words
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import first_sub_words
 from dicejax.text.tokenizer import mark_words
 from dicejax.text.tokenizer import padding_id
+from dicejax.text.words import place_entities
+from dicejax.text.words import split_words
 
 # The tag of a word without a prediction, where tags do not spell entities.
 NO_TAG = '_'
@@ -72,12 +77,22 @@ class TagDecoder:
       max_length: largest number of sub-words of an input.
     """
     self.labels = tuple(labels)
-    self.has_entities = are_spans(self.labels)
+    self.has_entities = are_spans(self.labels) and 'O' in self.labels[:1]
     self.no_tag = 'O' if self.has_entities else NO_TAG
     self.fill = {'tokens': padding_id(tokenizer)}
     self.tokenizer = copy_tokenizer(tokenizer)
     self.tokenizer.enable_truncation(max_length)
     mark_words(self.tokenizer)
+
+  def read(self, given: str | Sequence[str]) -> Input:
+    """Reads a sentence, or its words."""
+    if isinstance(given, str):
+      return Input(given, words=split_words(given))
+    return join_words(given)
+
+  def example(self, item: Input) -> list[str]:
+    """Returns the words of an input, as `features` and `decode` take them."""
+    return [item.text[start:end] for start, end in item.words or ()]
 
   def features(
     self, sentences: Sequence[Sequence[str]]
@@ -172,3 +187,32 @@ class TagDecoder:
       (span, math.prod(prediction.probabilities[span.start : span.end]))
       for span in spans
     ]
+
+  def decisions(
+    self, tuned: Mapping[str, float]
+  ) -> dict[str, Mapping[str, float]]:
+    """Returns the rules, and the offset of `O`, which only entities have."""
+    if not self.has_entities:
+      return {'argmax': {}}
+    rules: dict[str, Mapping[str, float]] = {'argmax': {'offset': 0.0}}
+    if 'offset' in tuned:
+      rules['tuned'] = {'offset': tuned['offset']}
+    return rules
+
+  def to_record(
+    self,
+    item: Input,
+    prediction: Prediction,
+    parameters: Mapping[str, float],
+  ) -> dict[str, Any]:
+    """Returns the entities of a sentence, or the tags of its words."""
+    if self.has_entities:
+      found = self.entities(prediction, parameters)
+      entities = place_entities(item.text, item.words or (), found)
+      return {'text': item.text, 'entities': entities}
+    return {
+      'text': item.text,
+      'words': self.example(item),
+      'tags': self.tags(prediction, parameters),
+      'scores': [round(p, 6) for p in prediction.probabilities],
+    }

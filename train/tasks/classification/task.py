@@ -193,14 +193,7 @@ class Classification:
     self, tuned: Mapping[str, float]
   ) -> dict[str, Mapping[str, float]]:
     """Returns the rules, and the threshold of the positive label, if any."""
-    if not self._positive:
-      return {'argmax': {}}
-    rules: dict[str, Mapping[str, float]] = {'argmax': {'threshold': 0.5}}
-    if 'threshold' in tuned:
-      rules['tuned'] = {'threshold': tuned['threshold']}
-    if 'plug_in' in tuned:
-      rules['plug-in'] = {'threshold': tuned['plug_in']}
-    return rules
+    return self._decoder.decisions(tuned)
 
   def score(
     self,
@@ -271,15 +264,7 @@ class Classification:
 
   def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
     """Returns the label of a text, and the probabilities of all labels."""
-    (label,) = self.choose([prediction], parameters)
-    probabilities = dict(zip(self.labels, prediction, strict=True))
-    pair = {} if item.pair is None else {'pair': item.pair}
-    return {
-      'text': item.text,
-      **pair,
-      'label': label,
-      'probabilities': probabilities,
-    }
+    return self._decoder.to_record(item, prediction, parameters)
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

@@ -189,12 +189,7 @@ class SpanQa:
     self, tuned: Mapping[str, float]
   ) -> dict[str, Mapping[str, float]]:
     """Returns the rules, and the threshold of no answer or of several spans."""
-    used = {
-      'null': self._settings.unanswerable,
-      'span': self._settings.several,
-    }
-    argmax = {name: THRESHOLDS[name] for name in used if used[name]}
-    return {'argmax': argmax} | ({'tuned': tuned} if tuned else {})
+    return self._decoder.decisions(tuned)
 
   def choose(
     self, prediction: Prediction, parameters: Mapping[str, float]
@@ -265,13 +260,7 @@ class SpanQa:
 
   def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
     """Returns the spans of the answer to a question, with their scores."""
-    chosen = self.choose(prediction, parameters)
-    return {
-      'id': example.id,
-      'question': example.question,
-      'answers': [candidate.text for candidate in chosen],
-      'scores': [round(candidate.score, 6) for candidate in chosen],
-    }
+    return self._decoder.to_record(item, prediction, parameters)
 
 
 def _count(items: Sequence, noun: str) -> str:

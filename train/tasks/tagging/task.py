@@ -14,7 +14,6 @@ from dicejax.models import BertConfig
 from dicejax.models import TokenTagger
 from dicejax.text.tags import Prediction
 from dicejax.text.tags import TagDecoder
-from dicejax.text.words import place_entities
 from train.data.conll import Sentence
 from train.objective import Objective
 from train.objective import learn_labels
@@ -151,12 +150,7 @@ class Tagging:
     self, tuned: Mapping[str, float]
   ) -> dict[str, Mapping[str, float]]:
     """Returns the rules, and the offset of `O`, which only entities have."""
-    if not self._has_entities:
-      return {'argmax': {}}
-    rules: dict[str, Mapping[str, float]] = {'argmax': {'offset': 0.0}}
-    if 'offset' in tuned:
-      rules['tuned'] = {'offset': tuned['offset']}
-    return rules
+    return self._decoder.decisions(tuned)
 
   def tags(
     self, prediction: Prediction, parameters: Mapping[str, float]
@@ -206,16 +200,7 @@ class Tagging:
 
   def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
     """Returns the entities of a sentence, or the tags of its words."""
-    if self._has_entities:
-      found = self.entities(prediction, parameters)
-      entities = place_entities(item.text, item.words, found)
-      return {'text': item.text, 'entities': entities}
-    return {
-      'text': item.text,
-      'words': example.tokens,
-      'tags': self.tags(prediction, parameters),
-      'scores': [round(p, 6) for p in prediction.probabilities],
-    }
+    return self._decoder.to_record(item, prediction, parameters)
 
   def to_columns(self, example, prediction, parameters) -> str:
     """Returns a line per word: the word and its tag."""

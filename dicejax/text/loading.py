@@ -1,0 +1,124 @@
+"""Loads a trained model: an export, a run, or a Hugging Face directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from dicejax.models import FineTuned
+from dicejax.models import SpanExtractor
+from dicejax.models import TokenTagger
+from dicejax.models import load_finetuned
+from dicejax.models import resolve
+from dicejax.text import runs
+from dicejax.text.answers import AnswerDecoder
+from dicejax.text.answers import AnswerSettings
+from dicejax.text.labels import LabelDecoder
+from dicejax.text.predictor import Predictor
+from dicejax.text.tags import TagDecoder
+from dicejax.text.tokenizer import load_tokenizer
+
+# Prefixes of tags in BIOES, BILOU and BMES -> those in BIO.
+_BIO = dict(zip('BIESLUM', 'BIIBIBI', strict=True))
+
+
+def load(
+  source: str | os.PathLike,
+  *,
+  decision: str = '',
+  batch_size: int = 32,
+  max_length: int = 0,
+  dtype: str = 'float32',
+) -> Predictor:
+  """Loads a trained model, to be called with texts.
+
+  Args:
+    source: a directory that `python -m train.export` wrote; the directory of a
+      run, if orbax-checkpoint is installed; or any directory, or name on the
+      Hugging Face hub, of a BERT, RoBERTa, XLM-RoBERTa or CamemBERT that was
+      fine-tuned for tagging, classification of texts or pairs, or extractive
+      question answering.
+    decision: the rule of decision: 'tuned', on the data that the model was
+      chosen by (the default if there is one), 'argmax' or 'plug-in'.
+    batch_size: number of inputs that are computed together.
+    max_length: largest number of sub-words of an input; longer ones are cut,
+      or have several windows for a question. 0: as in training, or as many as
+      the encoder has positions for.
+    dtype: the number type of the computation, 'float32' or 'bfloat16'.
+
+  Returns:
+    A predictor, which shows how it decides.
+
+  Raises:
+    FileNotFoundError, ImportError, ValueError: as for `load_finetuned`; or the
+      model does not have the rule, or no positions for `max_length`.
+  """
+  directory = resolve(source)
+  read = runs.read_run if runs.is_run(directory) else load_finetuned
+  found = read(directory)
+  own = found.values.get('dicejax') or {}
+  limit = found.model.config.max_length
+  if max_length > limit:
+    raise ValueError(f'max_length={max_length}: the encoder has only {limit}.')
+  length = max_length or own.get('max_length') or _longest(directory, limit)
+  if isinstance(found.model, TokenTagger):
+    found = in_bio(found)
+  return Predictor(
+    found.model.clone(dtype=dtype),
+    found.params,
+    _make_decoder(found, load_tokenizer(directory), length, own),
+    max_length=length,
+    tuned=own.get('tuned') or {},
+    decision=decision,
+    batch_size=batch_size,
+  )
+
+
+def in_bio(found: FineTuned) -> FineTuned:
+  """Brings the labels of a tagger into the form that is decoded: BIO, O first.
+
+  Other labels, such as parts of speech, stay as they are.
+  """
+  labels = found.labels
+  if 'O' not in labels or not all(map(_is_tag, labels)):
+    return found
+  first = labels.index('O')
+  order = [first, *(i for i in range(len(labels)) if i != first)]
+  labels = tuple(
+    'O' if labels[i] == 'O' else _BIO[labels[i][0]] + labels[i][1:]
+    for i in order
+  )
+  head = {name: x[..., order] for name, x in found.params['head'].items()}
+  return found._replace(labels=labels, params={**found.params, 'head': head})
+
+
+def _is_tag(label: str) -> bool:
+  return label == 'O' or (label[:1] in _BIO and label[1:2] == '-')
+
+
+def _make_decoder(
+  found: FineTuned, tokenizer, max_length: int, own: Mapping[str, Any]
+):
+  if isinstance(found.model, TokenTagger):
+    return TagDecoder(tokenizer, found.labels, max_length)
+  if isinstance(found.model, SpanExtractor):
+    settings = AnswerSettings(max_length, **own.get('answers', {}))
+    return AnswerDecoder(tokenizer, settings)
+  return LabelDecoder(
+    tokenizer,
+    found.labels,
+    max_length,
+    positive=own.get('positive', ''),
+    sigmoid=found.model.num_labels == 1,
+  )
+
+
+def _longest(directory: pathlib.Path, limit: int) -> int:
+  """Returns the largest input of a published model, in sub-words."""
+  file = directory / 'tokenizer_config.json'
+  values = json.loads(file.read_text('utf-8')) if file.is_file() else {}
+  # Where nobody knows, transformers writes a number of 30 digits.
+  return int(min(limit, values.get('model_max_length') or limit))

@@ -1,0 +1,164 @@
+"""Reads the best checkpoint of a run of the training program."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dicejax.models import BertConfig
+from dicejax.models import FineTuned
+from dicejax.models import SpanExtractor
+from dicejax.models import TextClassifier
+from dicejax.models import TokenTagger
+from dicejax.models import load_pretrained
+from dicejax.text.answers import AnswerSettings
+
+
+class Moments(NamedTuple):
+  """Mean and standard deviation of hidden states, each `[H]`."""
+
+  mean: np.ndarray
+  scale: np.ndarray
+
+
+def standardize(params: Any, moments: Moments) -> Any:
+  """Changes an encoder so that its hidden states are standardised.
+
+  Args:
+    params: parameters of a `Bert`.
+    moments: mean and deviation of its hidden states.
+
+  Returns:
+    Parameters whose last layer norm subtracts the mean and divides by the
+    standard deviation: an affine map, which its scale and bias can express.
+  """
+  last = max(
+    (name for name in params if name.startswith('layer_')),
+    key=lambda name: int(name.removeprefix('layer_')),
+  )
+  norm = params[last]['mlp_norm']
+  norm = {
+    'scale': norm['scale'] / moments.scale,
+    'bias': (norm['bias'] - moments.mean) / moments.scale,
+  }
+  return params | {last: params[last] | {'mlp_norm': norm}}
+
+
+def is_run(directory: pathlib.Path) -> bool:
+  """Whether a directory is the workdir of a run of `python -m train`."""
+  file = directory / 'config.json'
+  if not file.is_file():
+    return False
+  try:
+    values = json.loads(file.read_text('utf-8'))
+  except ValueError:
+    return False
+  return isinstance(values, dict) and {'task', 'loss'} <= values.keys()
+
+
+def read_run(directory: pathlib.Path) -> FineTuned:
+  """Reads the best checkpoint of a run.
+
+  Args:
+    directory: the workdir of a run of `python -m train`.
+
+  Raises:
+    FileNotFoundError: the directory holds no run with a checkpoint.
+    ImportError: orbax-checkpoint is not installed.
+    ValueError: the run is of a task that is not loaded here.
+  """
+  settings = json.loads((directory / 'config.json').read_text('utf-8'))
+  if settings.get('runs'):
+    inside = ', '.join(str(directory / name) for name in settings['runs'])
+    raise FileNotFoundError(
+      f'{directory} holds several runs; name one: {inside}.'
+    )
+  step = _best(directory / 'checkpoints')
+  meta = json.loads((step / 'meta' / 'metadata').read_text('utf-8'))
+  labels = tuple(meta['labels'])
+  # How the run computed depends on its devices.
+  encoder = meta['encoder'] | {'remat': False, 'attention': 'xla'}
+  model = _make_model(settings, BertConfig(**encoder), labels)
+  params = _read_params(step / 'params', model, 'weights' in meta)
+  if 'weights' in meta:  # The encoder is frozen, and not in the checkpoint.
+    _, encoder = load_pretrained(directory / 'encoder')
+    moments = Moments(*(np.float32(x) for x in meta['moments']))
+    params = {**params, 'encoder': standardize(encoder, moments)}
+  own = describe(settings, meta['tuned'])
+  return FineTuned(model, params, labels, {'dicejax': own})
+
+
+def describe(
+  settings: Mapping[str, Any], tuned: Mapping[str, float]
+) -> dict[str, Any]:
+  """Describes how a model is used: the section `dicejax` of a config.json.
+
+  Args:
+    settings: the config of its run.
+    tuned: parameters of the decision, tuned on dev.
+  """
+  own = {
+    'task': settings['task'],
+    'max_length': settings['max_length'],
+    'tuned': dict(tuned),
+  }
+  if settings['task'] == 'classification':
+    own['positive'] = settings['classification']['positive']
+  if settings['task'] == 'span_qa':
+    known = set(AnswerSettings._fields)
+    answers = {n: x for n, x in settings['span_qa'].items() if n in known}
+    sigmoid = settings['loss']['activation'] == 'sigmoid'
+    own['answers'] = answers | {'sigmoid': sigmoid}
+  return own
+
+
+def _best(checkpoints: pathlib.Path) -> pathlib.Path:
+  """Returns the directory of the best checkpoint; the latest one knows it."""
+  paths = checkpoints.iterdir() if checkpoints.is_dir() else ()
+  if steps := [int(path.name) for path in paths if path.name.isdigit()]:
+    latest = checkpoints / str(max(steps)) / 'meta' / 'metadata'
+    if best := json.loads(latest.read_text('utf-8'))['best']:
+      return checkpoints / str(best[0])
+  raise FileNotFoundError(f'{checkpoints} has no checkpoint with a score yet.')
+
+
+def _make_model(settings, encoder, labels: Sequence[str]):
+  task, sigmoid = settings['task'], settings['loss']['activation'] == 'sigmoid'
+  if task == 'tagging':
+    return TokenTagger(encoder, len(labels))
+  if task == 'span_qa':
+    return SpanExtractor(encoder)
+  if task != 'classification':
+    raise ValueError(
+      f'A run of {task!r} is not loaded: expected tagging, classification or '
+      'span_qa. `python -m train.predict` applies it.'
+    )
+  pooling = settings['model'].get('pooling', 'cls')
+  outputs = 1 if sigmoid else len(labels)
+  return TextClassifier(encoder, outputs, pooling=pooling)
+
+
+def _read_params(path, model, without_encoder: bool) -> dict[str, Any]:
+  try:
+    import orbax.checkpoint as ocp
+  except ImportError as error:
+    raise ImportError(
+      'Loading the directory of a run needs orbax-checkpoint: pip install '
+      "'dicejax[train]', or export the run: python -m train.export."
+    ) from error
+  tokens = jnp.zeros((1, 1), jnp.int32)
+  like = jax.eval_shape(model.init, jax.random.key(0), tokens)['params']
+  if without_encoder:
+    like = {name: x for name, x in like.items() if name != 'encoder'}
+  sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  like = jax.tree.map(lambda x: x.update(sharding=sharding), like)
+  with ocp.StandardCheckpointer() as checkpointer:
+    return jax.device_get(checkpointer.restore(path.absolute(), like))
