@@ -27,8 +27,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
   return create(
     # Seeds the initial weights, dropout, batches and synthetic data.
     seed=0,
-    # The task: 'tagging', 'query_spans', 'span_qa' or 'classification'.
-    # Each has a section below; the sections of the others are not read.
+    # The task: 'tagging', 'query_spans', 'span_qa', 'classification' (one label
+    # for a text) or 'multi_label' (any number). The section of the task is
+    # below; the sections of the others are not read.
     task='tagging',
     data=create(  # Files, and the examples that are taken of them.
       # Format of the files: 'conll', 'conllu', 'squad', 'mrc_ner', 'csv',

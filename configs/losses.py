@@ -213,6 +213,32 @@ SIGMOID = {
   ),
 }
 
+# Losses for several labels of a text: those for sigmoids, in which the labels
+# share one set (micro), and their form with a set per label (macro).
+MULTI_LABEL = SIGMOID | {
+  'macro_running_dice': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=0),
+    cross_entropy=1.0,
+    full_weight_at=0.2,
+    running=0.95,
+  ),
+  'macro_dice': dict(
+    name='dice',
+    options=dict(smooth=1.0, axis=0),
+    cross_entropy=1.0,
+    full_weight_at=0.2,
+  ),
+  'macro_running_dice_alone': dict(
+    name='dice', options=dict(smooth=1.0, axis=0), running=0.95
+  ),
+  'macro_dice_alone': dict(name='dice', options=dict(smooth=1.0, axis=0)),
+  'macro_tversky': dict(
+    name='tversky', options=dict(alpha=0.5, beta=0.5, smooth=1.0, axis=0)
+  ),
+  'macro_sigmoid_f1': dict(name='sigmoid_f1', options=dict(axis=0)),
+}
+
 
 def get_loss(
   name: str, *, sigmoid: bool = False, background: str = ''
@@ -229,6 +255,22 @@ def get_loss(
     ValueError: there is no such preset for this kind of head.
   """
   presets = SIGMOID if sigmoid else SOFTMAX
+  return _make(name, presets, sigmoid, background)
+
+
+def get_multi_label_loss(name: str) -> config_dict.ConfigDict:
+  """Makes the section `loss` of a config for texts with several labels.
+
+  Args:
+    name: a preset; `+cross_entropy` or `+0.1*cross_entropy` may follow.
+
+  Raises:
+    ValueError: there is no such preset.
+  """
+  return _make(name, MULTI_LABEL, sigmoid=True)
+
+
+def _make(name, presets, sigmoid, background='') -> config_dict.ConfigDict:
   preset, weight = _parse(name, presets)
   loss = config_dict.ConfigDict(
     dict(

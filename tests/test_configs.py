@@ -60,6 +60,8 @@ def labels_of(config):
     return ('O', 'B-PER', 'I-PER')
   if config.task == 'query_spans':
     return json.loads(queries(config))
+  if config.task == 'multi_label':
+    return ('art', 'law')
   return ('other', config.classification.positive or 'one')
 
 

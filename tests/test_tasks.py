@@ -25,6 +25,7 @@ from train import inference
 from train import tasks
 from train.data import unlabelled
 from train.data.conll import Sentence
+from train.data.fields import LabelledText
 from train.data.fields import Text
 from train.data.mrc_ner import Query
 from train.data.squad import Answer
@@ -46,6 +47,7 @@ TRAINING = {
   'query_spans': [Query('0.PER', 'PER', 'who', WORDS, [(0, 1)], [])],
   'span_qa': [Question('0', '', 'who', TEXT, [[Answer('Ann', 0)]], [])],
   'classification': [Text('Ann', None, c, i) for i, c in enumerate('ab')],
+  'multi_label': [LabelledText('Ann', None, ('a', 'b'), 1)],
 }
 
 
@@ -55,7 +57,7 @@ def make_task(name, directory, examples=None):
   config.task = name
   config.span_qa.max_question = 8
   config.data.format = 'tsv'
-  if name == 'query_spans':
+  if name in ('query_spans', 'multi_label'):
     config.loss = presets.get_loss('cross_entropy', sigmoid=True)
   (directory / 'vocab.txt').write_text('\n'.join(VOCABULARY))
   tokenizer = load_tokenizer(directory)
@@ -116,6 +118,8 @@ def logits_for(name, task, batch):
   three_to_one = np.where(ann, np.log(3), -20.0).astype(np.float32)
   if name == 'classification':
     return np.log([[0.25, 0.75]]).astype(np.float32)
+  if name == 'multi_label':
+    return np.log([[1 / 3, 3]]).astype(np.float32)
   if name == 'query_spans':
     return types.SimpleNamespace(
       start=three_to_one, end=three_to_one, match=None
@@ -157,6 +161,7 @@ def test_from_raw_input_to_records(name, tmp_path):
     'query_spans': {'text': TEXT, 'entities': [{'type': 'PER', **PLACED}]},
     'span_qa': {'id': 'q', 'question': 'who', 'answers': ['Ann']},
     'classification': {'text': TEXT, 'label': 'b'},
+    'multi_label': {'text': TEXT, 'labels': ['b']},
   }[name]
   (record,) = to_records(name, task, item)
   assert json.loads(json.dumps(record)) == record

@@ -23,10 +23,10 @@ def log_odds(counts: np.ndarray, sigmoid: bool) -> np.ndarray:
 
   Args:
     counts: how often each class occurs, `[C]`, see `count_targets`.
-    sigmoid: whether the head has a single logit.
+    sigmoid: whether the head has a single logit, or one per label.
 
   Returns:
-    `[C]`, or a scalar for a sigmoid.
+    `[C]`, or for sigmoids a scalar or `[labels]`.
   """
   # A class that the training split lacks counts as often as the rarest: the
   # logarithm of 0 would exclude it for good.

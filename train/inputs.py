@@ -24,12 +24,17 @@ def count_targets(
     sigmoid: whether there are two classes, negatives and positives.
 
   Returns:
-    Counts `[C]`, and for each feature whether it has a positive. Without a
-    background class, no feature counts as having one.
+    Counts `[C]`, or `[2, labels]` if a text has several labels, and for each
+    feature whether it has a positive. Without a background class, no feature
+    counts as having one.
   """
   targets = [task.targets(feature) for feature in features]
   number = 2 if sigmoid else max(len(task.labels), 2)
-  counts = np.bincount(np.concatenate(targets), minlength=number)
+  together = np.concatenate(targets)
+  if together.ndim > 1:
+    counts = np.stack([np.sum(together == i, axis=0) for i in range(number)])
+  else:
+    counts = np.bincount(together, minlength=number)
   return counts, [bool(task.background and (t > 0).any()) for t in targets]
 
 

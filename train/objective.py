@@ -72,6 +72,7 @@ def make_loss(
   *,
   class_counts: np.ndarray | None = None,
   background: bool = False,
+  several: bool = False,
 ) -> Loss:
   """Builds the loss that the section `loss` of a config describes.
 
@@ -84,6 +85,7 @@ def make_loss(
       `[classes]`; for a sigmoid `[2]`, negatives and positives. Some losses and
       weights need it; without it, `full_weight_at` has no effect.
     background: whether class 0 of a softmax is the negative one.
+    several: whether the last axis is one of labels, and each may be a set.
 
   Raises:
     ValueError: an unknown option or label, or settings that do not go with the
@@ -100,7 +102,8 @@ def make_loss(
   def init(logits, labels):
     if not config.running:
       return ()
-    if len(_set_axes(function, options, logits, labels)) < labels.ndim:
+    axes = _set_axes(function, options, logits, labels)
+    if {*range(labels.ndim - several)} - {*axes}:
       raise ValueError(
         'running counts need one set of all elements, axis=None, not '
         f'axis={options["axis"]!r}.'

@@ -23,6 +23,7 @@ from dicejax.tversky import Counts
 from train import older
 from train import workdir as files
 from train.data.files import read_json
+from train.tasks.multi_label.labels import SUFFIXES
 from train.trainer import Trainer
 
 RATE, REPORT = 'rate', 'report'
@@ -268,6 +269,8 @@ def _read_predictions(run, split) -> dict[str, np.ndarray]:
     gold = labels.pop('gold')
     counts = [_count_labels(gold, found, positive) for found in labels.values()]
     return dict(zip(rows, counts, strict=True))
+  if run.config.task == 'multi_label':
+    return _count_label_sets(path.with_suffix('.jsonl'))
   if run.config.task == 'tagging' and len(rows) > 1:
     suffixes = '.conll', '.tuned.conll'
     paths = [path.with_name(path.name + suffix) for suffix in suffixes]
@@ -293,6 +296,20 @@ def _count_labels(gold, found, positive) -> np.ndarray:
   else:
     columns = gold == found, gold != found, gold != found
   return np.stack(columns, axis=-1).astype(int)
+
+
+def _count_label_sets(path) -> dict[str, np.ndarray]:
+  """Maps the rows of the micro F1 to counts over all labels."""
+  rows = collections.defaultdict(list)
+  for line in path.read_text('utf-8').split('\n')[:-1]:
+    record = json.loads(line)
+    gold = {*record['gold']}
+    for rule, suffix in SUFFIXES.items():
+      found = record.get('predicted' if rule == 'argmax' else rule)
+      if found is not None:
+        sets = gold & {*found}, {*found} - gold, gold - {*found}
+        rows[f'micro{suffix}'].append([*map(len, sets)])
+  return {name: np.array(counts) for name, counts in rows.items()}
 
 
 def _count_entities(path) -> np.ndarray:

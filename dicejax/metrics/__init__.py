@@ -8,6 +8,7 @@ from dicejax.metrics._decisions import best_offset
 from dicejax.metrics._decisions import fit_platt
 from dicejax.metrics._decisions import fit_temperature
 from dicejax.metrics._decisions import plug_in_threshold
+from dicejax.metrics._ranking import average_precision
 from dicejax.metrics._scores import class_scores
 from dicejax.metrics._scores import f_score
 from dicejax.metrics._scores import label_counts
@@ -25,6 +26,7 @@ from dicejax.metrics._thresholds import best_thresholds
 __all__ = [
   'Span',
   'answer_f1',
+  'average_precision',
   'best_null_threshold',
   'best_offset',
   'best_threshold',

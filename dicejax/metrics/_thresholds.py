@@ -40,21 +40,12 @@ def best_threshold(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     Lipton et al., `Thresholding classifiers to maximize F1 score
     <https://arxiv.org/abs/1402.1892>`_, 2014.
   """
-  scores, labels = _as_scores(scores), np.asarray(labels)
-  _check_length(scores, labels)
-  if not np.isin(labels, (0, 1)).all():
-    raise ValueError('Expected labels that are True or False (or 1 and 0).')
-  if not labels.any():
-    raise ValueError('No positive label: every threshold has an F1 of 0.')
-  order = np.argsort(scores)[::-1]
-  scores, labels = scores[order], labels[order].astype(np.int64)
-  # No threshold separates equal scores, so a cut is only possible after the
-  # last of them.
-  cuts = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
-  tp = np.cumsum(labels)[cuts]
-  f1 = f_score(Counts(tp=tp, fp=cuts + 1 - tp, fn=labels.sum() - tp))
+  descending, tp, predicted = ranked_counts(
+    as_scores(scores), np.asarray(labels)
+  )
+  f1 = f_score(Counts(tp=tp, fp=predicted - tp, fn=tp[-1] - tp))
   best = np.argmax(f1)
-  return _midway(scores, cuts[best]), float(f1[best])
+  return _midway(descending, predicted[best] - 1), float(f1[best])
 
 
 def best_thresholds(
@@ -89,7 +80,7 @@ def best_thresholds(
     >>> best_thresholds(scores, [[1, 0], [0, 0], [1, 0]])
     (array([0.375, 0.5  ]), array([1., 0.]))
   """
-  scores, labels = _as_scores(scores), np.asarray(labels)
+  scores, labels = as_scores(scores), np.asarray(labels)
   if scores.ndim != 2 or not scores.size or scores.shape != labels.shape:
     raise ValueError(
       'Expected scores and labels [n, labels], not '
@@ -148,7 +139,7 @@ def best_null_threshold(
     numbers are the same unless such a text normalises to nothing ('The'), which
     `exact_match` counts as right.
   """
-  null_scores = _as_scores(null_scores)
+  null_scores = as_scores(null_scores)
   answered = np.asarray(scores_if_answered, np.float64)
   not_answered = np.asarray(scores_if_not, np.float64)
   _check_length(null_scores, answered, not_answered)
@@ -165,7 +156,37 @@ def best_null_threshold(
   return threshold, float(totals[best] / len(null_scores))
 
 
-def _as_scores(scores: ArrayLike) -> np.ndarray:
+def ranked_counts(
+  scores: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Counts what each threshold that makes a difference calls positive.
+
+  Args:
+    scores: float `[n]`, finite.
+    labels: bool (or 0 and 1) `[n]`.
+
+  Returns:
+    The scores in descending order; and for each of the distinct scores, from
+    the highest, the number of positives with at least this score, and the
+    number of examples with at least it.
+
+  Raises:
+    ValueError: as for `best_threshold`.
+  """
+  _check_length(scores, labels)
+  if not np.isin(labels, (0, 1)).all():
+    raise ValueError('Expected labels that are True or False (or 1 and 0).')
+  if not labels.any():
+    raise ValueError('No positive label: every threshold has an F1 of 0.')
+  order = np.argsort(scores)[::-1]
+  scores, labels = scores[order], labels[order].astype(np.int64)
+  # No threshold separates equal scores, so a cut is only possible after the
+  # last of them.
+  cuts = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
+  return scores, np.cumsum(labels)[cuts], cuts + 1
+
+
+def as_scores(scores: ArrayLike) -> np.ndarray:
   scores = np.asarray(scores)
   if scores.dtype.kind in 'biu':
     scores = scores.astype(np.float64)

@@ -52,8 +52,9 @@ def pad(
   """Stacks sequences, padded to one width, and adds their `mask`.
 
   Args:
-    examples: name → 1-D array with the length of `tokens`, or 0-D array. Those
-      from `pack` have a `mask` of their own.
+    examples: name → 1-D array with the length of `tokens`; 0-D array; or
+      `[1, n]` with the same n in each example, a vector of the whole example.
+      Those from `pack` have a `mask` of their own.
     fill: name → value of padding, for each array to stack.
     rows: the number of rows. Rows without an example are padding.
     width: the width of the batch, at least the length of the examples.
@@ -61,14 +62,14 @@ def pad(
       empty.
 
   Returns:
-    name → int32 `[rows, width]`, or `[rows]` for 0-D arrays; `mask`
-    `[rows, width]`, bool and False on padding, or int32 and 0 on padding for
-    packed examples; and `states` `[rows, width, hidden_size]` if the examples
-    have them.
+    name → int32 `[rows, width]`, `[rows]` for 0-D arrays, `[rows, n]` for
+    vectors; `mask` `[rows, width]`, bool and False on padding, or int32 and 0
+    on padding for packed examples; and `states` `[rows, width, hidden_size]` if
+    the examples have them.
   """
   like = examples[0] if like is None else like
   batch = {
-    name: np.full((rows, width)[: 1 + np.ndim(like[name])], value, np.int32)
+    name: np.full(_shape(like[name], rows, width), value, np.int32)
     for name, value in fill.items()
   }
   packed = 'mask' in like
@@ -79,10 +80,17 @@ def pad(
   for row, example in enumerate(examples):
     n = length_of(example)
     for name in names(fill, like):
-      cells = (row, slice(n))[: batch[name].ndim]
-      batch[name][cells] = example[name]
+      if name == 'states' or np.ndim(example[name]) == 1:
+        batch[name][row, :n] = example[name]
+      else:
+        batch[name][row] = example[name]
     batch['mask'][row, :n] = example['mask'] if packed else True
   return batch
+
+
+def _shape(array: np.ndarray, rows: int, width: int) -> tuple[int, ...]:
+  """Returns the shape of a batch of arrays like this one."""
+  return (rows, *{0: (), 1: (width,)}.get(array.ndim, array.shape[1:]))
 
 
 def names(fill: Mapping[str, int], example: Example) -> list[str]:

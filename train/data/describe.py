@@ -5,6 +5,7 @@ import collections
 import itertools
 import re
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from dicejax.text.tags import are_spans
 from train.data.answer_places import EAST_ASIAN
 from train.data.conll import Sentence
 from train.data.example import Example
+from train.data.fields import LabelledText
 from train.data.fields import Text
 from train.data.mrc_ner import Query
 from train.data.squad import Answer
@@ -65,7 +67,9 @@ def describe(
     the first alternative, if it has a position), all other tokens of the
     context are negative, counted for each question. The table's 175K for SQuAD
     1.1 are two per question, so an answer of one word counts twice there;
-  - texts: examples with another label, and with the label `positive`.
+  - texts: examples with another label, and with the label `positive`;
+  - texts with several labels: the labels of the training split that a text does
+    not have, and those that it has, summed over texts.
 
   Args:
     splits: split → examples.
@@ -84,8 +88,9 @@ def describe(
     for example in itertools.chain(*splits.values())
     for tag in getattr(example, 'tags', ())
   )
+  known = _label_set(splits)
   facts = {
-    split: [_facts(example, spans, positive) for example in examples]
+    split: [_facts(example, spans, positive, known) for example in examples]
     for split, examples in splits.items()
   }
   report = {}
@@ -94,11 +99,13 @@ def describe(
       'notes': count_notes(examples),
       'repeated': _repeated(facts, split),
     }
-  known = report.get('train', {}).get('labels')
+  in_train = report.get('train', {}).get('labels')
   for of_split in report.values():
     labels = of_split['labels']
     of_split['new_labels'] = [
-      label for label in labels if known is not None and label not in known
+      label
+      for label in labels
+      if in_train is not None and label not in in_train
     ]
   return report
 
@@ -150,7 +157,15 @@ def count_notes(examples: Iterable[Example]) -> dict[str, int]:
   return dict(collections.Counter(notes).most_common())
 
 
-def _facts(example: Any, spans: bool, positive: str) -> _Facts:
+def _label_set(splits: Mapping[str, Sequence[Any]]) -> set[str]:
+  """Returns all labels of texts with several labels, those of train if any."""
+  examples = splits.get('train') or [*itertools.chain(*splits.values())]
+  return {label for x in examples for label in getattr(x, 'labels', ())}
+
+
+def _facts(
+  example: Any, spans: bool, positive: str, known: Collection[str]
+) -> _Facts:
   match example:
     case Sentence(tokens, tags):
       labels, inside = tags, 0
@@ -177,6 +192,11 @@ def _facts(example: Any, spans: bool, positive: str) -> _Facts:
       is_positive = int(label == positive)
       content = (text, pair)
       return _Facts(length, [label], 1 - is_positive, is_positive, content)
+    case LabelledText(text, pair, labels):
+      length = _count_tokens(text) + _count_tokens(pair or '')
+      negative = len({*known} - {*labels})
+      content = (text, pair)
+      return _Facts(length, labels, negative, len(labels), content)
   raise TypeError(f'Unknown kind of example: {type(example).__name__}.')
 
 

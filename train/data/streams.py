@@ -202,7 +202,7 @@ def _options(config, form) -> dict:
 
 def _tabs(config, trained) -> str:
   """Returns what tabs mean in lines of text, as for `read_text`."""
-  if config.task != 'classification':
+  if config.task not in ('classification', 'multi_label'):
     return 'text'
   if config.data.format == 'tfds':  # Its data sets do not say.
     return 'any'

@@ -8,7 +8,10 @@ in `_TASKS` below. The program finds out everything else from the class.
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+from train.data.fields import LabelledText
+from train.data.fields import Text
 from train.tasks.classification import Classification
+from train.tasks.multi_label import MultiLabel
 from train.tasks.query_spans import QuerySpans
 from train.tasks.span_qa import SpanQa
 from train.tasks.tagging import Tagging
@@ -20,6 +23,16 @@ _TASKS: dict[str, type[Task]] = {
   'query_spans': QuerySpans,
   'span_qa': SpanQa,
   'classification': Classification,
+  'multi_label': MultiLabel,
+}
+
+# (task, type of the examples) → how the two might go together.
+_HINTS = {
+  ('classification', LabelledText): ' here, where texts have lists of labels: '
+  "task='multi_label' learns these",
+  ('multi_label', Text): ' here, where each text has one label: expected lists '
+  'of labels in JSON lines or, for a table, data.FORMAT.label_separator or '
+  'data.FORMAT.labels',
 }
 
 
@@ -40,9 +53,10 @@ def get_labels(config, examples: Sequence) -> Labels:
   """
   task = _find(config)
   if not isinstance(examples[0], task.example_types):
+    hint = _HINTS.get((config.task, type(examples[0])), '')
     raise ValueError(
       f'The task {config.task!r} does not go with '
-      f'data.format={config.data.format!r}.'
+      f'data.format={config.data.format!r}{hint}.'
     )
   return task.get_labels(config, examples)
 

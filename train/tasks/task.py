@@ -91,7 +91,10 @@ class Task(Protocol):
     ...
 
   def targets(self, feature: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns the classes that one feature teaches, `[n]`, from 0."""
+    """Returns the classes that one feature teaches, `[n]`, from 0.
+
+    `[1, labels]`, 1 or 0, where a text has several labels.
+    """
     ...
 
   # From examples to predictions.
@@ -100,8 +103,8 @@ class Task(Protocol):
     """Returns the inputs of the model, in order; an example may have several.
 
     Returns:
-      Int32 by name: 1-D arrays of the length of `tokens`, and 0-D ones. Arrays
-      whose names are not in `fill` are for decoding.
+      Int32 by name: 1-D arrays of the length of `tokens`, 0-D ones, and vectors
+      `[1, n]`. Arrays whose names are not in `fill` are for decoding.
     """
     ...
 

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 import tokenizers
-from scipy import special
 
 from dicejax import metrics
 from dicejax.models import BertConfig
@@ -24,6 +23,7 @@ from train.tasks.classification.labels import score_labels
 from train.tasks.task import PRF
 from train.tasks.task import Features
 from train.tasks.task import Scores
+from train.tasks.thresholds import plug_in_threshold
 
 # Rule of decision → its row of the scores, with a positive label.
 _ROWS = {'argmax': 'threshold 0.5', 'tuned': 'tuned', 'plug-in': 'plug-in'}
@@ -181,13 +181,8 @@ class Classification:
       return dict(_UNTUNED)
     probabilities = np.array(predictions)
     threshold, _ = metrics.best_threshold(probabilities[:, -1], positive)
-    logits = _logits(probabilities)
-    slope, bias = metrics.fit_platt(logits, positive)
-    calibrated = special.expit(slope * logits + bias)
-    best, _ = metrics.plug_in_threshold(calibrated)
-    # Back to the scale of the model's probabilities, which it is applied to.
-    plug_in = special.expit((special.logit(best) - bias) / slope)
-    return {'threshold': threshold, 'plug_in': float(plug_in)}
+    plug_in = plug_in_threshold(_logits(probabilities), positive)
+    return {'threshold': threshold, 'plug_in': plug_in}
 
   def decisions(
     self, tuned: Mapping[str, float]

@@ -1,0 +1,69 @@
+"""Sets of labels of texts: what the independent logits of a classifier say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+import tokenizers
+from scipy import special
+
+from dicejax.text.labels import LabelDecoder
+
+
+class LabelSetDecoder(LabelDecoder):
+  """Turns texts into inputs of a classifier, and logits into sets of labels.
+
+  A text has each label whose probability is at least the threshold of this
+  label; it may have any number.
+
+  Attributes:
+    labels: names of the labels.
+    fill: names of the features that go into a batch → value that pads them.
+  """
+
+  def __init__(
+    self,
+    tokenizer: tokenizers.Tokenizer,
+    labels: Sequence[str],
+    max_length: int,
+  ):
+    """Makes a decoder.
+
+    Args:
+      tokenizer: the tokenizer of the encoder, which is copied.
+      labels: names of the labels.
+      max_length: largest number of sub-words of an input.
+    """
+    super().__init__(tokenizer, labels, max_length)
+
+  def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
+    """Returns the logits of the labels, float32 `[batch, labels]`."""
+    return logits
+
+  def decode(self, texts, features, outputs) -> list[list[float]]:
+    """Returns the probabilities of the labels, per text."""
+    # In float64: near 1, float32 would have few digits left.
+    return [special.expit(np.float64(logits)).tolist() for logits in outputs]
+
+  def choose(
+    self,
+    prediction: Sequence[float],
+    parameters: Mapping[str, float | Mapping[str, float]],
+  ) -> list[str]:
+    """Chooses the labels of a text.
+
+    Args:
+      prediction: its probabilities.
+      parameters: `threshold`: a number for all labels, or label → number.
+    """
+    thresholds = parameters['threshold']
+    if not isinstance(thresholds, Mapping):
+      thresholds = dict.fromkeys(self.labels, thresholds)
+    return [
+      label
+      for label, p in zip(self.labels, prediction, strict=True)
+      if p >= thresholds[label]
+    ]
