@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ml_collections import config_dict
 
+from train import page
 from train import report
 from train import results
 from train import settings
@@ -62,7 +63,7 @@ def compare(runs: Mapping[str, Trainer], workdir: pathlib.Path) -> dict:
     print(f'{name}:', flush=True)
     outcomes[name] = run.train()
   print('\n' + report.format_table(report.comparison_rows(outcomes)))
-  report.write_comparison(workdir, outcomes)
+  page.write_comparison(workdir, outcomes)
   return outcomes
 
 
@@ -290,7 +291,7 @@ class Sweep:
       if (self.workdir / name / files.METRICS).is_file()
     }
     if here:
-      report.write_comparison(self.workdir, here, rows)
+      page.write_comparison(self.workdir, here, rows)
 
 
 class _Countdown:

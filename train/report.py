@@ -1,43 +1,19 @@
-"""Tables of scores, and the HTML report of a run or of several."""
+"""Tables of scores, and what was recorded of a run."""
 
-import html
-import io
 import json
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import figure
 
 from train.significance import paired_difference
 from train.workdir import METRICS
-from train.workdir import REPORT
-from train.workdir import write_whole
 
 Scores = Mapping[str, Mapping[str, float]]
 
 # Columns with parameters of the decision, which are not percentages.
 _PARAMETERS = {'threshold', 'offset'}
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60em;
-         margin: 2em auto; padding: 0 1em }}
-  table {{ border-collapse: collapse; margin: 1em 0 }}
-  th, td {{ padding: .2em .8em; text-align: right;
-            border-bottom: 1px solid #ddd }}
-  th:first-child, td:first-child {{ text-align: left }}
-  svg {{ max-width: 100%; height: auto }}
-  pre {{ overflow-x: auto; background: #f6f6f6; padding: 1em }}
-</style>
-<h1>{title}</h1>
-{body}
-</html>
-"""
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
@@ -174,44 +150,6 @@ def _mean_and_deviation(heading, values) -> str:
   return f'{mean} ± {_cell(heading, float(np.std(values, ddof=1)))}'
 
 
-def write_report(workdir: pathlib.Path, config: Mapping, outcome: Mapping):
-  """Writes report.html of one run: scores, curves, settings."""
-  history = read_history(workdir)
-  row, column = outcome['headline']
-  parts = [
-    f'<p>Best on dev, by {html.escape(f"{row}/{column}")}, after step '
-    f'{outcome["best_step"]}; '
-    f'{outcome["seconds"] / 60:.1f} minutes.</p>'
-  ]
-  for split, scores in sorted(outcome['scores'].items(), reverse=True):
-    parts += [f'<h2>{split}</h2>', _html_table(score_rows(scores))]
-  parts += [
-    '<h2>Training</h2>',
-    _curves({config['loss']['name']: history}, outcome['headline']),
-    '<h2>Settings</h2>',
-    f'<pre>{html.escape(json.dumps(config, indent=2))}</pre>',
-  ]
-  _write_page(workdir / REPORT, str(workdir), parts)
-
-
-def write_comparison(
-  workdir: pathlib.Path,
-  outcomes: Mapping[str, Mapping],
-  summary: Sequence[Sequence[str]] = (),
-):
-  """Writes report.html of several runs in folders of one workdir."""
-  histories = {name: read_history(workdir / name) for name in outcomes}
-  headline = next(iter(outcomes.values()))['headline']
-  curves = _curves(histories, headline)
-  tables = ([summary] if summary else []) + [comparison_rows(outcomes)]
-  parts = [*map(_html_table, tables), curves, '<ul>']
-  parts += [
-    f'<li><a href="{name}/report.html">{html.escape(name)}</a></li>'
-    for name in outcomes
-  ]
-  _write_page(workdir / REPORT, str(workdir), [*parts, '</ul>'])
-
-
 def read_history(workdir: pathlib.Path) -> dict[int, dict]:
   """Reads what was recorded, by step.
 
@@ -227,46 +165,3 @@ def read_history(workdir: pathlib.Path) -> dict[int, dict]:
     step = record['step']
     history[step] = record | history.get(step, {})
   return history
-
-
-def _curves(histories, headline) -> str:
-  """Plots loss and headline on dev by step as SVG, one line per run."""
-  canvas = figure.Figure(figsize=(9, 3.2), layout='constrained')
-  left, right = canvas.subplots(1, 2)
-  for name, history in histories.items():
-    for axes, values in (
-      (left, {s: r['loss'] for s, r in history.items() if 'loss' in r}),
-      (
-        right,
-        {
-          s: 100 * headline_score(r['dev'], headline)
-          for s, r in history.items()
-          if 'dev' in r
-        },
-      ),
-    ):
-      axes.plot(values.keys(), values.values(), marker='.', label=name)
-  left.set(title='training loss', xlabel='step', yscale='symlog')
-  right.set(title=f'dev {" ".join(headline)}, percent', xlabel='step')
-  for axes in (left, right):
-    axes.spines[['top', 'right']].set_visible(False)
-  right.legend(frameon=False)
-  text = io.StringIO()
-  canvas.savefig(text, format='svg')
-  return '<svg' + text.getvalue().split('<svg', 1)[1]
-
-
-def _html_table(rows):
-  head, *body = (
-    ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
-    for tag, row in zip(['th'] + ['td'] * len(rows), rows, strict=False)
-  )
-  return '\n'.join(
-    ['<table>', *(f'<tr>{row}</tr>' for row in (head, *body)), '</table>']
-  )
-
-
-def _write_page(path, title, parts):
-  write_whole(
-    path, _PAGE.format(title=html.escape(title), body='\n'.join(parts))
-  )

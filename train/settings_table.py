@@ -36,6 +36,16 @@ def format_settings(config: ConfigDict) -> str:
   return '\n'.join(lines)
 
 
+def changed_settings(config: ConfigDict) -> dict[str, Any]:
+  """Returns the settings that differ from configs/default.py, by key."""
+  defaults = dict(_walk(default.get_config()))
+  return {
+    key: value
+    for key, value in _walk(config)
+    if value is not ... and (key, value) not in defaults.items()
+  }
+
+
 def read_comments(source: str) -> dict[str, str]:
   """Reads the comments of a config file, by dotted key.
 

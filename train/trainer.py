@@ -14,9 +14,11 @@ from ml_collections import config_dict
 from orbax.checkpoint import CheckpointManager
 
 from train import checkpoint
+from train import decision_curve
 from train import frozen
 from train import inference
 from train import interrupts
+from train import page
 from train import parallel
 from train import report
 from train import settings
@@ -39,6 +41,7 @@ from train.progress import Progress
 from train.progress import Watcher
 from train.step import TrainState
 from train.step import make_train_step
+from train.tasks.review import review
 from train.tasks.task import Scores
 
 
@@ -390,6 +393,17 @@ class Trainer:
     directory.mkdir(exist_ok=True)
     for split, found in predictions.items():
       self.task.write(directory / split, self.examples[split], found, tuned)
-    report.write_report(self.workdir, self.config.to_dict(), outcome)
+    last = 'test' if 'test' in predictions else 'dev'
+    _, decided = tasks.decide(self.task, tuned)
+    page.write_report(
+      self.workdir,
+      self.config,
+      outcome,
+      sizes={split: len(part) for split, part in self.examples.items()},
+      curve=decision_curve.trace(
+        self.task, self.examples['dev'], predictions['dev'], tuned
+      ),
+      review=review(self.task, self.examples[last], predictions[last], decided),
+    )
     text = json.dumps(outcome, indent=2)
     files.write_whole(self.workdir / files.RESULTS, text)

@@ -163,10 +163,10 @@ class SpanQa:
       threshold, _ = metrics.best_null_threshold(
         [prediction.null for prediction in predictions],
         [
-          self._f1(example, [c.text for c in prediction.candidates[:1]] or [''])
+          self.f1(example, [c.text for c in prediction.candidates[:1]] or [''])
           for example, prediction in zip(examples, predictions, strict=True)
         ],
-        [self._f1(example, ['']) for example in examples],
+        [self.f1(example, ['']) for example in examples],
       )
       return {'null': threshold}
     if self._settings.several:
@@ -178,11 +178,12 @@ class SpanQa:
     for example, prediction in zip(examples, predictions, strict=True):
       texts = [candidate.text for candidate in prediction.candidates]
       spans.append([candidate.score for candidate in prediction.candidates])
-      f1.append([self._f1(example, texts[: n + 1]) for n in range(len(texts))])
+      f1.append([self.f1(example, texts[: n + 1]) for n in range(len(texts))])
     threshold = best_span_threshold(spans, f1)
     return {'span': THRESHOLDS['span'] if threshold is None else threshold}
 
-  def _f1(self, example, texts) -> float:
+  def f1(self, example, texts) -> float:
+    """Returns the F1 of an answer, by the rules of the data set."""
     return scores.compare(example, texts, **self._rules)[1]
 
   def decisions(
