@@ -12,6 +12,7 @@ from helpers import make_config
 import dicejax
 from configs import default
 from configs import losses as presets
+from configs.text import own_labels
 from dicejax.models import FineTuned
 from dicejax.text.loading import in_bio
 from train import exporting
@@ -53,6 +54,23 @@ def make_texts(tmp_path, *, pair, sigmoid=False, pooling='cls'):
   config.classification.positive = 'spam'
   config.loss = presets.get_loss('cross_entropy', sigmoid=sigmoid)
   config.model.pooling = pooling
+  return shrink(config)
+
+
+def make_label_sets(tmp_path):
+  """Returns the config of a classifier with several labels a text."""
+  rng = random.Random(0)
+  words = {'art': 'paint', 'law': 'court', 'sea': 'ship'}
+  for split, size in {'train': 64, 'dev': 24}.items():
+    rows = ['text,labels']
+    for _ in range(size):
+      labels = [label for label in words if rng.random() < 0.4]
+      text = ' '.join(['we', *(words[label] for label in labels), 'go'])
+      rows.append(f'{text},{";".join(labels)}')
+    (tmp_path / f'{split}.csv').write_text('\n'.join(rows))
+  config = own_labels.get_config('macro_dice')
+  config.data.dir = str(tmp_path)
+  config.data.files.test = ''
   return shrink(config)
 
 
@@ -115,6 +133,7 @@ CASES = {
     lambda path: make_texts(path, pair=True),
     [('win we go', 'by car'), ('home', 'we go')],
   ),
+  'label sets': (make_label_sets, ['we paint go', 'we ship court go', '']),
   'answers': (
     lambda path: make_questions(path, sigmoid=False, unanswerable=False),
     QUESTIONS,
@@ -192,7 +211,12 @@ def test_an_export_says_how_it_decides(trained):
   rule, *parameters = model.decided_by.values()
   assert rule == ('argmax' if not parameters else 'tuned')
   for value in parameters:
-    assert f'{value:.6g}' in card and f'{value:g}' in repr(model)
+    if isinstance(value, dict):
+      assert 'threshold of each label' in repr(model)
+    else:
+      assert f'{value:g}' in repr(model)
+    for number in jax.tree.leaves(value):
+      assert f'{number:.6g}' in card
   scores = json.loads((workdir / files.RESULTS).read_text())['scores']['dev']
   first = next(iter(scores.values()))
   assert f'{100 * first["f1"]:.2f}' in card
@@ -266,6 +290,10 @@ def test_parameters_of_a_call_replace_the_decision(trained):
   if 'threshold' not in model.decided_by:
     return
   low, high = (model(inputs, threshold=t) for t in (0.0, 1.1))
+  if 'labels' in low[0]:
+    assert [x['labels'] for x in low] == [['art', 'law', 'sea']] * len(low)
+    assert not any(x['labels'] for x in high)
+    return
   assert {record['label'] for record in low} == {'spam'}
   assert {record['label'] for record in high} == {'ham'}
   assert low[0]['decided_by'] == {'rule': 'given', 'threshold': 0.0}

@@ -14,7 +14,7 @@ from dicejax.text.tokenizer import mark_words
 from train import model_card
 from train.inference import TrainedRun
 
-TASKS = 'tagging', 'classification', 'span_qa'
+TASKS = 'tagging', 'classification', 'multi_label', 'span_qa'
 _SPECIAL = {  # Names in transformers -> tokens of BERT, and of RoBERTa.
   'unk_token': ('[UNK]', '<unk>'),
   'cls_token': ('[CLS]', '<s>'),
@@ -60,7 +60,8 @@ def write(run: TrainedRun, workdir: pathlib.Path, out: pathlib.Path) -> None:
   labels = tuple(run.task.labels)
   own = describe(config.to_dict(), run.tuned)
   out.mkdir(parents=True, exist_ok=True)
-  save_finetuned(out, run.model, run.params, labels, own)
+  several = config.task == 'multi_label'
+  save_finetuned(out, run.model, run.params, labels, own, several=several)
   tokenizer = load_tokenizer(workdir)
   if config.task == 'tagging':
     mark_words(tokenizer)

@@ -19,11 +19,16 @@ _AUTO = {  # Task -> class in transformers, and name of the pipeline.
     'AutoModelForSequenceClassification',
     'text-classification',
   ),
+  'multi_label': (
+    'AutoModelForSequenceClassification',
+    'text-classification',
+  ),
   'span_qa': ('AutoModelForQuestionAnswering', 'question-answering'),
 }
 _INPUTS = {
   'tagging': "['Anna works at Siemens in Munich.']",
   'classification': "['the text of a message']",
+  'multi_label': "['the text of a message']",
   'span_qa': "[{'question': 'Who called?', 'context': 'Anna called Ben.'}]",
 }
 
@@ -109,11 +114,29 @@ def _decision(run) -> str:
   rule, parameters = tasks.decide(run.task, run.tuned)
   if not parameters:
     return 'What is most likely is predicted: the argmax.'
+  if run.config.task == 'multi_label':
+    return _thresholds(rule, parameters['threshold'])
   shown = ', '.join(f'{name} {value:.6g}' for name, value in parameters.items())
   return (
     f'Rule: **{rule}**, {shown}. The argmax, as the pipelines of transformers '
     f'take it, decides otherwise. {_apply(run, parameters)} `dicejax.load` '
     'applies the rule.'
+  )
+
+
+def _thresholds(rule: str, thresholds: Mapping[str, float] | float) -> str:
+  """Says how several labels are decided."""
+  if not isinstance(thresholds, Mapping):
+    return (
+      'A text has each label whose probability, a sigmoid of its own, is at '
+      f'least {thresholds:.6g}.'
+    )
+  rows = [[f'`{label}`', f'{value:.6g}'] for label, value in thresholds.items()]
+  return (
+    f'Rule: **{rule}**. A text has each label whose probability, a sigmoid of '
+    'its own, is at least the threshold of the label. The pipelines of '
+    'transformers take 0.5; `dicejax.load` applies these:\n\n'
+    + _table([['label', 'threshold'], *rows])
   )
 
 

@@ -89,6 +89,8 @@ def save_finetuned(
   params: Mapping[str, Any],
   labels: tuple[str, ...] = (),
   own: Mapping[str, Any] | None = None,
+  *,
+  several: bool = False,
 ) -> None:
   """Writes config.json and model.safetensors of a model with its head.
 
@@ -104,6 +106,9 @@ def save_finetuned(
     params: its parameters.
     labels: names of its outputs, in order; two for a single logit.
     own: values for this library, the section `dicejax` of config.json.
+    several: whether the logits of a `TextClassifier` are independent, each for
+      a label that a text may have: transformers calls these a multi-label
+      classification.
 
   Raises:
     FileExistsError: one of the two files exists already.
@@ -131,7 +136,7 @@ def save_finetuned(
       f'expected one of {", ".join(kind.__name__ for kind in _TASKS)}.'
     )
   config: BertConfig = model.config
-  if getattr(model, 'num_labels', 0) == 1:
+  if getattr(model, 'num_labels', 0) == 1 and not several:
     model, params = _with_two_logits(model, params)
   names = _names(config, task)
   weights = _weights.to_weights(names, params)
@@ -146,7 +151,8 @@ def save_finetuned(
     values['id2label'] = {str(i): label for i, label in enumerate(labels)}
     values['label2id'] = {label: i for i, label in enumerate(labels)}
   if task == 'SequenceClassification':
-    values['problem_type'] = 'single_label_classification'
+    kind = 'multi' if several else 'single'
+    values['problem_type'] = f'{kind}_label_classification'
     own['pooling'] = model.pooling
     if model.pooling != 'cls':
       values['model_type'] = OWN

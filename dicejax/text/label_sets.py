@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
-import tokenizers
 from scipy import special
 
-from dicejax.text.labels import LabelDecoder
+from dicejax.text.inputs import Input
+from dicejax.text.labels import TextDecoder
+
+HALF = 0.5  # Where a label is as likely as its absence.
 
 
-class LabelSetDecoder(LabelDecoder):
+class LabelSetDecoder(TextDecoder):
   """Turns texts into inputs of a classifier, and logits into sets of labels.
 
   A text has each label whose probability is at least the threshold of this
@@ -23,21 +26,6 @@ class LabelSetDecoder(LabelDecoder):
     labels: names of the labels.
     fill: names of the features that go into a batch → value that pads them.
   """
-
-  def __init__(
-    self,
-    tokenizer: tokenizers.Tokenizer,
-    labels: Sequence[str],
-    max_length: int,
-  ):
-    """Makes a decoder.
-
-    Args:
-      tokenizer: the tokenizer of the encoder, which is copied.
-      labels: names of the labels.
-      max_length: largest number of sub-words of an input.
-    """
-    super().__init__(tokenizer, labels, max_length)
 
   def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
     """Returns the logits of the labels, float32 `[batch, labels]`."""
@@ -67,3 +55,27 @@ class LabelSetDecoder(LabelDecoder):
       for label, p in zip(self.labels, prediction, strict=True)
       if p >= thresholds[label]
     ]
+
+  def decisions(self, tuned: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Returns the rules, each with a `threshold` for all labels or for each."""
+    rules: dict[str, Mapping[str, Any]] = {'argmax': {'threshold': HALF}}
+    if 'threshold' in tuned:
+      rules['tuned'] = {'threshold': tuned['threshold']}
+    if 'plug_in' in tuned:
+      rules['plug-in'] = {'threshold': tuned['plug_in']}
+    return rules
+
+  def to_record(
+    self,
+    item: Input,
+    prediction: Sequence[float],
+    parameters: Mapping[str, Any],
+  ) -> dict[str, Any]:
+    """Returns the labels of a text, and the probabilities of all labels."""
+    pair = {} if item.pair is None else {'pair': item.pair}
+    return {
+      'text': item.text,
+      **pair,
+      'labels': self.choose(prediction, parameters),
+      'probabilities': dict(zip(self.labels, prediction, strict=True)),
+    }

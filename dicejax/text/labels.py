@@ -16,12 +16,8 @@ from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import padding_id
 
 
-class LabelDecoder:
-  """Turns texts, or pairs, into inputs of a classifier, and logits into labels.
-
-  With a positive label, the last of two, a text has it if its probability is at
-  least a threshold. Otherwise a text has the likeliest label, the first among
-  equals.
+class TextDecoder:
+  """Turns texts, or pairs of texts, into inputs of a classifier.
 
   Attributes:
     labels: names of the classes.
@@ -33,22 +29,16 @@ class LabelDecoder:
     tokenizer: tokenizers.Tokenizer,
     labels: Sequence[str],
     max_length: int,
-    *,
-    positive: str = '',
-    sigmoid: bool = False,
   ):
     """Makes a decoder.
 
     Args:
       tokenizer: the tokenizer of the encoder, which is copied.
-      labels: names of the classes, the positive one last.
+      labels: names of the classes.
       max_length: largest number of sub-words of an input.
-      positive: name of the positive label; '' if there is none.
-      sigmoid: whether there is a single logit, for the positive label.
     """
     self.labels = tuple(labels)
     self.fill = {'tokens': padding_id(tokenizer), 'segments': 0}
-    self._positive, self._sigmoid = positive, sigmoid
     self._tokenizer = copy_tokenizer(tokenizer)
     self._tokenizer.enable_truncation(max_length, strategy='longest_first')
 
@@ -89,6 +79,40 @@ class LabelDecoder:
       }
       for encoding in self._tokenizer.encode_batch(list(texts))
     ]
+
+
+class LabelDecoder(TextDecoder):
+  """Turns texts, or pairs, into inputs of a classifier, and logits into labels.
+
+  With a positive label, the last of two, a text has it if its probability is at
+  least a threshold. Otherwise a text has the likeliest label, the first among
+  equals.
+
+  Attributes:
+    labels: names of the classes.
+    fill: names of the features that go into a batch → value that pads them.
+  """
+
+  def __init__(
+    self,
+    tokenizer: tokenizers.Tokenizer,
+    labels: Sequence[str],
+    max_length: int,
+    *,
+    positive: str = '',
+    sigmoid: bool = False,
+  ):
+    """Makes a decoder.
+
+    Args:
+      tokenizer: the tokenizer of the encoder, which is copied.
+      labels: names of the classes, the positive one last.
+      max_length: largest number of sub-words of an input.
+      positive: name of the positive label; '' if there is none.
+      sigmoid: whether there is a single logit, for the positive label.
+    """
+    super().__init__(tokenizer, labels, max_length)
+    self._positive, self._sigmoid = positive, sigmoid
 
   def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
     """Returns the probabilities of the labels, float32 `[batch, labels]`."""

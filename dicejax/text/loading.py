@@ -16,6 +16,7 @@ from dicejax.models import resolve
 from dicejax.text import runs
 from dicejax.text.answers import AnswerDecoder
 from dicejax.text.answers import AnswerSettings
+from dicejax.text.label_sets import LabelSetDecoder
 from dicejax.text.labels import LabelDecoder
 from dicejax.text.predictor import Predictor
 from dicejax.text.tags import TagDecoder
@@ -107,6 +108,8 @@ def _make_decoder(
   if isinstance(found.model, SpanExtractor):
     settings = AnswerSettings(max_length, **own.get('answers', {}))
     return AnswerDecoder(tokenizer, settings)
+  if 'multi_label' in (own.get('task'), _problem(found)):
+    return LabelSetDecoder(tokenizer, found.labels, max_length)
   return LabelDecoder(
     tokenizer,
     found.labels,
@@ -114,6 +117,12 @@ def _make_decoder(
     positive=own.get('positive', ''),
     sigmoid=found.model.num_labels == 1,
   )
+
+
+def _problem(found: FineTuned) -> str:
+  """Returns what transformers calls the problem of a classifier."""
+  problem = found.values.get('problem_type') or ''
+  return problem.removesuffix('_classification')
 
 
 def _longest(directory: pathlib.Path, limit: int) -> int:

@@ -208,7 +208,11 @@ class Predictor:
 
   def __repr__(self) -> str:
     rule, *parameters = self.decided_by.items()
-    decided = ', '.join([rule[1], *(f'{n} {x:g}' for n, x in parameters)])
+    shown = (
+      f'{n} of each label' if isinstance(x, Mapping) else f'{n} {x:g}'
+      for n, x in parameters
+    )
+    decided = ', '.join([rule[1], *shown])
     config = self.model.config
     return (
       f'<{type(self.model).__name__} of {config.num_hidden_layers} layers, '

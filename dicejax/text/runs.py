@@ -136,13 +136,13 @@ def _make_model(settings, encoder, labels: Sequence[str]):
     return TokenTagger(encoder, len(labels))
   if task == 'span_qa':
     return SpanExtractor(encoder)
-  if task != 'classification':
+  if task not in ('classification', 'multi_label'):
     raise ValueError(
-      f'A run of {task!r} is not loaded: expected tagging, classification or '
-      'span_qa. `python -m train.predict` applies it.'
+      f'A run of {task!r} is not loaded: expected tagging, classification, '
+      'multi_label or span_qa. `python -m train.predict` applies it.'
     )
   pooling = settings['model'].get('pooling', 'cls')
-  outputs = 1 if sigmoid else len(labels)
+  outputs = 1 if sigmoid and task == 'classification' else len(labels)
   return TextClassifier(encoder, outputs, pooling=pooling)
 
 

@@ -13,6 +13,7 @@ import tokenizers
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import TextClassifier
+from dicejax.text.label_sets import HALF
 from dicejax.text.label_sets import LabelSetDecoder
 from train.data.fields import LabelledText
 from train.objective import Objective
@@ -29,7 +30,6 @@ from train.tasks.task import Features
 from train.tasks.task import Scores
 from train.tasks.thresholds import plug_in_threshold
 
-_HALF = 0.5  # Where a label is as likely as its absence.
 # Names of the elements that a loss of sigmoids may weigh.
 _SIGNS = 'negative', 'positive'
 
@@ -127,7 +127,7 @@ class MultiLabel:
       notes.append(
         f'no text has {len(missing)} of the {len(self.labels)} labels '
         f'({", ".join(map(repr, missing[:5]))}): their thresholds cannot be '
-        f'tuned here and are {_HALF}.'
+        f'tuned here and are {HALF}.'
       )
     return notes
 
@@ -149,12 +149,12 @@ class MultiLabel:
     gold = to_array([example.labels for example in examples], self.labels)
     if not gold.any():
       return {
-        name: dict.fromkeys(self.labels, _HALF)
+        name: dict.fromkeys(self.labels, HALF)
         for name in ('threshold', 'plug_in')
       }
-    tuned, _ = metrics.best_thresholds(probabilities, gold, default=_HALF)
+    tuned, _ = metrics.best_thresholds(probabilities, gold, default=HALF)
     plug_in = [
-      plug_in_threshold(_logits(p), true > 0) if true.any() else _HALF
+      plug_in_threshold(_logits(p), true > 0) if true.any() else HALF
       for p, true in zip(probabilities.T, gold.T, strict=True)
     ]
     return {
@@ -164,12 +164,7 @@ class MultiLabel:
 
   def decisions(self, tuned: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Returns the rules, each with a `threshold` for all labels or for each."""
-    rules = {'argmax': {'threshold': _HALF}}
-    if 'threshold' in tuned:
-      rules['tuned'] = {'threshold': tuned['threshold']}
-    if 'plug_in' in tuned:
-      rules['plug-in'] = {'threshold': tuned['plug_in']}
-    return rules
+    return self._decoder.decisions(tuned)
 
   def score(
     self,
@@ -203,7 +198,7 @@ class MultiLabel:
         of_labels = scores
     thresholds = tuned.get('threshold', {})
     for label in self.labels:
-      of_labels[label]['threshold'] = thresholds.get(label, _HALF)
+      of_labels[label]['threshold'] = thresholds.get(label, HALF)
       if label in precisions:
         of_labels[label]['average_precision'] = precisions[label]
     return rows | of_labels
@@ -235,7 +230,7 @@ class MultiLabel:
         {
           'gold': list(example.labels),
           **{name: sets[i] for name, sets in found.items()},
-          'probabilities': self._by_label(prediction),
+          'probabilities': dict(zip(self.labels, prediction, strict=True)),
           'text': example.text,
           **pair,
         }
@@ -255,19 +250,7 @@ class MultiLabel:
 
   def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
     """Returns the labels of a text, and the probabilities of all labels."""
-    pair = {} if item.pair is None else {'pair': item.pair}
-    return {
-      'text': item.text,
-      **pair,
-      'labels': self._decoder.choose(prediction, parameters),
-      'probabilities': self._by_label(prediction),
-    }
-
-  def _by_label(self, prediction) -> dict[str, float]:
-    return {
-      label: round(p, 6)
-      for label, p in zip(self.labels, prediction, strict=True)
-    }
+    return self._decoder.to_record(item, prediction, parameters)
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
