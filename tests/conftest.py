@@ -1,5 +1,6 @@
 """Eight CPU devices, exact products, no silent broadcasting between ranks."""
 
+import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -54,3 +55,9 @@ def pytest_report_header():
     for file, reason in _without.items()
     if reason
   ]
+
+
+def pytest_collection_finish():
+  """Spares the garbage collector what is imported by now and stays."""
+  gc.collect()
+  gc.freeze()

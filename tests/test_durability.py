@@ -39,10 +39,11 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope='module', autouse=True)
 def collect():
   yield
-  gc.collect()  # It is caught here, and not in the tests of another file.
+  # What damage leaves open is noticed here, not in the tests of another file.
+  gc.collect()
 
 
 # Runs the program, but keeps all of its last checkpoints: their arrays are
