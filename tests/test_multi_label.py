@@ -30,6 +30,7 @@ from train.inputs import count_targets
 from train.tasks.multi_label import MultiLabel
 from train.tasks.multi_label import get_labels
 from train.tasks.multi_label.labels import score_label_sets
+from train.tasks.review import review
 from train.trainer import Trainer
 
 LABELS = ('art', 'law', 'sea')
@@ -211,6 +212,22 @@ def test_rules():
   ]
   assert task.choose(prediction, {'threshold': 1.0}) == [[], []]
   assert tasks.decide(task, tuned) == ('tuned', rules['tuned'])
+
+
+def test_the_worst_mistakes():
+  task = make_task()
+  examples = [
+    LabelledText('right', None, ('art',), 1),
+    LabelledText('too many', 'pair', (), 2),
+    LabelledText('both', None, ('law', 'tax'), 3),
+  ]
+  predictions = [[0.9, 0.1, 0.1], [0.1, 0.8, 0.6], [0.7, 0.05, 0.1]]
+  found = review(task, examples, predictions, {'threshold': 0.5})
+  assert found.number == 2
+  assert [(x.where, x.true, x.found, x.sure) for x in found.mistakes] == [
+    ('line 3', 'law, tax', 'art', 0.95),
+    ('line 2', '', 'law, sea', 0.8),
+  ]
 
 
 # Losses.

@@ -42,10 +42,10 @@ def trace(
     tuned: the parameters that dev chose.
 
   Returns:
-    The curve; None if the task has no threshold or offset.
+    The curve; None if the task has no threshold or offset, or one per label.
   """
   name = next((n for n in ('threshold', 'offset') if n in tuned), None)
-  if name is None:
+  if name is None or isinstance(tuned[name], Mapping):
     return None
   scores: dict[str, list[tuple[float, float]]] = {column: [] for column in PRF}
   for value in _values(name, tuned[name]):

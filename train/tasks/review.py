@@ -12,6 +12,7 @@ from typing import NamedTuple
 from dicejax import metrics
 from train.data.fields import Text
 from train.tasks.classification import Classification
+from train.tasks.multi_label import MultiLabel
 from train.tasks.span_qa import SpanQa
 from train.tasks.tagging import Tagging
 
@@ -95,6 +96,30 @@ def _review_texts(task, examples, predictions, parameters) -> Review | None:
   return _make_review(
     task.labels, zip(gold, found, strict=True), 'texts', mistakes
   )
+
+
+def _review_label_sets(task, examples, predictions, parameters) -> Review:
+  mistakes = []
+  found = task.choose(predictions, parameters)
+  for example, labels, p in zip(examples, found, predictions, strict=True):
+    wrong = {*labels} ^ {*example.labels}
+    if not wrong:
+      continue
+    sure = [
+      x if label in labels else 1 - x
+      for label, x in zip(task.labels, p, strict=True)
+      if label in wrong
+    ]
+    mistakes.append(
+      Mistake(
+        example.where,
+        _texts(example.text, example.pair),
+        ', '.join(example.labels),
+        ', '.join(labels),
+        max(sure, default=1.0),  # The training split may lack the label.
+      )
+    )
+  return _make_review([], (), 'texts', mistakes)
 
 
 def _review_tags(task, examples, predictions, parameters) -> Review | None:
@@ -231,6 +256,7 @@ def _worst(mistakes) -> list[Mistake]:
 
 _REVIEWS: dict[type, Callable[..., Review | None]] = {
   Classification: _review_texts,
+  MultiLabel: _review_label_sets,
   Tagging: _review_tags,
   SpanQa: _review_answers,
 }
