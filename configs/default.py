@@ -33,8 +33,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     task='tagging',
     data=create(  # Files, and the examples that are taken of them.
       # Format of the files: 'conll', 'conllu', 'squad', 'mrc_ner', 'csv',
-      # 'tsv', 'jsonl' or 'trees'. 'tfds' reads a data set of TensorFlow
-      # Datasets, 'synthetic' makes up sentences.
+      # 'tsv', 'jsonl' or 'trees'. 'hf' reads Parquet and data sets of Hugging
+      # Face, 'tfds' those of TensorFlow Datasets, 'synthetic' makes up
+      # sentences.
       format='conll',
       # Path of the directory that holds the files.
       dir='',
@@ -125,6 +126,21 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
         # Makes two labels of five: 0 and 1 are negative, 3 and 4 positive.
         # Neutral texts are left out.
         binary=False,
+      ),
+      # Options of the format 'hf'. Columns that are not named here are found by
+      # their types.
+      hf=create(
+        # Name on the Hugging Face hub, such as 'nyu-mll/glue', or path of a
+        # directory that `save_to_disk` of the package datasets wrote;
+        # data.files then names splits. '': data.files are Parquet.
+        name='',
+        subset='',  # Configuration of a data set on the hub, such as 'mrpc'.
+        text='',  # Column of the text.
+        pair='',  # Column of a second text.
+        label='',  # Column of the label, or of a list of labels.
+        labels='',  # Columns with 1 or 0, one for each label: 'toxic,threat'.
+        tokens='',  # Column of the words of a sentence.
+        tags='',  # Column of their tags.
       ),
       # Options of the format 'tfds': one of the two.
       tfds=create(

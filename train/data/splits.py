@@ -123,6 +123,15 @@ def _read(
       cache=pathlib.Path(data.cache).expanduser(),
       **data.conllu,
     ), {}
+  if data.format == 'hf':
+    from train.data import hub  # Importing datasets takes seconds.
+
+    return hub.load(
+      splits=_named(data.files),
+      directory=data.dir,
+      answers=data.squad.answers,
+      **data.hf,
+    ), {}
   splits, skipped = {}, {}
   for split, path in _paths(config, workdir).items():
     read = _reader(data, training=split == 'train')
@@ -152,12 +161,14 @@ def _read_file(
 
 def _reader(data, *, training: bool = False) -> Callable[[Path], Iterator]:
   """Returns the reader of a format with its options."""
-  if data.format == 'tfds':
-    raise ValueError("A run with data.format='tfds' reads no local files.")
+  if data.format in ('tfds', 'hf'):
+    raise ValueError(
+      f'A run with data.format={data.format!r} reads no local files.'
+    )
   if data.format == 'synthetic':
     return functools.partial(conll.read_sentences, tag=1)
   if data.format not in FORMATS:
-    known = ', '.join(map(repr, [*FORMATS, 'tfds', 'synthetic']))
+    known = ', '.join(map(repr, [*FORMATS, 'hf', 'tfds', 'synthetic']))
     raise ValueError(f'data.format is one of {known}, not {data.format!r}.')
   options = {**data.get(data.format, {})}
   if data.format == 'trees' and not training:

@@ -204,7 +204,7 @@ def _tabs(config, trained) -> str:
   """Returns what tabs mean in lines of text, as for `read_text`."""
   if config.task not in ('classification', 'multi_label'):
     return 'text'
-  if config.data.format == 'tfds':  # Its data sets do not say.
+  if config.data.format in ('tfds', 'hf'):  # Their data sets do not say.
     return 'any'
   return 'pair' if trained.get('pair') else 'none'
 
