@@ -45,7 +45,7 @@ def make(run: Any, workdir: pathlib.Path, name: str) -> str:
   _, pipeline = _AUTO[config.task]
   base = pathlib.PurePath(config.model.pretrained)
   head = {
-    'library_name': 'transformers',
+    'library_name': 'transformers' if _is_theirs(run) else 'dicejax',
     'pipeline_tag': pipeline,
     'tags': ['dicejax', 'jax', config.loss.name],
   }
@@ -67,6 +67,11 @@ def make(run: Any, workdir: pathlib.Path, name: str) -> str:
     _training(config, workdir),
   ]
   return '\n\n'.join(parts) + '\n'
+
+
+def _is_theirs(run) -> bool:
+  """Whether transformers has a class for a model."""
+  return getattr(run.model, 'pooling', 'cls') == 'cls'
 
 
 def _front(values: Mapping[str, Any]) -> str:
@@ -94,9 +99,11 @@ def _usage(run, name: str) -> str:
     f"import dicejax  # pip install 'dicejax[text]'\n\n"
     f"model = dicejax.load('{name}')\nmodel({inputs})"
   )
-  if getattr(run.model, 'pooling', 'cls') != 'cls':
-    return f'{ours}\n\ntransformers has no class for this model, whose text is '
-    'the mean of all tokens.'
+  if not _is_theirs(run):
+    return (
+      f'{ours}\n\ntransformers has no class for this model, which classifies '
+      f'the {run.model.pooling} of all tokens.'
+    )
   theirs = _code(
     'from transformers import AutoTokenizer\n'
     f'from transformers import {auto}\n\n'
