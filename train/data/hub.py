@@ -151,7 +151,7 @@ def _parquet(directory, file):
 
 def _read(place: str, table, answers: str, columns: Columns) -> list[Example]:
   used, make = _maker(place, table.features, answers, columns)
-  examples = []
+  examples: list[Any] = []
   for index, row in enumerate(table.select_columns(used), start=1):
     try:
       examples.append(make(index, row))
@@ -159,7 +159,10 @@ def _read(place: str, table, answers: str, columns: Columns) -> list[Example]:
       raise ValueError(f'{place}, row {index}: {error}') from None
   if not examples:
     raise ValueError(f'{place}: expected at least one example.')
-  return [*of_one_kind(place, examples)] if _is_text(examples[0]) else examples
+  if _is_text(examples[0]):
+    for _ in of_one_kind(place, examples):
+      pass  # It raises where they are not.
+  return examples
 
 
 def _is_text(example) -> bool:

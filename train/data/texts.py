@@ -29,7 +29,7 @@ def read_jsonl(
   label: str = 'label',
   labels: str = '',
   label_separator: str = '',
-) -> Iterator[Text | LabelledText]:
+) -> Iterator[Text | LabelledText | Skipped]:
   """Reads lines that are JSON objects. Empty lines are ignored.
 
   Args:
