@@ -132,7 +132,8 @@ def test_the_same_entities_in_other_letters(path, scheme, tags, kind):
   [
     ('bmes', 'a O\nb I-X\n', "2: 'I-X' is not a tag .* 'bmes': .* B, M, E, S"),
     ('bilou', 'a O\nb U\nc U-X\n', "2: 'U' is not a tag of the scheme 'bilou'"),
-    ('bilou', 'a B-X\nb O\n', "1: 'B-X' starts an entity that is ill-formed"),
+    ('bilou', 'a B-X\nb O\n', "1: 'B-X' starts an entity .* scheme 'bilou'"),
+    ('bmes', 'a M-X\n', "1: 'M-X' starts an entity that is .* scheme 'bmes'"),
     ('bio', 'a O\nb M-X\n', "2: 'M-X' is not .* names others: .*'bmes', 'bil"),
   ],
 )
@@ -237,13 +238,6 @@ def test_comments_that_stand_alone(path):
   assert _read(path, text, scheme='token') == [Sentence(['a'], ['O'], line=5)]
 
 
-def test_unknown_scheme(path):
-  with pytest.raises(
-    ValueError, match="'IOB' is not one of conll, iob1, bio, b"
-  ):
-    _read(path, 'a O\n', scheme='IOB')
-
-
 def test_labels_of_words_are_as_they_are(path):
   text = 'Ada NNP\n( -LRB-\nB-X I-Y\n\nO ,\n'
   assert [(s.tokens, s.tags) for s in _read(path, text, scheme='token')] == [
@@ -261,3 +255,10 @@ def test_labels_of_words_are_there(path):
 def test_file_without_sentences(path):
   with pytest.raises(ValueError, match=f'{path}: expected at least one sent'):
     _read(path, '-DOCSTART- O\n\n')
+
+
+def test_unknown_scheme(path):
+  with pytest.raises(
+    ValueError, match="^data.conll.scheme is .*'bilou'.*'xyz'"
+  ):
+    _read(path, 'a O\n', scheme='xyz')

@@ -289,3 +289,11 @@ def test_jsonl_several_labels(path):
   rows = [{'sentence': 's', 'label': x} for x in ('a|b', '', ' b ')]
   found = _jsonl(path, *rows, label_separator='|')
   assert [x.labels for x in found] == [('a', 'b'), (), ('b',)]
+
+
+def test_json_that_python_cannot_hold(path):
+  for value in ('[' * 100_000, '9' * 5000):
+    with pytest.raises(
+      ValueError, match=f'^{path}:1: expected a JSON object: '
+    ):
+      _read(texts.read_jsonl, path, f'{{"sentence": {value}')

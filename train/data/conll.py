@@ -24,6 +24,7 @@ _LETTERS = {
   'bmes': {'B': 'B', 'M': 'I', 'E': 'E', 'S': 'S'},
   'bilou': {'B': 'B', 'I': 'I', 'L': 'E', 'U': 'S'},
 }
+SCHEMES = 'bio', 'iob1', 'bioes', *_LETTERS, 'conll', 'token'
 
 
 class Sentence(NamedTuple):
@@ -109,6 +110,9 @@ def read_sentences(
     ValueError: a malformed row, in a message that begins with `path:line:`; a
       column that the file does not have; or no sentence at all.
   """
+  if scheme not in SCHEMES:
+    known = ', '.join(map(repr, SCHEMES))
+    raise ValueError(f'data.conll.scheme is one of {known}, not {scheme!r}.')
   lines = [*read_lines(path)]
   layout = _find_layout(path, lines, token, tag, scheme)
   # Most rows of a corpus occur many times, so each is parsed only once.
@@ -209,12 +213,16 @@ def _sentence(
   first, _ = rows[0]
   if scheme == 'token':
     return Sentence(tokens, tags, first)
-  scheme = 'bioes' if scheme in _LETTERS else scheme
+  letters, named = _LETTERS.get(scheme, {}), scheme
+  scheme = 'bioes' if letters else scheme
   ill_formed = metrics.first_ill_formed(tags, scheme)
   if ill_formed is not None:
+    tag = tags[ill_formed]
+    own = {ours: theirs for theirs, ours in letters.items()}
     raise ValueError(
-      f'{path}:{first + ill_formed}: {tags[ill_formed]!r} starts an entity '
-      f'that is ill-formed in the scheme {scheme!r}. Does the file use another '
+      f'{path}:{first + ill_formed}: {own.get(tag[0], tag[0]) + tag[1:]!r} '
+      'starts an entity '
+      f'that is ill-formed in the scheme {named!r}. Does the file use another '
       "scheme? The scheme 'conll' reads BIO, IOB1 and BIOES, and ill-formed "
       'entities as the CoNLL evaluation script does.'
     )

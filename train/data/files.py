@@ -86,6 +86,8 @@ def read_json(path: Path) -> Any:
     raise ValueError(
       f'{path}:{error.lineno}: expected JSON: {error.msg}.'
     ) from None
+  except (ValueError, RecursionError) as error:  # Huge numbers, deep lists.
+    raise ValueError(f'{path}:1: expected JSON: {error}.') from None
 
 
 def check_unicode(text: str, key: str) -> None:

@@ -172,7 +172,7 @@ def _is_row(line: str) -> bool:
   """Whether a line is the whole JSON object of a question."""
   try:
     return _is_object(json.loads(line), 'context')
-  except ValueError:
+  except (ValueError, RecursionError):
     return False
 
 
@@ -183,7 +183,7 @@ def _is_object(value: Any, key: str) -> bool:
 def _parse(line: str) -> Any:
   try:
     return json.loads(line)
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise ValueError(f'expected a JSON object: {error}.') from None
 
 

@@ -102,7 +102,7 @@ def _objects(path: Path, fields: Fields) -> Iterator[Text | LabelledText]:
 def _json_object(line: str) -> dict:
   try:
     example = json.loads(line)
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise ValueError(f'expected a JSON object: {error}.') from None
   if not isinstance(example, dict):
     raise ValueError(f'expected a JSON object, found {type(example).__name__}.')
