@@ -1,4 +1,4 @@
-"""Words to sub-words and back; words that are cut off count as missed."""
+"""Words to sub-words and back, also in windows of long sentences."""
 
 import jax
 import jax.numpy as jnp
@@ -44,13 +44,16 @@ def score(sentences, tags, labels=LABELS):
   )
 
 
-def decode(task, sentence, feature, labels):
-  """Tags with a model whose logits prefer these labels; -1 is anything."""
+def outputs_of(task, labels):
+  """Outputs of a model whose logits prefer these labels; -1 is anything."""
   logits = 9.0 * jax.nn.one_hot(jnp.array(labels)[None], len(task.labels))
-  answers = jax.tree.map(
-    lambda x: np.asarray(x)[0], task.postprocess(logits, {})
-  )
-  (prediction,) = task.decode([sentence], [feature], [answers])
+  return jax.tree.map(lambda x: np.asarray(x)[0], task.postprocess(logits, {}))
+
+
+def decode(task, sentence, feature, labels):
+  """Tags with a model whose logits prefer these labels."""
+  outputs = outputs_of(task, labels)
+  (prediction,) = task.decode([sentence], [feature], [outputs])
   return task.tags(prediction, {})
 
 
@@ -118,13 +121,13 @@ def test_words_of_byte_level_tokenizers_begin_after_a_space():
 
 
 def test_parts_of_speech(tokenizer):
-  """Each word is scored; one that is cut off has no tag."""
+  """Each word is scored; one without a sub-word has no tag."""
   tagged = Sentence(
-    ['Ann', 'Leeson', 'saw', 'Paris'], ['NN', 'NN', 'VB', 'NN'], 1
+    ['Ann', 'Leeson', 'saw', '\x00'], ['NN', 'NN', 'VB', 'NN'], 1
   )
   labels = get_labels(default.get_config(), [tagged])
   assert labels == ('NN', 'VB')
-  short = task(tokenizer, max_length=6, labels=labels)
+  short = task(tokenizer, labels=labels)
   (feature,) = short.features([tagged])
   tags = decode(short, tagged, feature, feature['labels'])
   assert tags == ['NN', 'NN', 'VB', '_']
@@ -139,22 +142,48 @@ def test_parts_of_speech(tokenizer):
   assert 'are tagged _' in short.notes([tagged], [feature])[0]
 
 
-def test_what_is_cut_off_is_missed(tokenizer):
-  short = task(tokenizer, max_length=6)
-  (example,) = short.features([SENTENCE])
-  assert len(example['tokens']) == 6 and example['tokens'][-1] == 3
-  tags = decode(short, SENTENCE, example, example['labels'])
-  assert tags == ['B-PER', 'I-PER', 'O', 'O', 'O', 'O']
-  scores = score([SENTENCE], [tags])
-  assert scores['LOC'] == {
-    'precision': 0, 'recall': 0, 'f1': 0, 'support': 1
-  }  # fmt: skip
-  assert scores['micro']['recall'] == 0.5
-  assert scores['micro']['f1'] == 2 / 3
-  (said,) = short.notes([SENTENCE], [example])
-  assert said.startswith('3 of 6 words')
-  whole = task(tokenizer)
-  assert whole.notes([SENTENCE], whole.features([SENTENCE])) == []
+def test_long_sentences_are_read_in_windows(tokenizer):
+  """Each word is learnt once and predicted once, where it has most context."""
+  long = Sentence(
+    ['Ann', 'Leeson', 'saw', 'Parisian', 'paris', '.'] * 3,
+    ['B-PER', 'I-PER', 'O', 'O', 'B-LOC', 'O'] * 3,
+    1,
+  )
+  whole, short = task(tokenizer, 64), task(tokenizer, max_length=10)
+  examples = [SENTENCE, long, SENTENCE]
+  features = short.features(examples)
+  of = [int(feature['example']) for feature in features]
+  assert of == [0, 1, 1, 1, 1, 2]
+  assert all(len(feature['tokens']) == 10 for feature in features)
+  assert all(feature['tokens'][-1] == 3 for feature in features)
+  (expected,) = whole.features([long])
+  for name, nothing in (('words', -1), ('labels', -1)):
+    joined = np.concatenate([f[name][f[name] > nothing] for f in features[1:5]])
+    np.testing.assert_array_equal(joined, expected[name][expected[name] >= 0])
+  words = [f['words'][f['words'] >= 0] for f in features[1:5]]
+  # 24 sub-words in windows of 8: 0-7, 6-13, 12-19, 16-23; cut in the middle.
+  assert [w.tolist() for w in words] == [
+    [0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12, 13], [14, 15, 16, 17]
+  ]  # fmt: skip
+  predictions = short.decode(
+    examples, features, [outputs_of(short, f['labels']) for f in features]
+  )
+  assert [short.tags(p, {}) for p in predictions] == [e.tags for e in examples]
+  (said,) = short.notes(examples, features)
+  assert said.startswith('1 of 3 sentences are longer than max_length=10')
+  assert whole.notes(examples, whole.features(examples)) == []
+
+
+def test_a_word_longer_than_a_window(tokenizer):
+  """Its first sub-word counts, and the sub-words of one word stay together."""
+  word = Sentence(['Ann', 'leesonsonsonsonson', 'saw'], ['O', 'B-PER', 'O'], 1)
+  features = task(tokenizer, max_length=5, label_all=True).features([word])
+  words = np.concatenate([f['words'] for f in features])
+  assert sorted(words[words >= 0]) == [0, 1, 2]
+  first = [f['labels'][f['labels'] >= 0].tolist() for f in features]
+  assert sum(first, []).count(3) == 1
+  last = features[-1]
+  assert last['words'].tolist()[-2:] == [2, -1]
 
 
 def test_sentences_without_labels(tokenizer):

@@ -17,8 +17,8 @@ import tokenizers
 from dicejax import metrics
 from dicejax.text.inputs import Input
 from dicejax.text.inputs import join_words
+from dicejax.text.overlap import make_windows
 from dicejax.text.tokenizer import copy_tokenizer
-from dicejax.text.tokenizer import first_sub_words
 from dicejax.text.tokenizer import mark_words
 from dicejax.text.tokenizer import padding_id
 from dicejax.text.words import place_entities
@@ -60,7 +60,8 @@ class TagDecoder:
     has_entities: whether labels spell entities in BIO.
     no_tag: the tag of a word outside entities, or without a prediction.
     fill: names of the features that go into a batch → value that pads them.
-    tokenizer: it cuts inputs off at the length of the model's.
+    tokenizer: a copy that neither truncates nor pads.
+    max_length: largest number of sub-words of an input.
   """
 
   def __init__(
@@ -81,7 +82,7 @@ class TagDecoder:
     self.no_tag = 'O' if self.has_entities else NO_TAG
     self.fill = {'tokens': padding_id(tokenizer)}
     self.tokenizer = copy_tokenizer(tokenizer)
-    self.tokenizer.enable_truncation(max_length)
+    self.max_length = max_length
     mark_words(self.tokenizer)
 
   def read(self, given: str | Sequence[str]) -> Input:
@@ -100,16 +101,17 @@ class TagDecoder:
     """Makes the inputs of the model from the words of sentences.
 
     Returns:
-      Per sentence, int32 `[sub-words]`: `tokens`; `words`, the word that a
-      first sub-word begins, else -1.
+      Per window of a sentence (see `make_windows`), int32 `[sub-words]`:
+      `tokens`; `words`, the word that a first sub-word begins, else -1; and
+      0-D: `example`, the number of the sentence.
     """
-    encodings = self.tokenizer.encode_batch(sentences, is_pretokenized=True)
     return [
       {
-        'tokens': np.array(encoding.ids, np.int32),
-        'words': np.array(first_sub_words(encoding.word_ids), np.int32),
+        'tokens': np.array(window.tokens, np.int32),
+        'words': np.array(window.words, np.int32),
+        'example': np.array(window.example, np.int32),
       }
-      for encoding in encodings
+      for window in make_windows(self.tokenizer, sentences, self.max_length)
     ]
 
   def postprocess(self, logits: jax.Array, batch: dict) -> dict[str, jax.Array]:
@@ -142,18 +144,20 @@ class TagDecoder:
     features: Sequence[Mapping[str, np.ndarray]],
     outputs: Sequence[Mapping[str, np.ndarray]],
   ) -> list[Prediction]:
-    """Returns the candidate tags of each sentence."""
-    return [
-      self._decode(len(words), feature['words'], output)
-      for words, feature, output in zip(
-        sentences, features, outputs, strict=True
-      )
-    ]
+    """Returns the candidate tags of each sentence, from its windows."""
+    predictions = [self._nothing(len(words)) for words in sentences]
+    for feature, output in zip(features, outputs, strict=True):
+      found = predictions[int(feature['example'])]
+      self._fill_in(found, feature['words'], output)
+    return predictions
 
-  def _decode(self, length, words, output) -> Prediction:
-    found = Prediction(
+  def _nothing(self, length: int) -> Prediction:
+    return Prediction(
       [self.no_tag] * length, [0.0] * length, [math.inf] * length
     )
+
+  def _fill_in(self, found: Prediction, words, output) -> None:
+    """Fills in the words that a window has, and leaves the others alone."""
     first = np.flatnonzero(words >= 0)
     columns = (output[n][first] for n in ('label', 'probability', 'gap'))
     for word, label, probability, gap in zip(
@@ -162,7 +166,6 @@ class TagDecoder:
       found.tags[word] = self.labels[label]
       found.probabilities[word] = probability
       found.gaps[word] = gap
-    return found
 
   def tags(
     self, prediction: Prediction, parameters: Mapping[str, float]

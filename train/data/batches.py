@@ -211,4 +211,9 @@ def _join(
   }
   lengths = [length_of(example) for example in examples]
   mask = np.repeat(np.arange(1, len(examples) + 1, dtype=np.int32), lengths)
-  return joined | {'mask': mask, 'example': np.array(numbers)}
+  # A long sentence has several windows, which have its number.
+  sources = [
+    int(example.get('example', i))
+    for i, example in zip(numbers, examples, strict=True)
+  ]
+  return joined | {'mask': mask, 'example': np.array(sources)}

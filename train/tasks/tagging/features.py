@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tokenizers
 
-from dicejax.text.tokenizer import first_sub_words
+from dicejax.text.overlap import make_windows
 from train.data.conll import Sentence
 from train.tasks.task import Features
 
@@ -14,6 +14,7 @@ def make_features(
   tokenizer: tokenizers.Tokenizer,
   sentences: Sequence[Sentence],
   labels: Sequence[str],
+  max_length: int,
   *,
   label_all: bool,
   has_entities: bool,
@@ -21,33 +22,38 @@ def make_features(
   """Makes the features of sentences.
 
   Args:
-    tokenizer: truncates to the length of the model's input.
+    tokenizer: it neither truncates nor pads.
     sentences: their tags may be missing or not among the labels; there is then
       no label to learn from.
     labels: names of the classes, in order.
+    max_length: largest number of sub-words of an input.
     label_all: whether all sub-words of a word have a label, or only the first.
     has_entities: whether labels spell entities in BIO.
 
   Returns:
-    Per sentence, int32 `[sub-words]`: `tokens`; `words`, the word that a first
-    sub-word begins, else -1; `labels`, or -1.
+    Per window of a sentence (see `make_windows`), int32 `[sub-words]`:
+    `tokens`; `words`, the word that a first sub-word begins, else -1; `labels`,
+    or -1; and 0-D: `example`, the number of the sentence.
   """
   ids = {label: i for i, label in enumerate(labels)}
-  encodings = tokenizer.encode_batch(
-    [sentence.tokens for sentence in sentences], is_pretokenized=True
-  )
+  words = [sentence.tokens for sentence in sentences]
   return [
     {
-      'tokens': np.array(encoding.ids, np.int32),
-      'words': np.array(first_sub_words(encoding.word_ids), np.int32),
+      'tokens': np.array(window.tokens, np.int32),
+      'words': np.array(window.words, np.int32),
       'labels': np.array(
         _label_sub_words(
-          encoding.word_ids, sentence.tags, ids, label_all, has_entities
+          window.word_ids,
+          sentences[window.example].tags,
+          ids,
+          label_all,
+          has_entities,
         ),
         np.int32,
       ),
+      'example': np.array(window.example, np.int32),
     }
-    for sentence, encoding in zip(sentences, encodings, strict=True)
+    for window in make_windows(tokenizer, words, max_length)
   ]
 
 

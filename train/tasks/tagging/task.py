@@ -1,5 +1,6 @@
 """The task of tagging: a label for each word, read off its first sub-word."""
 
+import collections
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -36,8 +37,8 @@ class Tagging:
   is subtracted from the logit of `O` and tuned on dev: the higher it is, the
   more entities are found. See `metrics.best_offset`.
 
-  Words beyond `config.max_length` sub-words have no prediction: their entities
-  are missed.
+  A sentence of more than `config.max_length` sub-words is read in windows that
+  overlap, see `make_windows`. A word without a sub-word has no prediction.
   """
 
   example_types = (Sentence,)
@@ -94,6 +95,7 @@ class Tagging:
       self._decoder.tokenizer,
       examples,
       self.labels,
+      self._max_length,
       label_all=self._label_all,
       has_entities=self._has_entities,
     )
@@ -105,9 +107,14 @@ class Tagging:
     notes = []
     if seen < words:
       notes.append(
-        f'{words - seen} of {words} words have no sub-word, or none within '
-        f'max_length={self._max_length}: they are tagged '
+        f'{words - seen} of {words} words have no sub-word: they are tagged '
         f'{self._decoder.no_tag}.'
+      )
+    windows = collections.Counter(int(f['example']) for f in features)
+    if long := sum(number > 1 for number in windows.values()):
+      notes.append(
+        f'{long} of {len(examples)} sentences are longer than '
+        f'max_length={self._max_length}: they are read in windows.'
       )
     if unknown:
       notes.append(
