@@ -191,7 +191,7 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   # Only the latest states are kept, up to a limit.
   size = sum(path.stat().st_size for path in folder.iterdir())
   config.model.frozen_cache = (size - 1) / 2**30
-  config.max_length = 12  # Other inputs.
+  config.data.take.train = 64  # Other inputs.
   Trainer(config, tmp_path / 'four')
   assert sum(path.stat().st_size for path in folder.iterdir()) < size
   Trainer(config, tmp_path / 'five')
