@@ -1,6 +1,7 @@
 """Several labels a text: losses, thresholds, scores, from files to answers."""
 
 import csv
+import functools
 import json
 import random
 
@@ -252,6 +253,31 @@ def test_every_loss_is_that_of_the_library(name):
   other = losses.cross_entropy(logits, labels)
   expected = weight * loss.mean() + config.cross_entropy * other.mean()
   np.testing.assert_allclose(value, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize('name', presets.MULTI_LABEL)
+def test_a_batch_may_be_spread_over_devices(name):
+  if name == 'lovasz_hinge':  # It sorts the whole batch.
+    return
+  config = presets.get_multi_label_loss(name)
+  counts = np.array([60, 40])
+  logits = jnp.asarray(RNG.normal(size=(12, 3)), jnp.float32)
+  labels = jnp.asarray(RNG.integers(0, 2, (12, 3))).at[9:].set(-1)
+  values = []
+  for axis_name in (None, 'data'):
+    objective = make_task(name).objective(config, axis_name, counts)
+    running = objective.init(logits, {'labels': labels})
+    update = functools.partial(objective.update, running=running)
+    if axis_name:
+      parts = [x.reshape(3, 4, 3) for x in (logits, labels)]
+      found = jax.vmap(
+        lambda x, y, update=update: update(x, {'labels': y})[0],
+        axis_name=axis_name,
+      )(*parts)
+    else:
+      found = update(logits, {'labels': labels})[0][None]
+    values.append(np.asarray(found))
+  np.testing.assert_allclose(values[1], np.repeat(values[0], 3), rtol=1e-5)
 
 
 def test_running_dice_of_each_label_is_the_dice_of_all_batches():
