@@ -116,7 +116,10 @@ def _open(name, splits, subset, directory) -> dict[str, Any]:
 
 def _from_hub(name, subset, split):
   import datasets
+  import huggingface_hub
 
+  # It would print each time that it tries to reach the hub again.
+  huggingface_hub.utils.logging.set_verbosity_error()
   try:
     return datasets.load_dataset(name, subset or None, split=split)
   except Exception as error:  # Of the hub, the network and the data set.
