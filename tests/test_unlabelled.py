@@ -156,6 +156,23 @@ def test_a_stream_is_not_read_ahead(monkeypatch):
     assert rest == ['a', 'b', 'ÿ']
 
 
+def test_pipes_and_directories(tmp_path):
+  ours, theirs = os.pipe()
+  with os.fdopen(theirs, 'w') as sink:
+    sink.write('{"text": "a"}\n{"text": 1}\n')
+  form, inputs = streams.read_inputs(
+    f'/dev/fd/{ours}', make_config(), '', LABELS
+  )
+  assert form == 'jsonl' and next(inputs).text == 'a'
+  with pytest.raises(ValueError, match=f"^/dev/fd/{ours}:2: .* 'text'"):
+    next(inputs)
+  os.close(ours)
+  with pytest.raises(IsADirectoryError, match='expected a file'):
+    streams.read_inputs(str(tmp_path), make_config(), '', LABELS)
+  with pytest.raises(FileNotFoundError, match='--input=: no such file'):
+    streams.read_inputs('', make_config(), '', LABELS)
+
+
 def test_chunks_are_whole_and_raise_at_the_end():
   def inputs():
     yield from range(5)

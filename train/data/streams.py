@@ -52,6 +52,10 @@ def read_inputs(
     a message that begins with the path.
   """
   lines = _lines(path, config)
+  if path != STDIN and pathlib.Path(path).is_dir():
+    form = form or config.data.format
+    if form in unlabelled.READERS:
+      raise IsADirectoryError(f'--input={path}: expected a file.')
   if not form:
     form, lines = _recognise(pathlib.Path(path).suffix, lines, config, labels)
   if form not in unlabelled.READERS:
@@ -120,11 +124,11 @@ def _fill(inputs, arrived):
 
 
 def _lines(path: str, config) -> Lines:
-  if path == STDIN:
-    return _stream()
-  if not pathlib.Path(path).exists():
+  if path == STDIN or _is_stream(path):
+    return _stream(path)
+  if not path or not pathlib.Path(path).exists():
     raise FileNotFoundError(f'--input={path}: no such file.')
-  if not pathlib.Path(path).is_file():
+  if pathlib.Path(path).is_dir():
     return ()
   if config.data.format == 'csv':
     text = files.read_text(path, config.data.csv.encoding, 'data.csv.encoding')
@@ -132,17 +136,24 @@ def _lines(path: str, config) -> Lines:
   return files.read_lines(path)
 
 
-def _stream() -> Iterator[tuple[int, str]]:
-  """Yields the lines of standard input as they come, as `read_lines` does."""
+def _is_stream(path: str) -> bool:
+  """Whether a path is a pipe or the like, such as `/dev/stdin`."""
+  place = pathlib.Path(path)
+  return place.exists() and not (place.is_file() or place.is_dir())
+
+
+def _stream(path: str) -> Iterator[tuple[int, str]]:
+  """Yields the lines of a stream as they come, as `read_lines` does."""
   # A descriptor of its own: at exit, Python waits for the lock of sys.stdin,
   # which a thread that still reads would hold.
-  with os.fdopen(os.dup(sys.stdin.fileno()), 'rb') as source:
+  opened = os.dup(sys.stdin.fileno()) if path == STDIN else path
+  with open(opened, 'rb') as source:
     ended, number = True, 0
     for number, data in enumerate(source, 1):
       try:
         line = data.decode('utf-8-sig' if number == 1 else 'utf-8')
       except UnicodeDecodeError as error:
-        raise ValueError(f'{number}: expected UTF-8: {error}.') from None
+        raise ValueError(f'{path}:{number}: expected UTF-8: {error}.') from None
       ended = line.endswith('\n')
       yield number, line.rstrip('\r\n')
   if ended and number:
@@ -161,11 +172,14 @@ def _name_path(path: str, inputs: Iterator[Input]) -> Iterator[Input]:
 
 def _read_whole(path, lines, config, form) -> Iterator[Input]:
   """Reads a format that is one value, by the reader of training."""
-  if path == STDIN:
+  if path == STDIN or _is_stream(path):
     with tempfile.TemporaryDirectory() as directory:
       copy = pathlib.Path(directory) / 'stdin'
       copy.write_text('\n'.join(line for _, line in lines), encoding='utf-8')
-      yield from _read_whole(str(copy), (), config, form)
+      try:
+        yield from _read_whole(str(copy), (), config, form)
+      except ValueError as error:
+        raise ValueError(str(error).replace(str(copy), path)) from None
     return
   seen = set()
   for example in FORMATS[form](path, **config.data.get(form, {})):
