@@ -76,7 +76,7 @@ def main():
         print(f'\n{split}, after step {outcome["best_step"]}:\n{table}')
     print(f'\nCurves and more: {workdir / "report.html"}')
     if config.task in exporting.TASKS:
-      command = exporting.command(workdir, [*config.runs])
+      command = exporting.command(workdir, list(dict(config.runs)))
       print(f'Take the model with you: {command}')
 
 

@@ -217,7 +217,7 @@ def _with_prefix(name, config):
 def _shapes(model, names):
   tokens = jnp.zeros((1, 1), jnp.int32)
   shapes = jax.eval_shape(model.init, jax.random.key(0), tokens)['params']
-  flat = traverse_util.flatten_dict(shapes, sep='/')
+  flat: dict[str, Any] = traverse_util.flatten_dict(shapes, sep='/')
   return {
     names[path]: x.shape[::-1] if path.endswith('/kernel') else x.shape
     for path, x in flat.items()

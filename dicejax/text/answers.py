@@ -99,7 +99,7 @@ class AnswerDecoder:
       raise TypeError(
         f"Expected 'question' and 'context', two texts, not {given!r}."
       )
-    question, context = parts
+    question, context = map(str, parts)
     return Input(context, question=Asked(name, question, context, []))
 
   def example(self, item: Input) -> Any:
@@ -186,7 +186,7 @@ class AnswerDecoder:
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+  ) -> dict[str, dict[str, float]]:
     """Returns the rules, and the threshold of no answer or of several spans."""
     used = {
       'null': self._settings.unanswerable,

@@ -54,7 +54,9 @@ def find_candidates(
       span = windows.read_span(context, feature, int(first), int(last))
       if span.text and score > best.get(span, -np.inf):
         best[span] = score
-  candidates = [Candidate(*span, score) for span, score in best.items()]
+  candidates = [
+    Candidate(span[0], span[1], score) for span, score in best.items()
+  ]
   # Among equal scores, the first and then the shortest comes first.
   candidates.sort(key=lambda c: (-c.score, c.start, len(c.text)))
   return (keep_apart(candidates) if several else candidates)[:n_best]

@@ -135,7 +135,7 @@ class LabelDecoder(TextDecoder):
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules, and the threshold of the positive label, if any."""
     if not self._positive:
       return {'argmax': {}}

@@ -34,36 +34,36 @@ class Decoder(Protocol):
 
   fill: dict[str, int]
 
-  def read(self, given: Any) -> Input:
+  def read(self, given: Any, /) -> Input:
     """Reads what the user gives; raises TypeError if it is something else."""
     ...
 
-  def example(self, item: Input) -> Any:
+  def example(self, item: Input, /) -> Any:
     """Returns an input as `features` and `decode` take it."""
     ...
 
-  def features(self, examples: Sequence[Any]) -> list[dict[str, np.ndarray]]:
+  def features(self, examples: Sequence[Any], /) -> list[dict[str, np.ndarray]]:
     """Makes the inputs of the model; an example may have several."""
     ...
 
-  def postprocess(self, outputs: Any, batch: dict) -> Any:
+  def postprocess(self, outputs: Any, batch: dict, /) -> Any:
     """Returns the part of the outputs that `decode` needs, on the device."""
     ...
 
   def decode(
-    self, examples: Sequence[Any], features: Sequence, outputs: Sequence
+    self, examples: Sequence[Any], features: Sequence, outputs: Sequence, /
   ) -> list:
     """Returns a prediction per example."""
     ...
 
   def decisions(
-    self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+    self, tuned: Mapping[str, float], /
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules by which predictions may be decided, as parameters."""
     ...
 
   def to_record(
-    self, item: Input, prediction: Any, parameters: Mapping[str, float]
+    self, item: Any, prediction: Any, parameters: Mapping[str, float], /
   ) -> dict[str, Any]:
     """Returns a prediction as values for JSON."""
     ...

@@ -90,7 +90,7 @@ def read_run(directory: pathlib.Path) -> FineTuned:
   params = _read_params(step / 'params', model, 'weights' in meta)
   if 'weights' in meta:  # The encoder is frozen, and not in the checkpoint.
     _, encoder = load_pretrained(directory / 'encoder')
-    moments = Moments(*(np.float32(x) for x in meta['moments']))
+    moments = Moments(*(np.array(x, np.float32) for x in meta['moments']))
     params = {**params, 'encoder': standardize(encoder, moments)}
   own = describe(settings, meta['tuned'])
   return FineTuned(model, params, labels, {'dicejax': own})

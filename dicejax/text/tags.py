@@ -193,7 +193,7 @@ class TagDecoder:
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules, and the offset of `O`, which only entities have."""
     if not self.has_entities:
       return {'argmax': {}}

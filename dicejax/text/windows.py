@@ -204,7 +204,7 @@ def _windows(
     kept = np.ones(len(tokens), bool)
     kept[first : first + begin] = kept[first + end : first + size] = False
     inside = spans[(spans[:, 1] >= begin) & (spans[:, 2] < end)]
-    inside = inside + np.int32([0, first - begin, first - begin])
+    inside = inside + np.array([0, first - begin, first - begin], np.int32)
     allowed, starts, ends = np.zeros((3, kept.sum()), np.int32)
     allowed[0] = allowed[first : first + end - begin] = 1
     if is_learnt:

@@ -145,7 +145,7 @@ class Task(Protocol):
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules by which predictions may be decided: name → parameters.
 
     'argmax' takes what is most likely. Others, such as 'tuned', are there if

@@ -186,7 +186,7 @@ class Classification:
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules, and the threshold of the positive label, if any."""
     return self._decoder.decisions(tuned)
 

@@ -209,7 +209,7 @@ class QuerySpans:
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules, and the threshold of all probabilities."""
     return {'argmax': {'threshold': 0.5}} | ({'tuned': tuned} if tuned else {})
 

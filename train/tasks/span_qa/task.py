@@ -188,7 +188,7 @@ class SpanQa:
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules, and the threshold of no answer or of several spans."""
     return self._decoder.decisions(tuned)
 

@@ -155,7 +155,7 @@ class Tagging:
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, Mapping[str, float]]:
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules, and the offset of `O`, which only entities have."""
     return self._decoder.decisions(tuned)
 
