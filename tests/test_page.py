@@ -65,6 +65,11 @@ def test_ticks_are_few_and_around_the_values(low, high, scale):
   assert 0 <= found(low) <= found(high) <= 100
 
 
+def test_percentages_end_at_100():
+  found = charts._Scale(charts.Axis('', percent=True), 1.0, 1.0, 0, 1, True)
+  assert found.ticks[-1] == 1.0 and found(1.0) == 1
+
+
 def test_review_of_texts():
   labels = ('ham', 'spam')
   gold = ['ham', 'spam', 'ham', 'spam']

@@ -85,6 +85,8 @@ class _Scale:
     self._forward = {'log': math.log10, 'logit': _logit}.get(axis.scale, float)
     if low == high:
       low, high = low - abs(low) / 10 - 1e-9, high + abs(high) / 10 + 1e-9
+    if axis.percent:
+      low, high = max(low, 0.0), min(high, 1.0)
     self.ticks = self._ticks(low, high)
     if whole_ticks:
       low, high = min(low, self.ticks[0]), max(high, self.ticks[-1])
