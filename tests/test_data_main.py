@@ -178,8 +178,8 @@ def test_config_and_json(directory):
   [
     (
       ['nope'],
-      'nope is not an experiment: expected one of conll2003, conll2003_mrc, '
-      'ctb5, ctb6, mrpc, ',
+      'nope is not an experiment: expected one of cmrc2018, conll2003, '
+      'conll2003_mrc, ctb5, ctb6, ',
     ),
     (['losses'], 'losses is not an experiment: expected one of '),
     (['conll2003', '--dir=none'], 'none/eng.train: no such file'),

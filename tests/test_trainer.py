@@ -303,7 +303,10 @@ def test_a_published_encoder_is_the_start(tmp_path, trained):
   [
     ({'data.dir': '/nowhere'}, '/nowhere/.*.txt: no such file'),
     ({'data.conll.tag': 7}, '.txt:1: expected the tag in column 7'),
-    ({'data.conll.scheme': 'iob9'}, "'iob9' is not one of conll, iob1, bio"),
+    (
+      {'data.conll.scheme': 'iob9'},
+      "data.conll.scheme is one of 'bio', .*, not 'iob9'",
+    ),
     ({'data.conll.scheme': 'bioes'}, ".txt:3: 'B-PER' starts an entity"),
     ({'data.format': 'xml'}, "data.format is one of 'conll', .*, not 'xml'"),
     ({'task': 'guess'}, "task: 'guess' is none of tagging"),
