@@ -304,7 +304,7 @@ def test_resample(config, read, factor, rare, common):
     ('tsv', {'y': 2.0}, "resample.y: .* no text with this label, but with 'x'"),
     ('tsv', {'x': -1.0}, 'resample.x is at least 0, not -1'),
     ('tsv', {'x': 0.0}, "The split 'train' has no examples"),
-    ('conll', {'x': 2.0}, 'resample.x: .*; only texts have labels'),
+    ('conll', {'x': 2.0}, 'resample.x: .*; only texts with one label'),
   ],
 )
 def test_resample_what_is_not_there(config, read, format, factors, message):

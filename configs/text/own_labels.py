@@ -19,7 +19,7 @@ from configs import default
 from configs import losses
 
 
-def get_config(loss: str = losses.RECOMMENDED):
+def get_config(loss: str = 'macro_running_dice'):
   c = default.get_config()
   c.task = 'multi_label'
   c.data.format = 'csv'

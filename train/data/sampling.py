@@ -111,7 +111,11 @@ def resample(
       known = ', '.join(repr(label) for label in counts if label is not None)
       raise ValueError(
         f'data.resample.{label}: the training split has no text with this label'
-        + (f', but with {known}.' if known else '; only texts have labels.')
+        + (
+          f', but with {known}.'
+          if known
+          else '; only texts with one label are resampled.'
+        )
       )
     if factor < 0:
       raise ValueError(f'data.resample.{label} is at least 0, not {factor:g}.')
