@@ -124,6 +124,8 @@ def _decision(run) -> str:
   if run.config.task == 'multi_label':
     return _thresholds(rule, parameters['threshold'])
   shown = ', '.join(f'{name} {value:.6g}' for name, value in parameters.items())
+  if parameters == run.task.decisions(run.tuned)['argmax']:
+    return f'Rule: **{rule}**, {shown}, which decides as the argmax does.'
   return (
     f'Rule: **{rule}**, {shown}. The argmax, as the pipelines of transformers '
     f'take it, decides otherwise. {_apply(run, parameters)} `dicejax.load` '

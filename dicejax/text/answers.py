@@ -193,7 +193,8 @@ class AnswerDecoder:
       'span': self._settings.several,
     }
     argmax = {name: THRESHOLDS[name] for name in used if used[name]}
-    return {'argmax': argmax} | ({'tuned': dict(tuned)} if tuned else {})
+    rules: dict[str, Mapping[str, float]] = {'argmax': argmax}
+    return rules | ({'tuned': dict(tuned)} if tuned else {})
 
   def to_record(
     self, item: Any, prediction: Prediction, parameters: Mapping[str, float]
