@@ -186,7 +186,7 @@ class AnswerDecoder:
 
   def decisions(
     self, tuned: Mapping[str, float]
-  ) -> dict[str, dict[str, float]]:
+  ) -> Mapping[str, Mapping[str, float]]:
     """Returns the rules, and the threshold of no answer or of several spans."""
     used = {
       'null': self._settings.unanswerable,
