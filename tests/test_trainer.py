@@ -122,7 +122,8 @@ def test_predict_writes_conll_and_decides_by_other_rules(trained, tmp_path):
   args = f'--workdir={workdir}', f'--input={text}'
   output = tmp_path / 'out.conll'
   args += ('--format=conll', f'--output={output}')
-  assert not run_command('train.predict', *args).stderr
+  done = run_command('train.predict', *args)
+  assert done.stderr == f'{text}: read as text; --read names another.\n'
   rows = output.read_text().split('\n')
   assert rows[:4] == ['We O', 'met O', 'Ann B-PER', 'in O']
   again = run_command('train.predict', *args)
