@@ -157,7 +157,9 @@ def _alone(packed, x):
   return alone
 
 
-@pytest.mark.parametrize('model_type', ['bert', 'roberta'])
+@pytest.mark.parametrize(
+  'model_type', ['bert', pytest.param('roberta', marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
   'shape',
   [

@@ -145,7 +145,15 @@ CASES = {
 }
 
 
-@pytest.fixture(scope='module', params=CASES)
+@pytest.fixture(
+  scope='module',
+  params=[
+    case
+    if case in ('tagging', 'label sets')
+    else pytest.param(case, marks=pytest.mark.slow)
+    for case in CASES
+  ],
+)
 def trained(request, tmp_path_factory):
   """A finished run of each kind, its export, and inputs for it."""
   make, inputs = CASES[request.param]

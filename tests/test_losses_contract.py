@@ -101,11 +101,11 @@ FEW = (
 
 
 def every(cases, names=KINDS):
-  """Makes a test per case: quick for two losses, else for the first kind."""
+  """Makes a test per case: quick for dice, else for the first kind."""
 
   def is_quick(case):
     first = case.kind == KINDS[case.name][0]
-    return case.name in names and (first or case.name in FEW[:2])
+    return case.name in names and (first or case.name == 'dice')
 
   return pytest.mark.parametrize(
     'case',

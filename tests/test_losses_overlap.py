@@ -204,7 +204,14 @@ def test_decay_gradient(alpha):
   np.testing.assert_allclose(stop, oracle.gradient(weighted, logits), rtol=1e-5)
 
 
-@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize(
+  'dtype',
+  [
+    jnp.float32,
+    jnp.bfloat16,
+    pytest.param(jnp.float16, marks=pytest.mark.slow),
+  ],
+)
 @pytest.mark.parametrize('softmax', SOFTMAX)
 @pytest.mark.parametrize(
   'alpha',
@@ -214,7 +221,9 @@ def test_decay_gradient(alpha):
     pytest.param(1.0, marks=pytest.mark.slow),
   ],
 )
-@pytest.mark.parametrize('decay_gradient', ['full', 'stop'])
+@pytest.mark.parametrize(
+  'decay_gradient', ['full', pytest.param('stop', marks=pytest.mark.slow)]
+)
 def test_extreme_logits(dtype, softmax, alpha, decay_gradient):
   levels = jnp.array([-1e4, -100, -17, 0, 6, 17, 100, 1e4], dtype)
   logits = levels

@@ -410,6 +410,7 @@ def make_config(directory, form='csv', loss='macro_running_dice'):
   return config
 
 
+@pytest.mark.slow
 def test_from_files_to_labels(tmp_path):
   examples = []
   for form in ('csv', 'tsv', 'jsonl'):

@@ -46,8 +46,8 @@ def check_equal(found, expected):
 @pytest.mark.parametrize(
   'ways',
   [
-    dict(loss=LOSSES[0]),
-    dict(loss=LOSSES[0], mode='pmap'),
+    pytest.param(dict(loss=LOSSES[0]), marks=pytest.mark.slow),
+    pytest.param(dict(loss=LOSSES[0], mode='pmap'), marks=pytest.mark.slow),
     dict(loss=LOSSES[0], fsdp=4, parts=2),
     pytest.param(dict(loss=LOSSES[1], mode='pmap'), marks=pytest.mark.slow),
     pytest.param(dict(loss=LOSSES[1], fsdp=4, parts=2), marks=pytest.mark.slow),
@@ -67,6 +67,7 @@ def test_parts_are_one_batch():
   check_equal(found, alone(LOSSES[0]))
 
 
+@pytest.mark.slow
 def test_a_mean_of_parts_is_another_loss():
   """Computes the loss as if each device had a set of its own."""
   loss = make_loss(presets.get_loss('tversky'))

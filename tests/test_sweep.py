@@ -92,6 +92,7 @@ def varied_losses(tmp_path):
   return {name: make_config(tmp_path, name) for name in names}
 
 
+@pytest.mark.slow
 def test_sweep(tmp_path, config, capsys):
   """Seeds share a table, and finished runs are not trained again."""
   sweep = make_sweep(tmp_path, {'one': config})

@@ -257,7 +257,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('task', CASES)
+@pytest.mark.parametrize(
+  'task',
+  [
+    task
+    if task in ('tagging', 'classification')
+    else pytest.param(task, marks=pytest.mark.slow)
+    for task in CASES
+  ],
+)
 def test_from_files_to_predictions(task, tmp_path):
   write, changes = CASES[task]
   write(tmp_path)

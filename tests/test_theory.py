@@ -224,6 +224,7 @@ def test_gradients_of_elements():
   np.testing.assert_allclose(slope(losses.zlpr, P, Y), want)
 
 
+@pytest.mark.slow
 def test_gradients_with_priors():
   z, y, n = jnp.array([[0.3, -1.0, 0.8]]), jnp.array([1]), [90, 9, 1]
   one_hot = jax.nn.one_hot(y, 3)
@@ -246,7 +247,12 @@ def test_gradients_with_priors():
 @pytest.mark.parametrize('square', [True, False])
 @pytest.mark.parametrize('axis', [(), None])
 @pytest.mark.parametrize(
-  'alpha', [1.0, pytest.param(0.1, marks=pytest.mark.slow), 0.01]
+  'alpha',
+  [
+    pytest.param(1.0, marks=pytest.mark.slow),
+    pytest.param(0.1, marks=pytest.mark.slow),
+    0.01,
+  ],
 )
 def test_self_adjusting_dice_turns_at_one_over_one_plus_alpha(
   alpha, square, axis
@@ -360,7 +366,15 @@ def test_threshold_of_a_tversky_index(alpha, beta):
 
 
 @pytest.mark.parametrize('square', [False, True])
-@pytest.mark.parametrize('column, alpha', [*enumerate([0, 0.01, 0.1, 1])])
+@pytest.mark.parametrize(
+  'column, alpha',
+  [
+    (0, 0),
+    (1, 0.01),
+    pytest.param(2, 0.1, marks=pytest.mark.slow),
+    pytest.param(3, 1, marks=pytest.mark.slow),
+  ],
+)
 def test_single_elements_are_not_f1(column, alpha, square):
   """The posterior where the best p, of all that were tried, crosses over."""
   # Beyond the turn, larger p only give the same q again.
