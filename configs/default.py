@@ -90,7 +90,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
         # Columns with 1 or 0, one for each label, as in 'toxic,threat'. '': the
         # labels are in the column `label`.
         labels='',
-        # What separates several labels in the column `label`, such as ';'. '':
+        # Separator of several labels in the column `label`, such as ';'. '':
         # each text has one label.
         label_separator='',
         separator=',',  # Character between cells, such as ';'.

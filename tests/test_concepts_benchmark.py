@@ -1,4 +1,4 @@
-"""What the figures of benchmarks/concepts.py rest on."""
+"""Foundations of the figures of benchmarks/concepts.py."""
 
 import concepts
 import concepts_systems as systems

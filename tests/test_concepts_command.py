@@ -754,7 +754,7 @@ def test_help_has_an_example_that_parses(name, capsys):
 
 
 def _on_terminal(arguments, **environment):
-  """What a person sees: standard output and error on one terminal."""
+  """Shows standard output and error as a person sees them, on one terminal."""
   screen, terminal = pty.openpty()
   process = subprocess.Popen(
     [sys.executable, '-m', 'dicejax.concepts', *arguments],

@@ -269,7 +269,7 @@ def read(tmp_path):
 
 
 def test_rules_know_other_ids_and_cases():
-  """Of a merged ontology the ids may be those of the other one."""
+  """Labels may name terms of a merged ontology by the ids of either one."""
   terms = {
     'X:1': Term('X:1', 'Effusion'),
     'X:2': Term('X:2', 'deep', parents=('X:1',)),

@@ -63,7 +63,7 @@ def exact_order(measure, query, pool, weights, synonyms):
 
 
 def as_sets(reports):
-  """Of one width, so that nothing is compiled twice."""
+  """Draws sets of one width, so that nothing is compiled twice."""
   columns = [
     [sorted(ids) + [-1] * (VOCABULARY - len(ids)) for ids in kind]
     for kind in zip(*reports, strict=True)
@@ -72,7 +72,7 @@ def as_sets(reports):
 
 
 def nearest(scores):
-  """Of fractions the nearest float32, by the one rounding of a division."""
+  """Rounds fractions to the nearest float32, by the one of a division."""
   shape = np.shape(scores)
   ratios = [
     np.float32(s.numerator) / np.float32(s.denominator)
@@ -313,7 +313,7 @@ def test_a_query_without_findings_gets_reports_without():
 
 
 def test_equal_ratios_are_equal_scores():
-  """Of parts in any proportion, where a tenth is no binary fraction."""
+  """Weights in any proportion add up, though a tenth is no binary fraction."""
   sizes = np.array(
     [
       np.multiply(scale, parts)

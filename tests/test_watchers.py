@@ -1,4 +1,4 @@
-"""What is shown and recorded while a run trains."""
+"""Records of a run while it trains."""
 
 import io
 import json

@@ -131,7 +131,8 @@ def keep_best(directory: pathlib.Path, best: int) -> None:
 
 
 def _delete(path: pathlib.Path, name: pathlib.Path) -> None:
-  shutil.rmtree(name, ignore_errors=True)  # Of a run that was killed here.
+  # A run that was killed here left it.
+  shutil.rmtree(name, ignore_errors=True)
   path.rename(name)
   shutil.rmtree(name, ignore_errors=True)
 

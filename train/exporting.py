@@ -110,7 +110,8 @@ def push(out: pathlib.Path, name: str, private: bool) -> str:
   try:
     hub.create_repo(name, private=private, exist_ok=True)
     return str(hub.upload_folder(repo_id=name, folder_path=out))
-  except Exception as error:  # Of the network, the hub and the file system.
+  # The network, the hub and the file system raise errors of many classes.
+  except Exception as error:
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip('. ')
     raise OSError(
       f'--push={name}: {reason}. {out} is whole: `hf upload {name} {out}` '

@@ -34,8 +34,9 @@ _PAGE = """<!DOCTYPE html>
 </html>
 """
 _STYLE = pathlib.Path(__file__).with_name('page.css')
-_MOST_LABELS = 12  # In a table of confusions.
-_MOST_CHARACTERS = 600  # Of the text of a mistake.
+# Limits of a table of confusions, and of the characters shown of a mistake.
+_MOST_LABELS = 12
+_MOST_CHARACTERS = 600
 
 
 def write_report(

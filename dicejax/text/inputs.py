@@ -1,4 +1,4 @@
-"""What is to be predicted: a text, a pair, words or a question."""
+"""Inputs of a prediction: a text, a pair, words or a question."""
 
 from __future__ import annotations
 

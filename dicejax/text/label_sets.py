@@ -13,8 +13,6 @@ from scipy import special
 from dicejax.text.inputs import Input
 from dicejax.text.labels import TextDecoder
 
-HALF = 0.5  # Where a label is as likely as its absence.
-
 
 class LabelSetDecoder(TextDecoder):
   """Turns texts into inputs of a classifier, and logits into sets of labels.
@@ -56,15 +54,6 @@ class LabelSetDecoder(TextDecoder):
       if p >= thresholds[label]
     ]
 
-  def decisions(self, tuned: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Returns the rules, each with a `threshold` for all labels or for each."""
-    rules: dict[str, Mapping[str, Any]] = {'argmax': {'threshold': HALF}}
-    if 'threshold' in tuned:
-      rules['tuned'] = {'threshold': tuned['threshold']}
-    if 'plug_in' in tuned:
-      rules['plug-in'] = {'threshold': tuned['plug_in']}
-    return rules
-
   def to_record(
     self,
     item: Input,
@@ -72,10 +61,5 @@ class LabelSetDecoder(TextDecoder):
     parameters: Mapping[str, Any],
   ) -> dict[str, Any]:
     """Returns the labels of a text, and the probabilities of all labels."""
-    pair = {} if item.pair is None else {'pair': item.pair}
-    return {
-      'text': item.text,
-      **pair,
-      'labels': self.choose(prediction, parameters),
-      'probabilities': dict(zip(self.labels, prediction, strict=True)),
-    }
+    labels = self.choose(prediction, parameters)
+    return self._record(item, prediction, labels=labels)

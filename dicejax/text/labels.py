@@ -15,6 +15,8 @@ from dicejax.text.inputs import Input
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import padding_id
 
+HALF = 0.5  # The threshold of a label that is as likely as its absence.
+
 
 class TextDecoder:
   """Turns texts, or pairs of texts, into inputs of a classifier.
@@ -80,6 +82,23 @@ class TextDecoder:
       for encoding in self._tokenizer.encode_batch(list(texts))
     ]
 
+  def decisions(
+    self, tuned: Mapping[str, Any]
+  ) -> Mapping[str, Mapping[str, Any]]:
+    """Returns the rules, each with its `threshold`."""
+    rules: dict[str, Mapping[str, Any]] = {'argmax': {'threshold': HALF}}
+    if 'threshold' in tuned:
+      rules['tuned'] = {'threshold': tuned['threshold']}
+    if 'plug_in' in tuned:
+      rules['plug-in'] = {'threshold': tuned['plug_in']}
+    return rules
+
+  def _record(self, item, prediction, **chosen) -> dict[str, Any]:
+    """Makes a record of a text, what was chosen, and all probabilities."""
+    pair = {} if item.pair is None else {'pair': item.pair}
+    probabilities = dict(zip(self.labels, prediction, strict=True))
+    return {'text': item.text, **pair, **chosen, 'probabilities': probabilities}
+
 
 class LabelDecoder(TextDecoder):
   """Turns texts, or pairs, into inputs of a classifier, and logits into labels.
@@ -139,12 +158,7 @@ class LabelDecoder(TextDecoder):
     """Returns the rules, and the threshold of the positive label, if any."""
     if not self._positive:
       return {'argmax': {}}
-    rules: dict[str, Mapping[str, float]] = {'argmax': {'threshold': 0.5}}
-    if 'threshold' in tuned:
-      rules['tuned'] = {'threshold': tuned['threshold']}
-    if 'plug_in' in tuned:
-      rules['plug-in'] = {'threshold': tuned['plug_in']}
-    return rules
+    return super().decisions(tuned)
 
   def to_record(
     self,
@@ -153,10 +167,5 @@ class LabelDecoder(TextDecoder):
     parameters: Mapping[str, float],
   ) -> dict[str, Any]:
     """Returns the label of a text, and the probabilities of all labels."""
-    pair = {} if item.pair is None else {'pair': item.pair}
-    return {
-      'text': item.text,
-      **pair,
-      'label': self.choose(prediction, parameters),
-      'probabilities': dict(zip(self.labels, prediction, strict=True)),
-    }
+    label = self.choose(prediction, parameters)
+    return self._record(item, prediction, label=label)

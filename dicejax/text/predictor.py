@@ -26,7 +26,7 @@ _UNDER_WAY = 16
 
 
 class Decoder(Protocol):
-  """What a task knows of its inputs and outputs.
+  """Interface of a task: it reads inputs and decodes outputs.
 
   Attributes:
     fill: names of the features that go into a batch → value that pads them.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import tokenizers
 
 _SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
-# What tokenizer_config.json may say beside a vocab.txt.
+# Keys of tokenizer_config.json that matter beside a vocab.txt.
 _NAMES = {'pad_token', 'unk_token', 'cls_token', 'sep_token', 'mask_token'}
 _PROPERTIES = {
   'content',

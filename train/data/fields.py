@@ -58,17 +58,10 @@ class LabelledText(NamedTuple):
   labels: tuple[str, ...]
   line: int
 
-  @property
-  def where(self) -> str:
-    return f'line {self.line}'
-
-  @property
-  def words(self) -> list[str]:
-    return [*self.text.split(), *(self.pair or '').split()]
-
-  @property
-  def group(self) -> int:
-    return self.line
+  # A named tuple cannot inherit from another one.
+  where = Text.where
+  words = Text.words
+  group = Text.group
 
 
 class Fields(NamedTuple):

@@ -22,7 +22,8 @@ from train.data.fields import of_one_kind
 
 _ROW = {'question', 'context', 'answers'}
 _UNLABELLED = -1  # The label of the test examples of many data sets.
-# What a directory holds that `save_to_disk` wrote: several splits, or one.
+# A directory that `save_to_disk` wrote has the first of these for several
+# splits, and the second for one.
 _SAVED = 'dataset_dict.json', 'state.json'
 
 _Make = Callable[[int, Mapping[str, Any]], Example]
@@ -122,7 +123,8 @@ def _from_hub(name, subset, split):
   huggingface_hub.utils.logging.set_verbosity_error()
   try:
     return datasets.load_dataset(name, subset or None, split=split)
-  except Exception as error:  # Of the hub, the network and the data set.
+  # The hub, the network and the data set raise errors of many classes.
+  except Exception as error:
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip('. ')
     raise OSError(
       f'data.hf.name={name!r}, split {split!r}: {reason}. Expected a data set '

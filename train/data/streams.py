@@ -107,7 +107,7 @@ def _whole_chunks(inputs, size):
         yield chunk
         chunk = []
   except ValueError:
-    if chunk:  # What is before a malformed input is predicted.
+    if chunk:  # The inputs before a malformed one are predicted.
       yield chunk
     raise
   if chunk:

@@ -1,4 +1,4 @@
-"""What is to be predicted, in any format, with or without labels.
+"""Inputs to predict, in any format, with or without labels.
 
 Rows of a text file are read one at a time, so that a stream can be predicted
 before it ends. Formats that are one value, such as the JSON of SQuAD, are read

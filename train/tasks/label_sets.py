@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Iterable
 
-# So many labels that occur once are no accident if they are most of all.
+# So many labels that occur once are not an accident if they are the majority.
 _MANY = 20
 
 

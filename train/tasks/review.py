@@ -1,4 +1,4 @@
-"""What a task got wrong: which labels it confuses, and its worst mistakes."""
+"""Mistakes of a task: which labels it confuses, and its worst mistakes."""
 
 import collections
 import itertools
@@ -41,7 +41,7 @@ class Mistake(NamedTuple):
 
 
 class Review(NamedTuple):
-  """What a task got wrong on a split.
+  """Mistakes of a task on a split.
 
   Attributes:
     labels: names of the labels; empty without a table of confusions.

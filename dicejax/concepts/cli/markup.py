@@ -80,7 +80,7 @@ def document(title: str, *body: Html, css: str = '') -> str:
 
 
 def legend() -> Html:
-  """What the marks mean."""
+  """Explains the marks of findings."""
   items = [
     tag('li', tag('mark', 'finding', sign(state), class_=state), f' {words}')
     for state, (_, words) in _STATES.items()

@@ -147,7 +147,7 @@ def _label_chip(name, label) -> Html:
 
 
 def _chips(labels) -> Html:
-  """What is present or uncertain; what is absent, the report shows."""
+  """Shows the labels that are present or uncertain, for the list of reports."""
   return markup.join(
     _label_chip(name, label)
     for name, label in labels.items()

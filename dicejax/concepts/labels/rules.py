@@ -197,9 +197,8 @@ def merge_labels(
 ) -> frozenset[str]:
   """Joins two sets of labels by the concepts of the report: stage 2.
 
-  Of the first set, the second, their intersection and their union, the one that
-  covers most of the present concepts is taken; of several, the first in this
-  order.
+  Takes the first set, the second, their intersection or their union, whichever
+  covers most of the present concepts; among equals, the first in this order.
 
   Args:
     primary: labels of the report.

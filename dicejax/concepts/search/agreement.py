@@ -9,7 +9,7 @@ from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.modifiers import KINDS
 
-# What a modifier says as well, when two mentions are compared.
+# Modifiers that include others when two mentions are compared.
 _IMPLIED = {
   'apical': {'upper'},
   'basal': {'lower'},
@@ -28,11 +28,11 @@ _SIDE_WEIGHT = 2.0
 
 
 def agreement(query: Collection[str], hit: Collection[str]) -> float:
-  """How well the modifiers of two mentions agree.
+  """Computes how well the modifiers of two mentions agree.
 
-  Of each kind that both name: the share of the query's modifiers that the hit
-  has; -1 if there is none. Sides count twice. A kind that one of them does not
-  name counts nothing.
+  Each kind that both name adds the fraction of the query's modifiers that the
+  hit has, or -1 if it has none of them. Sides count twice. A kind that one of
+  them does not name adds nothing.
 
   Example:
     >>> agreement(('small', 'left'), ('small', 'right'))

@@ -98,8 +98,8 @@ def soft_similarity(
   .. math::
     I = \sum w x y \qquad f = \sum w (1 - x) y \qquad b = \sum w x (1 - y)
 
-  Of probabilities `candidate` and labels `query`, under `Asymmetric`, it is one
-  minus `losses.tversky` without smoothing: both papers have one formula.
+  With `Asymmetric`, probabilities as `candidate` and labels as `query`, this is
+  1 minus `losses.tversky` without smoothing: both papers have one formula.
   `Symmetric` has a kink where f = b.
 
   Args:

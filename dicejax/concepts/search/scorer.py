@@ -121,7 +121,7 @@ class Scorer:
   def formula(self, query: Findings, candidate: Findings) -> str:
     """Fills the measure's formula with the numbers of two reports.
 
-    Of a measure other than `Asymmetric` and `Symmetric`, the result is `''`.
+    Measures other than `Asymmetric` and `Symmetric` give `''`.
 
     Example:
       >>> from dicejax.concepts.ontology import Term

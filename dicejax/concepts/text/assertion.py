@@ -54,7 +54,7 @@ class Span(NamedTuple):
 
 
 class Assertion(NamedTuple):
-  """What a sentence says of a finding, and the words that decided, if any."""
+  """Polarity of a finding, and the words that decided it, if any did."""
 
   polarity: Polarity
   cue: Span | None = None

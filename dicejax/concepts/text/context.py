@@ -21,7 +21,7 @@ _HISTORY = compile_pattern(
   """
 )
 _PRIOR = compile_pattern('(prior|earlier auxiliary) (degree|side|article)*$')
-# What is "consistent with a prior X" is its trace, which is there now.
+# A finding "consistent with a prior X" is the trace of X, which is there now.
 _TRACE = compile_pattern(
   '(show|relation|suggest|possible|trace) (word|article|pronoun|adverb){0,3} '
   '(history|prior) (degree|side|word)*$'

@@ -40,7 +40,7 @@ class Cue(NamedTuple):
 
 # In the patterns, names in capitals stand for these.
 _PARTS = {
-  # What may stand between the words of a verb, and before them.
+  # These may stand between the words of a verb, and before them.
   'LOOSE': '(auxiliary|adverb|article)*',
   'FULLY': '(auxiliary|adverb|article|well)*',
   'NAMED': '(word|number|history|degree|side|for|to|or|show|suggest)',

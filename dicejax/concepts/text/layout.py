@@ -39,7 +39,7 @@ class _Style(NamedTuple):
   # Most sentences begin with a capital, and most words are not all capitals.
   has_capitals: bool
   has_stops: bool
-  width: int | None  # Of full lines, where lines were wrapped.
+  width: int | None  # Characters of a full line; None if none was wrapped.
 
 
 def closed_lines(text: str) -> Set[int]:

@@ -26,7 +26,7 @@ class Time(enum.StrEnum):
   """When the finding was or may be there."""
 
   CURRENT = 'current'
-  PAST = 'past'  # Of the history, or on an earlier study only.
+  PAST = 'past'  # In the history, or on an earlier study only.
   HYPOTHETICAL = 'hypothetical'  # "If pneumonia develops".
 
 

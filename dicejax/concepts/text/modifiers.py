@@ -1,6 +1,6 @@
 """Side, zone, degree, age and change of findings, as words of a small table.
 
-Of the words of the table in a sentence, a mention gets
+A mention gets these words of the table from its sentence:
 
 - those inside it ("heart is *mildly* enlarged");
 - those of the noun phrase before it ("*small left* pleural effusion", "*left*
@@ -9,14 +9,14 @@ Of the words of the table in a sentence, a mention gets
 - those said of it afterwards ("effusion on the *left*", "pneumothorax, *right
   apical*", "effusions are *moderate* on the *right* and *small* on the
   *left*"), up to the first word that says something else. After a comma or
-  "and", a part counts only as a whole: not that of "effusion, clear left lung";
+  "and", a part counts only as a whole: "effusion, clear left lung" has no side;
 - those of a place named first ("on the *left*, there is ...", "*Left* lung:
   ...").
 
-What is said with a verb of a list holds for all of it ("A and B are
-*stable*"), and so does what is said behind alternatives ("A or B in the *left*
-lung"). Of "left A and B" only A is on the left: it may or may not hold for B.
-A finding and what it may be have one place: in "*left basal* opacity, likely
+A verb after a list speaks of the whole list ("A and B are *stable*"), and so do
+words after alternatives ("A or B in the *left* lung"). In "left A and B" only A
+is on the left, because the side may or may not hold for B. A finding and the
+disease that it may be share one place: in "*left basal* opacity, likely
 pneumonia" both have it.
 """
 
@@ -118,7 +118,7 @@ _SEPARATORS = frozenset([',', 'and', 'or', 'but', 'with', 'then'])
 _ENDS = _SEPARATORS | {';'}
 _MARKS = frozenset([',', ';', ':', '?'])
 _JOINS = frozenset([',', 'and', 'or', 'to', 'than', 'greater', 'more'])
-# What ends a noun phrase, read backwards.
+# These end a noun phrase that is read backwards.
 _BREAKS = (
   _MARKS
   | _SEPARATORS

@@ -298,7 +298,7 @@ def _read_relations(values, ids) -> Iterator[tuple[str, str]]:
 
 
 def _key(text) -> tuple[int, str]:
-  """What stays of a text however its blanks and marks are written."""
+  """Reduces a text to its letters and digits, which every copy shares."""
   kept = [char for char in text if char.isalnum()]
   return len(kept), ''.join(kept).casefold()
 

@@ -39,7 +39,7 @@ _INLINE = re.compile(r'</?(?:a|b|em|font|i|mark|span|strong|su[bp]|u)\b', re.I)
 _ABBREVIATIONS = frozenset(['e', 'g', 'dr', 'mr', 'mrs', 'ms', 'vs', 'approx'])
 _COPULAS = ('are', 'was', 'were', 'remain', 'remains', 'appear', 'appears')
 _SAME = {**dict.fromkeys(_COPULAS, 'is'), 'have': 'has', 'had': 'has'}
-_SAME |= {'ca': 'can', 'wo': 'will'}  # What "can't" and "won't" leave.
+_SAME |= {'ca': 'can', 'wo': 'will'}  # From "can't" and "won't".
 
 
 class Sentence(NamedTuple):

@@ -13,8 +13,8 @@ import tokenizers
 from dicejax import metrics
 from dicejax.models import BertConfig
 from dicejax.models import TextClassifier
-from dicejax.text.label_sets import HALF
 from dicejax.text.label_sets import LabelSetDecoder
+from dicejax.text.labels import HALF
 from train.data.fields import LabelledText
 from train.objective import Objective
 from train.objective import learn_labels

@@ -12,8 +12,8 @@ def make_objective(loss: Loss, weights: dict[str, float]) -> Objective:
 
   Each head has running counts of its own.
 
-  Of the pairs, only those count whose first word is a start or whose last word
-  is an end, true or predicted: decoding never asks for others. (The published
+  Only those pairs count whose first word is a start or whose last word is an
+  end, true or predicted: decoding never asks for others. (The published
   code also draws half of all other pairs at random.)
 
   Args:
