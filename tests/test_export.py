@@ -229,6 +229,10 @@ def test_an_export_says_how_it_decides(trained):
   first = next(iter(scores.values()))
   assert f'{100 * first["f1"]:.2f}' in card
   assert dicejax.load(out, decision='argmax').decided_by['rule'] == 'argmax'
+  config = json.loads((out / 'config.json').read_text())
+  is_ours = config['model_type'] == 'dicejax'
+  assert ('which classifies the mean of all tokens.' in card) == is_ours
+  assert ('library_name: "dicejax"' in card) == is_ours
 
 
 def test_pytorch_computes_the_same(trained):

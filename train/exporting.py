@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import tokenizers
 
-from dicejax.models import TextClassifier
 from dicejax.models import save_finetuned
 from dicejax.text.runs import describe
 from dicejax.text.tokenizer import load_tokenizer
@@ -68,7 +67,7 @@ def write(run: TrainedRun, workdir: pathlib.Path, out: pathlib.Path) -> None:
   _write_tokenizer(tokenizer, run, out)
   card = model_card.make(run, workdir, out.name)
   (out / 'README.md').write_text(card, encoding='utf-8')
-  if isinstance(run.model, TextClassifier) and run.model.pooling != 'cls':
+  if not model_card.is_theirs(run):
     print(
       f'{out} is for dicejax alone: transformers has no class for a classifier '
       f'with model.pooling={run.model.pooling!r}.'

@@ -45,7 +45,7 @@ def make(run: Any, workdir: pathlib.Path, name: str) -> str:
   _, pipeline = _AUTO[config.task]
   base = pathlib.PurePath(config.model.pretrained)
   head = {
-    'library_name': 'transformers' if _is_theirs(run) else 'dicejax',
+    'library_name': 'transformers' if is_theirs(run) else 'dicejax',
     'pipeline_tag': pipeline,
     'tags': ['dicejax', 'jax', config.loss.name],
   }
@@ -69,7 +69,7 @@ def make(run: Any, workdir: pathlib.Path, name: str) -> str:
   return '\n\n'.join(parts) + '\n'
 
 
-def _is_theirs(run) -> bool:
+def is_theirs(run) -> bool:
   """Whether transformers has a class for a model."""
   return getattr(run.model, 'pooling', 'cls') == 'cls'
 
@@ -99,7 +99,7 @@ def _usage(run, name: str) -> str:
     f"import dicejax  # pip install 'dicejax[text]'\n\n"
     f"model = dicejax.load('{name}')\nmodel({inputs})"
   )
-  if not _is_theirs(run):
+  if not is_theirs(run):
     return (
       f'{ours}\n\ntransformers has no class for this model, which classifies '
       f'the {run.model.pooling} of all tokens.'

@@ -357,10 +357,7 @@ def _settings(config) -> list[str]:
 
 def _table(rows, chosen: str = '') -> str:
   head, *body = rows
-  lines = [''.join(f'<th>{html.escape(cell)}</th>' for cell in head)]
-  lines += [
-    ''.join(f'<td>{html.escape(cell)}</td>' for cell in r) for r in body
-  ]
+  lines = [_cells(head, 'th'), *(_cells(r, 'td') for r in body)]
   classes = ['', *(' class="chosen"' if r[0] == chosen else '' for r in body)]
   text = ''.join(
     f'<tr{name}>{line}</tr>' for name, line in zip(classes, lines, strict=True)
