@@ -2,6 +2,7 @@
 
   python benchmarks/polarity.py tests/golden/polarity.tsv OTHER.tsv
   python benchmarks/polarity.py --kit=rsAnnotations-1-120-random.txt
+  python benchmarks/polarity.py --reports=REPORTS.csv --ontology=hp.obo
 
 A table has a group, a sentence and, for each of its findings, a sign, between
 tabs. Findings are in braces, `\\n` and `\\r` are line breaks. The signs are `+`
@@ -12,6 +13,10 @@ The kit is that of NegEx (chapmanbe/negex on GitHub, Apache-2.0): 2,376
 sentences of clinical notes, each with a condition that is negated or not. The
 F1 score of what is negated is printed; in 11 lines the condition is not in the
 sentence, and they are left out.
+
+Reports, from the columns findings and impression, are written again in other
+layouts. For each layout, the number of reports of which other findings, or
+other polarities, are read than before is printed. No text is.
 """
 
 import argparse
@@ -20,13 +25,18 @@ import itertools
 import pathlib
 import re
 import sys
+import textwrap
 
 # Imports the library of this tree, not an installed one.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from dicejax.concepts import Experiencer
+from dicejax.concepts import Linker
 from dicejax.concepts import Polarity
 from dicejax.concepts import Time
+from dicejax.concepts import read_aliases
+from dicejax.concepts import read_obo
+from dicejax.concepts import read_reports
 from dicejax.concepts.text.assertion import assert_findings
 from dicejax.concepts.text.sentences import split_sentences
 
@@ -36,6 +46,30 @@ _SIGNS = {
   Polarity.UNCERTAIN: '?',
 }
 
+# A report, as sentences without full stops → the same, written in another way.
+LAYOUTS = {
+  'capitals': lambda s: '. '.join(s).upper() + '.',
+  'small letters': lambda s: '. '.join(s).lower() + '.',
+  'no blank': lambda s: '.'.join(s).upper() + '.',
+  'wrapped': lambda s: textwrap.fill('. '.join(s) + '.', 44),
+  'capitals, wrapped': lambda s: textwrap.fill('. '.join(s).upper() + '.', 44),
+  'small, wrapped': lambda s: textwrap.fill('. '.join(s).lower() + '.', 50),
+  'lines': '\n'.join,
+  'small lines': lambda s: '\n'.join(s).lower(),
+  'lines in capitals': lambda s: '\n'.join(s).upper(),
+  'lines of Windows': '\r\n'.join,
+  'lines of the Macintosh': '\r'.join,
+  'full-width': lambda s: '。'.join(s) + '。',
+  'bullets': lambda s: '\n'.join(f'- {x}' for x in s),
+  'numbers': lambda s: '\n'.join(f'{n}. {x}.' for n, x in enumerate(s, 1)),
+  'numbers in a line': lambda s: ' '.join(
+    f'{n}) {x}' for n, x in enumerate(s, 1)
+  ),
+  'paragraphs': lambda s: ''.join(f'<p>{x}</p>' for x in s),
+  'line tags': '<br>'.join,
+  'bold': lambda s: '. '.join(f'<b>{x}</b>' for x in s),
+}
+
 
 def main():
   parser = argparse.ArgumentParser(
@@ -43,6 +77,8 @@ def main():
   )
   parser.add_argument('tables', nargs='*', type=pathlib.Path)
   parser.add_argument('--kit', type=pathlib.Path)
+  parser.add_argument('--reports', type=pathlib.Path)
+  parser.add_argument('--ontology', type=pathlib.Path)
   parser.add_argument(
     '--wrong', action='store_true', help='print what is read wrongly'
   )
@@ -51,6 +87,31 @@ def main():
     score_table(path, arguments.wrong)
   if arguments.kit:
     score_kit(arguments.kit, arguments.wrong)
+  if arguments.reports:
+    if not arguments.ontology:
+      parser.error('--reports needs --ontology.')
+    compare_layouts(arguments.reports, arguments.ontology)
+
+
+def compare_layouts(path: pathlib.Path, ontology: pathlib.Path) -> None:
+  linker = Linker(read_obo(ontology), read_aliases('chest'))
+
+  def read(text):
+    return [(m.concept, m.polarity, m.time) for m in linker(text)]
+
+  texts = read_reports(path, ['findings', 'impression']).texts[:1000]
+  reports = [
+    re.split(r'[.!?:]+\s+', ' '.join(text.split()).rstrip('. '))
+    for text in texts
+  ]
+  found = [read('. '.join(report) + '.') for report in reports]
+  print(f'{path.name}: of {len(reports)} reports, these change')
+  for name, write in LAYOUTS.items():
+    changed = sum(
+      read(write(report)) != before
+      for report, before in zip(reports, found, strict=True)
+    )
+    print(f'{name:>22} {changed:4}')
 
 
 def score_table(path: pathlib.Path, wrong: bool) -> None:

@@ -3,12 +3,12 @@
 import itertools
 import pathlib
 import re
-import textwrap
 
 import pytest
 from draws import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from polarity import LAYOUTS
 
 from dicejax.concepts import Experiencer
 from dicejax.concepts import Linker
@@ -307,36 +307,14 @@ _REPORT = [
   'Pneumonia cannot be excluded',
   'Bibasilar opacities, unchanged, are consistent with atelectasis',
 ]
-_LAYOUTS = {
-  'capitals': lambda s: '. '.join(s).upper() + '.',
-  'small letters': lambda s: '. '.join(s).lower() + '.',
-  'no blank': lambda s: '.'.join(s).upper() + '.',
-  'wrapped': lambda s: textwrap.fill('. '.join(s) + '.', 44),
-  'capitals, wrapped': lambda s: textwrap.fill('. '.join(s).upper() + '.', 44),
-  'small, wrapped': lambda s: textwrap.fill('. '.join(s).lower() + '.', 50),
-  'lines': '\n'.join,
-  'small lines': lambda s: '\n'.join(s).lower(),
-  'lines in capitals': lambda s: '\n'.join(s).upper(),
-  'lines of Windows': '\r\n'.join,
-  'lines of the Macintosh': '\r'.join,
-  'full-width': lambda s: '。'.join(s) + '。',
-  'bullets': lambda s: '\n'.join(f'- {x}' for x in s),
-  'numbers': lambda s: '\n'.join(f'{n}. {x}.' for n, x in enumerate(s, 1)),
-  'numbers in a line': lambda s: ' '.join(
-    f'{n}) {x}' for n, x in enumerate(s, 1)
-  ),
-  'paragraphs': lambda s: ''.join(f'<p>{x}</p>' for x in s),
-  'line tags': '<br>'.join,
-  'bold': lambda s: '. '.join(f'<b>{x}</b>' for x in s),
-}
 
 
-@pytest.mark.parametrize('layout', _LAYOUTS)
+@pytest.mark.parametrize('layout', LAYOUTS)
 @examples(40)
 @given(order=st.permutations(_REPORT))
 def test_layout_does_not_matter(layout, order):
   plain = '. '.join(order) + '.'
-  written = _LAYOUTS[layout](order)
+  written = LAYOUTS[layout](order)
   assert [(m.concept, m.polarity) for m in _LINKER(written)] == [
     (m.concept, m.polarity) for m in _LINKER(plain)
   ]
