@@ -19,6 +19,7 @@ from train import exporting
 from train import inference
 from train import workdir as files
 from train.data import unlabelled
+from train.data.squad import Question
 from train.trainer import Trainer
 
 SENTENCES = 'We met Ann Bob in Rome .', 'Gus', '', 'We met Hal in Oslo .'
@@ -177,7 +178,7 @@ def predict(workdir, decoder, inputs):
   ]
   examples = [
     x.question
-    if 'Question' in str(run.task.example_types)
+    if Question in run.task.example_types
     else unlabelled.to_example(x, run.task.example_types)
     for x in items
   ]
