@@ -185,3 +185,15 @@ def test_chunks_are_whole_and_raise_at_the_end():
         assert 1 <= len(chunk) <= 2
         found += chunk
     assert found == [0, 1, 2, 3, 4]
+
+
+def test_columns_are_those_of_training(tmp_path):
+  """An empty cell is a column, and the last cell may be the rest of a line."""
+  config = make_config(**{'data.conll.token': 1})
+  rows = '1\tJohn\tB-PER\n\tsleeps\tO\n3\there\tO\n'
+  _, (item,) = read(tmp_path, 'a.txt', rows, config, 'conll')
+  assert words(item) == ['John', 'sleeps', 'here']
+  config = make_config('classification', **{'data.format': 'tsv'})
+  config.data.tsv.update(separator=' ', header=False, text='1', label='0')
+  _, items = read(tmp_path, 'b.tsv', '4 a long day\n1 night\n', config)
+  assert [item.text for item in items] == ['a long day', 'night']

@@ -117,7 +117,7 @@ def read_sentences(
   layout = _find_layout(path, lines, token, tag, scheme)
   # Most rows of a corpus occur many times, so each is parsed only once.
   parse = functools.cache(functools.partial(_word, layout))
-  for is_boundary, block in itertools.groupby(lines, _is_boundary):
+  for is_boundary, block in itertools.groupby(lines, is_separator):
     if is_boundary:
       continue
     rows = itertools.dropwhile(lambda row: _is_comment(row[1], layout), block)
@@ -125,12 +125,14 @@ def read_sentences(
       yield _sentence(path, rows, parse, scheme)
 
 
-def _is_boundary(numbered_line: tuple[int, str]) -> bool:
+def is_separator(numbered_line: tuple[int, str]) -> bool:
+  """Whether a line separates sentences."""
   _, line = numbered_line
   return not line.strip(' \t') or '-DOCSTART-' in line
 
 
-def _fields(line: str) -> list[str]:
+def split_columns(line: str) -> list[str]:
+  """Splits a row at tabs, which may be beside an empty cell, or at blanks."""
   # `line.split()` would also split at no-break spaces, which a token may have.
   if '\t' in line:
     return [field.strip(' ') for field in line.split('\t')]
@@ -141,7 +143,7 @@ def _find_layout(
   path: Path, lines: list[tuple[int, str]], token: int, tag: int, scheme: str
 ) -> _Layout:
   """Finds what most rows of a file have in common, and checks the columns."""
-  rows = collections.Counter(x[1] for x in lines if not _is_boundary(x))
+  rows = collections.Counter(x[1] for x in lines if not is_separator(x))
   if not rows:
     raise ValueError(f'{path}: expected at least one sentence.')
   # Comments may be many, so lines that may be comments count only if there are
@@ -149,11 +151,13 @@ def _find_layout(
   rows = {row: n for row, n in rows.items() if not _has_hash(row)} or rows
   widths = collections.Counter()
   for row, count in rows.items():
-    widths[len(_fields(row))] += count
+    widths[len(split_columns(row))] += count
   ((width, _),) = widths.most_common(1)
   first = next(number for number, line in lines if line in rows)
   _check_columns(f'{path}:{first}', width, token=token, tag=tag)
-  of_width = (fields for fields in map(_fields, rows) if len(fields) == width)
+  of_width = (
+    fields for fields in map(split_columns, rows) if len(fields) == width
+  )
   tags = frozenset(fields[tag].strip() for fields in of_width)
   return _Layout(width, token, tag, scheme, tags)
 
@@ -182,7 +186,7 @@ def _is_comment(line: str, layout: _Layout) -> bool:
   """Returns whether a line before the words of a sentence is a comment."""
   if not _has_hash(line):
     return False
-  fields = _fields(line)
+  fields = split_columns(line)
   if len(fields) != layout.width:
     return True
   tag = fields[layout.tag].strip()
@@ -232,7 +236,7 @@ def _sentence(
 
 def _word(layout: _Layout, line: str) -> tuple[str, str]:
   """Returns the token and the tag of a row."""
-  fields = _fields(line)
+  fields = split_columns(line)
   if len(fields) != layout.width:
     raise ValueError(
       f'expected {layout.width} columns, as in most rows of the file, found '

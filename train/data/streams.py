@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 from train.data import files
 from train.data import unlabelled
+from train.data.conll import is_separator
+from train.data.conll import split_columns
 from train.data.files import Skipped
 from train.data.splits import FORMATS
 from train.data.unlabelled import Input
@@ -267,11 +269,11 @@ def _of_columns(seen, lines, labels) -> str:
     return 'conll'
   while seen[-1][1].startswith(('# ', '#\t')) and _read_on(seen, lines):
     pass
-  rows = [unlabelled.columns(seen[-1][1])]
+  rows = [_cells(seen[-1][1])]
   while rows[-1] and len(rows) < _ENOUGH and _may_be_row(rows[-1], labels):
     if not _read_on(seen, lines):
       break
-    rows.append(unlabelled.columns(seen[-1][1]))
+    rows.append(_cells(seen[-1][1]))
   block = [row for row in rows if row]
   is_whole = not rows[-1] and block and len(block[0]) > 1
   if len(block) < _ENOUGH and not is_whole:
@@ -279,6 +281,10 @@ def _of_columns(seen, lines, labels) -> str:
   if len({len(row) for row in block}) > 1:
     return ''
   return 'conll' if all(_may_be_row(row, labels) for row in block) else ''
+
+
+def _cells(line: str) -> list[str]:
+  return [] if is_separator((0, line)) else split_columns(line)
 
 
 def _read_on(seen, lines) -> bool:

@@ -4,6 +4,7 @@ import collections
 import csv
 import io
 import sys
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from train.data.files import Skipped
 from train.data.files import read_lines
 from train.data.files import read_text
 
-_Row = tuple[int, list[str]]  # The number of its first line, and its cells.
+Row = tuple[int, list[str]]  # The number of its first line, and its cells.
 
 
 def read_csv(
@@ -104,7 +105,21 @@ def read_tsv(
   yield from _examples(path, rows, fields, header, skip_malformed, 'tsv')
 
 
-def _csv_rows(path: Path, separator: str, encoding: str) -> list[_Row]:
+def parse_csv(lines: Iterable[str], separator: str = ',') -> Iterator[Row]:
+  """Parses CSV a row at a time, also from a stream.
+
+  Args:
+    lines: lines with their ends.
+    separator: the character between cells.
+
+  Yields:
+    The number of the first line of a row, from 1, and its cells. Empty lines
+    are left out.
+
+  Raises:
+    ValueError: a malformed row, whose number begins the message; or the
+      separator is not one character.
+  """
   if separator == r'\t':  # As a shell passes it.
     separator = '\t'
   if len(separator) != 1 or separator in '"\r\n':
@@ -112,43 +127,75 @@ def _csv_rows(path: Path, separator: str, encoding: str) -> list[_Row]:
       f'data.csv.separator is one character, and no quote or line break, not '
       f'{separator!r}.'
     )
-  text = read_text(path, encoding, 'data.csv.encoding')
   # The limit is one of the whole process; a cell may have any size here.
   csv.field_size_limit(sys.maxsize)
-  reader = csv.reader(
-    io.StringIO(text, newline=''), delimiter=separator, strict=True
-  )
-  rows, number = [], 1
+  reader = csv.reader(lines, delimiter=separator, strict=True)
+  number = 1
   try:
     for cells in reader:
       if cells:
-        rows.append((number, cells))
+        yield number, cells
       number = reader.line_num + 1
   except csv.Error as error:
     raise ValueError(
-      f'{path}:{number}: expected a row of CSV, found one with {error}: is a '
-      'quote not closed, or not doubled?'
+      f'{number}: expected a row of CSV, found one with {error}: is a quote '
+      'not closed, or not doubled?'
     ) from None
-  return rows
+
+
+def parse_tsv(
+  lines: Iterable[tuple[int, str]],
+  separator: str = '\t',
+  *,
+  header: bool = True,
+  names: Sequence[str] = (),
+) -> Iterator[Row]:
+  """Splits lines into cells, in which quotes have no special meaning.
+
+  Args:
+    lines: the number and the text of each line; empty ones are left out.
+    separator: what is between cells. If it is not a tab, the last cell is the
+      rest of the line.
+    header: whether the first line names the columns, and tells their number.
+    names: the columns that are needed; without a header, the last one is the
+      rest of the line.
+
+  Yields:
+    The number of each line, and its cells.
+  """
+  if not separator:
+    raise ValueError("data.tsv.separator is some text, not ''.")
+  splits = None
+  for number, line in lines:
+    if line and splits is None:
+      splits = -1
+      if separator != '\t':
+        needed = [int(name) for name in names if name.isdecimal()]
+        splits = line.count(separator) if header else max(needed, default=0)
+    if line:
+      yield number, line.split(separator, splits)
+
+
+def _csv_rows(path: Path, separator: str, encoding: str) -> list[Row]:
+  text = read_text(path, encoding, 'data.csv.encoding')
+  try:
+    return list(parse_csv(io.StringIO(text, newline=''), separator))
+  except ValueError as error:
+    message = str(error)
+    place = f'{path}:' if message[0].isdecimal() else ''
+    raise ValueError(place + message) from None
 
 
 def _tsv_rows(
   path: Path, separator: str, header: bool, names: Sequence[str]
-) -> list[_Row]:
-  if not separator:
-    raise ValueError("data.tsv.separator is some text, not ''.")
-  lines = [line for line in read_lines(path) if line[1]]
-  splits = -1
-  if separator != '\t' and lines:
-    splits = lines[0][1].count(separator)
-    if not header:
-      splits = max([int(x) for x in names if x.isdecimal()], default=0)
-  return [(number, line.split(separator, splits)) for number, line in lines]
+) -> list[Row]:
+  lines = read_lines(path)
+  return list(parse_tsv(lines, separator, header=header, names=names))
 
 
 def _examples(
   path: Path,
-  rows: list[_Row],
+  rows: list[Row],
   fields: Fields,
   header: bool,
   skip_malformed: bool,
@@ -177,7 +224,7 @@ def _examples(
 
 
 def _columns(
-  path: Path, rows: list[_Row], fields: Fields, header: bool, section: str
+  path: Path, rows: list[Row], fields: Fields, header: bool, section: str
 ) -> tuple[dict[str, int], int]:
   """Returns the indices of the named columns, and the number of columns."""
   number, found = rows[0]

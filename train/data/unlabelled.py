@@ -5,11 +5,9 @@ before it ends. Formats that are one value, such as the JSON of SQuAD, are read
 whole, by the readers that training uses.
 """
 
-import csv
 import itertools
 import json
 import re
-import sys
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -19,9 +17,13 @@ from typing import Any
 from typing import NamedTuple
 
 from train.data.conll import Sentence
+from train.data.conll import is_separator
+from train.data.conll import split_columns
 from train.data.fields import LabelledText
 from train.data.fields import Text
 from train.data.squad import Question
+from train.data.tables import parse_csv
+from train.data.tables import parse_tsv
 
 Lines = Iterable[tuple[int, str]]
 
@@ -104,11 +106,11 @@ def read_words(lines: Lines, *, token: int = 0) -> Iterator[Input]:
   Raises:
     ValueError: a line has no such column; begins with the number of the line.
   """
-  for is_blank, block in itertools.groupby(lines, _is_boundary):
+  for is_blank, block in itertools.groupby(lines, is_separator):
     if is_blank:
       continue
     rows = _without_comments(
-      [(number, columns(line)) for number, line in block]
+      [(number, split_columns(line)) for number, line in block]
     )
     for number, row in rows:
       if not -len(row) <= token < len(row):
@@ -122,7 +124,7 @@ def read_words(lines: Lines, *, token: int = 0) -> Iterator[Input]:
 
 def read_conllu(lines: Lines) -> Iterator[Input]:
   """Reads the words of CoNLL-U, without ranges and empty nodes."""
-  for is_blank, block in itertools.groupby(lines, _is_boundary):
+  for is_blank, block in itertools.groupby(lines, is_separator):
     rows = [(n, line.split('\t')) for n, line in block if line[:1] != '#']
     rows = [row for row in rows if not _NOT_A_WORD.fullmatch(row[1][0])]
     if is_blank or not rows:
@@ -182,7 +184,11 @@ def read_rows(
       there; begins with the number of the line.
   """
   names = None
-  for number, row in _rows(lines, separator, quotes):
+  if quotes:
+    rows = parse_csv((line + '\n' for _, line in lines), separator)
+  else:
+    rows = parse_tsv(lines, separator, header=header, names=[text, pair])
+  for number, row in rows:
     if names is None:
       names = row if header else [str(i) for i in range(len(row))]
       if header:
@@ -251,16 +257,6 @@ def _with_last(lines: Lines) -> Iterator[tuple[tuple[int, str], bool]]:
     yield waiting, True
 
 
-def _is_boundary(line: tuple[int, str]) -> bool:
-  return not line[1].strip(' \t') or '-DOCSTART-' in line[1]
-
-
-def columns(line: str) -> list[str]:
-  """Returns the cells of a row of columns, which tabs part, or else spaces."""
-  parts = line.split('\t') if '\t' in line else line.split(' ')
-  return [part for part in parts if part.strip()]
-
-
 def _without_comments(rows: list[tuple[int, list[str]]]) -> list:
   def is_comment(row):
     return row[1][0] == '#' and len(row[1]) != len(rows[-1][1])
@@ -316,35 +312,6 @@ def _take_text(row: dict, key: str) -> str:
       f'found half a character (a surrogate) in {key!r}.'
     ) from None
   return value
-
-
-def _rows(
-  lines: Lines, separator: str, quotes: bool
-) -> Iterator[tuple[int, list[str]]]:
-  """Yields the number of the first line and the cells of each row."""
-  if not quotes:
-    yield from ((n, x.split(separator)) for n, x in lines if x)
-    return
-  csv.field_size_limit(sys.maxsize)
-  last = [0]
-  rows = csv.reader(_count(lines, last), delimiter=separator, strict=True)
-  while True:
-    first = last[0] + 1
-    try:
-      row = next(rows)
-    except StopIteration:
-      return
-    except csv.Error as error:
-      raise ValueError(
-        f'{first}: expected a row of CSV: {error} (is a quote not closed?)'
-      ) from None
-    if row:
-      yield first, row
-
-
-def _count(lines: Lines, last: list[int]) -> Iterator[str]:
-  for last[0], line in lines:
-    yield line + '\n'
 
 
 READERS: dict[str, Callable[..., Iterator[Input]]] = {
