@@ -3,9 +3,7 @@
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 
-import jax
 import numpy as np
 import tokenizers
 
@@ -23,6 +21,7 @@ from train.tasks.classification.labels import score_labels
 from train.tasks.task import PRF
 from train.tasks.task import Features
 from train.tasks.task import Scores
+from train.tasks.texts import TextTask
 from train.tasks.thresholds import plug_in_threshold
 
 # Rule of decision → its row of the scores, with a positive label.
@@ -31,7 +30,7 @@ _ROWS = {'argmax': 'threshold 0.5', 'tuned': 'tuned', 'plug-in': 'plug-in'}
 _UNTUNED = {'threshold': 0.5, 'plug_in': 0.5}
 
 
-class Classification:
+class Classification(TextTask):
   """The task for one tokenizer and one set of labels.
 
   With `config.classification.positive`, there are two labels, the positive one
@@ -57,25 +56,22 @@ class Classification:
   """
 
   example_types = (Text,)
-  has_prior = True
   get_labels = staticmethod(label_names.get_labels)
 
   def __init__(
     self, config, tokenizer: tokenizers.Tokenizer, labels: Sequence[str]
   ):
-    self.labels = tuple(labels)
     self._positive = config.classification.positive
     self._sigmoid = config.loss.activation == 'sigmoid'
-    self._decoder = LabelDecoder(
+    decoder = LabelDecoder(
       tokenizer,
       labels,
       config.max_length,
       positive=self._positive,
       sigmoid=self._sigmoid,
     )
-    self.fill = self._decoder.fill | {'label': -1}
-    self._max_length = config.max_length
-    self._pooling = config.model.get('pooling', 'cls')
+    super().__init__(config, decoder)
+    self.fill = decoder.fill | {'label': -1}
     self.background = bool(self._positive)
     overall = ('accuracy', 'macro_f1')
     self.decision_rows: tuple[str, ...] = (ALL,)
@@ -122,23 +118,15 @@ class Classification:
     It is int32, 0-D, and -1 for a label that is not among the labels, which
     teaches nothing.
     """
-    texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
     ids = {label: i for i, label in enumerate(self.labels)}
     return [
       feature | {'label': np.array(ids.get(example.label, -1), np.int32)}
-      for example, feature in zip(
-        examples, self._decoder.features(texts), strict=True
-      )
+      for example, feature in zip(examples, self._encode(examples), strict=True)
     ]
 
   def notes(self, examples: Sequence[Text], features: Features) -> list[str]:
     """Says what was cut, and which labels cannot be predicted or tuned."""
-    notes = []
-    if cut := sum(int(feature['cut']) for feature in features):
-      notes.append(
-        f'{cut} of {len(examples)} texts are longer than '
-        f'max_length={self._max_length}: the rest is cut off.'
-      )
+    notes = self._note_cut(features)
     # '' stands for a missing label.
     known = {*self.labels, ''}
     unknown = [e.label for e in examples if e.label not in known]
@@ -156,14 +144,6 @@ class Classification:
         'threshold can be tuned here: it is 0.5.'
       )
     return notes
-
-  def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
-    """Returns the probabilities of the labels, float32 `[batch, labels]`."""
-    return self._decoder.postprocess(logits, batch)
-
-  def decode(self, examples, features, outputs) -> list[list[float]]:
-    """Returns the probabilities of the labels, per text."""
-    return self._decoder.decode(examples, features, outputs)
 
   def tune(
     self, examples: Sequence[Text], predictions: Sequence[Sequence[float]]
@@ -183,12 +163,6 @@ class Classification:
     threshold, _ = metrics.best_threshold(probabilities[:, -1], positive)
     plug_in = plug_in_threshold(_logits(probabilities), positive)
     return {'threshold': threshold, 'plug_in': plug_in}
-
-  def decisions(
-    self, tuned: Mapping[str, float]
-  ) -> Mapping[str, Mapping[str, float]]:
-    """Returns the rules, and the threshold of the positive label, if any."""
-    return self._decoder.decisions(tuned)
 
   def score(
     self,
@@ -248,18 +222,6 @@ class Classification:
       **rows[self._positive],
       **parameters,
     }
-
-  def choose(
-    self,
-    predictions: Sequence[Sequence[float]],
-    parameters: Mapping[str, float],
-  ) -> list[str]:
-    """Chooses a label per text, by a rule of `decisions`."""
-    return [self._decoder.choose(p, parameters) for p in predictions]
-
-  def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
-    """Returns the label of a text, and the probabilities of all labels."""
-    return self._decoder.to_record(item, prediction, parameters)
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

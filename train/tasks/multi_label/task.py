@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 import tokenizers
 
@@ -28,13 +27,14 @@ from train.tasks.multi_label.labels import to_array
 from train.tasks.task import PRF
 from train.tasks.task import Features
 from train.tasks.task import Scores
+from train.tasks.texts import TextTask
 from train.tasks.thresholds import plug_in_threshold
 
 # Names of the elements that a loss of sigmoids may weigh.
 _SIGNS = 'negative', 'positive'
 
 
-class MultiLabel:
+class MultiLabel(TextTask):
   """The task for one tokenizer and one set of labels.
 
   The model has a logit and a sigmoid per label. A text has each label whose
@@ -54,7 +54,6 @@ class MultiLabel:
   """
 
   example_types = (LabelledText,)
-  has_prior = True
   background = True
   get_labels = staticmethod(label_names.get_labels)
 
@@ -67,11 +66,9 @@ class MultiLabel:
         'configs/text/own_labels.py: the labels of a softmax exclude each '
         'other.'
       )
-    self.labels = tuple(labels)
-    self._decoder = LabelSetDecoder(tokenizer, labels, config.max_length)
-    self.fill = self._decoder.fill | {'labels': -1}
-    self._max_length = config.max_length
-    self._pooling = config.model.get('pooling', 'cls')
+    decoder = LabelSetDecoder(tokenizer, labels, config.max_length)
+    super().__init__(config, decoder)
+    self.fill = decoder.fill | {'labels': -1}
     self.decision_rows = tuple(f'macro{end}' for end in SUFFIXES.values())
     self.headline = f'macro{SUFFIXES["tuned"]}', 'f1'
     rows = [name + end for name in AVERAGES for end in SUFFIXES.values()]
@@ -100,21 +97,15 @@ class MultiLabel:
     These are int32 `[1, labels]`, 1 or 0. Labels that are not among the labels
     of the task are left out.
     """
-    texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
     table = to_array([example.labels for example in examples], self.labels)
     return [
       feature | {'labels': row[None]}
-      for feature, row in zip(self._decoder.features(texts), table, strict=True)
+      for feature, row in zip(self._encode(examples), table, strict=True)
     ]
 
   def notes(self, examples: Sequence[LabelledText], features) -> list[str]:
     """Says what was cut, and which labels cannot be predicted or tuned."""
-    notes = []
-    if cut := sum(int(feature['cut']) for feature in features):
-      notes.append(
-        f'{cut} of {len(examples)} texts are longer than '
-        f'max_length={self._max_length}: the rest is cut off.'
-      )
+    notes = self._note_cut(features)
     found = {label for example in examples for label in example.labels}
     if unknown := sorted(found - {*self.labels}):
       notes.append(
@@ -130,14 +121,6 @@ class MultiLabel:
         f'tuned here and are {HALF}.'
       )
     return notes
-
-  def postprocess(self, logits: jax.Array, batch: dict) -> jax.Array:
-    """Returns the logits of the labels, float32 `[batch, labels]`."""
-    return self._decoder.postprocess(logits, batch)
-
-  def decode(self, examples, features, outputs) -> list[list[float]]:
-    """Returns the probabilities of the labels, per text."""
-    return self._decoder.decode(examples, features, outputs)
 
   def tune(
     self,
@@ -161,10 +144,6 @@ class MultiLabel:
       'threshold': dict(zip(self.labels, tuned.tolist(), strict=True)),
       'plug_in': dict(zip(self.labels, plug_in, strict=True)),
     }
-
-  def decisions(self, tuned: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Returns the rules, each with a `threshold` for all labels or for each."""
-    return self._decoder.decisions(tuned)
 
   def score(
     self,
@@ -239,18 +218,6 @@ class MultiLabel:
       ''.join(json.dumps(x, ensure_ascii=False) + '\n' for x in lines),
       encoding='utf-8',
     )
-
-  def choose(
-    self,
-    predictions: Sequence[Sequence[float]],
-    parameters: Mapping[str, Any],
-  ) -> list[list[str]]:
-    """Chooses the labels of each text, by a rule of `decisions`."""
-    return [self._decoder.choose(p, parameters) for p in predictions]
-
-  def to_record(self, item, example, prediction, parameters) -> dict[str, Any]:
-    """Returns the labels of a text, and the probabilities of all labels."""
-    return self._decoder.to_record(item, prediction, parameters)
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
