@@ -72,6 +72,24 @@ def test_one_sentence_for_an_error(command, text):
 
 
 @pytest.mark.parametrize(
+  'main, code', [('print(1)', 141), ('print(1, flush=True)', 141), ('0', 0)]
+)
+def test_nobody_reads_the_output(main, code):
+  ours, theirs = os.pipe()
+  os.close(ours)
+  script = f'from train import cli; cli.run(lambda: {main})'
+  done = subprocess.run(
+    [sys.executable, '-c', script],
+    cwd=ROOT,
+    stdout=theirs,
+    stderr=subprocess.PIPE,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+  )
+  os.close(theirs)
+  assert (done.returncode, done.stderr) == (code, b'')
+
+
+@pytest.mark.parametrize(
   'change, text',
   [
     ('batchsize=3', '`batchsize`; did you mean `batch_size`?'),

@@ -19,6 +19,7 @@ from train import exporting
 from train import inference
 from train import workdir as files
 from train.data import unlabelled
+from train.data.fields import Text
 from train.data.squad import Question
 from train.trainer import Trainer
 
@@ -321,6 +322,34 @@ def test_wrong_inputs(trained):
   assert model([]) == []
 
 
+@pytest.mark.parametrize(
+  'source, options, message',
+  [
+    (None, {}, 'Expected a directory or a name on .*, not None'),
+    (3, {}, 'Expected a directory or a name on .*, not 3'),
+    ('', {}, "Expected a directory or a name on .*, not ''"),
+    ('none', {}, 'holds no model: there is no config.json'),
+    ('export', {'dtype': 'int8'}, "dtype is 'float32' or 'bfloat16', not 'in"),
+    ('export', {'batch_size': 0}, 'batch_size is a whole number of at least 1'),
+    ('export', {'batch_size': 2.5}, 'at least 1, not 2.5'),
+    (
+      'export',
+      {'max_length': -1},
+      'max_length is a whole number of at least 0',
+    ),
+    ('export', {'max_length': 2}, 'max_length is at least 3, for a sub-word'),
+    ('export', {'decision': 'x'}, "decision='x': this model has argmax and"),
+  ],
+)
+def test_wrong_arguments_of_load(tmp_path, tagger, source, options, message):
+  if source == 'none':
+    source = tmp_path
+  elif source == 'export':
+    source = tagger / source
+  with pytest.raises((TypeError, ValueError, OSError), match=message):
+    dicejax.load(source, **options)
+
+
 def run_from(tmp_path, source, change=lambda config: None):
   config = make_config(tmp_path)
   config.model.pretrained = str(source)
@@ -364,6 +393,27 @@ def test_another_head_is_dropped(tmp_path, tagger, source, capsys):
   for name in before:
     equal = jax.tree.map(np.array_equal, before[name], after[name])
     assert jax.tree.all(equal) == (name == 'encoder')
+
+
+@pytest.mark.parametrize(
+  'theirs', [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_a_head_of_one_logit_or_two_is_kept(tmp_path, theirs, capsys):
+  """An export has two logits where the run has one, for its sigmoid."""
+  workdir, out = tmp_path / 'run', tmp_path / 'export'
+  Trainer(make_texts(tmp_path, pair=False, sigmoid=theirs), workdir).train()
+  trained = inference.load_run(workdir)
+  exporting.write(trained, workdir, out)
+  examples = [unlabelled.to_example(unlabelled.Input('win we go', 1), (Text,))]
+  (expected,) = trained.predict(examples, trained.task.features(examples))
+  for source, sigmoid in [(out, True), (workdir, not theirs)]:
+    config = make_texts(tmp_path, pair=False, sigmoid=sigmoid)
+    config.model.pretrained = str(source)
+    run = Trainer(config, tmp_path / f'next {source.name}')
+    assert 'goes on from its head as well' in capsys.readouterr().out
+    features = run.task.features(examples)
+    (found,) = run.predict(run.init().params, examples, features)
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_frozen_encoder_may_come_from_a_run(tmp_path, tagger, capsys):

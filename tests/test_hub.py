@@ -112,6 +112,18 @@ def test_kinds_of_data_sets(tmp_path, kind):
   assert len(found['train']) == 2 * len(expected)
 
 
+def test_files_of_a_run_are_parquet(tmp_path):
+  """Other files than those of the run may be scored."""
+  table, expected = make('texts')
+  file = tmp_path / 'a[1].parquet'
+  table.to_parquet(str(file))
+  config = default.get_config()
+  config.data.format, config.data.hf.name = 'hf', 'nyu-mll/glue'
+  assert splits.read_files(config, [file, file]) == 2 * expected
+  with pytest.raises(FileNotFoundError, match='x.parquet: no such file'):
+    splits.read_files(config, [tmp_path / 'x.parquet'])
+
+
 def load(table, tmp_path, **options):
   table.to_parquet(str(tmp_path / 'x.parquet'))
   options = {'name': '', 'directory': str(tmp_path)} | options

@@ -129,6 +129,14 @@ def test_predict_writes_conll_and_decides_by_other_rules(trained, tmp_path):
   again = run_command('train.predict', *args)
   assert again.returncode and 'the file exists' in again.stderr
   assert output.read_text().split('\n') == rows
+  broken = tmp_path / 'in.jsonl'
+  broken.write_text('{"text": "We met Ann in Rome."}\n{"text": 1}\n')
+  files_before = {*tmp_path.iterdir()}
+  done = run_command(
+    'train.predict', args[0], f'--input={broken}', f'--output={tmp_path}/new'
+  )
+  assert done.returncode == 1 and f'{broken}:2: expected some' in done.stderr
+  assert {*tmp_path.iterdir()} == files_before
   done = run_command('train.predict', *args[:2], '--decision=argmax')
   first, *_ = map(json.loads, done.stdout.splitlines())
   assert first['decided_by'] == {'rule': 'argmax', 'offset': 0.0}

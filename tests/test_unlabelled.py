@@ -156,6 +156,19 @@ def test_a_stream_is_not_read_ahead(monkeypatch):
     assert rest == ['a', 'b', 'ÿ']
 
 
+def test_carriage_returns_end_the_lines_of_a_stream(tmp_path):
+  for text, lines in [('a\rb\r', 'a b'), ('a\rb', 'a b'), ('a', 'a')]:
+    (tmp_path / 'file').write_text(text, newline='')
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, 'w', newline='') as sink:
+      sink.write(text)
+    for path in (f'/dev/fd/{ours}', str(tmp_path / 'file')):
+      _, inputs = streams.read_inputs(path, make_config(), '', LABELS)
+      found = [(item.line, item.text) for item in inputs]
+      assert found == [*enumerate(lines.split(), 1)]
+    os.close(ours)
+
+
 def test_pipes_and_directories(tmp_path):
   ours, theirs = os.pipe()
   with os.fdopen(theirs, 'w') as sink:

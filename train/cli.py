@@ -55,8 +55,8 @@ def run(
 
   An error in the command line, the files or the data is printed to stderr as
   one sentence; `--verbosity=1` adds where it was raised. Exit codes: 2 for the
-  command line, 1 for files and data, 130 after Ctrl-C, and 75 where SIGTERM
-  stopped a run that can go on.
+  command line, 1 for files and data, 130 after Ctrl-C, 75 where SIGTERM stopped
+  a run that can go on, and 141 where nobody reads the output any more.
 
   Args:
     main: the command.
@@ -72,6 +72,9 @@ def run(
       sys.unraisablehook = lambda _: None
     try:
       main()
+      sys.stdout.flush()
+    except BrokenPipeError:
+      _stop_printing()
     except (OSError, ValueError, FloatingPointError) as error:
       if logging.get_verbosity() > logging.INFO:
         raise
@@ -134,9 +137,16 @@ def _settings(config) -> str:
 def _print_and_exit(text):
   try:
     print(text, flush=True)
-  except BrokenPipeError:  # The reader, such as `head`, has seen enough.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  except BrokenPipeError:
+    _stop_printing()
   sys.exit(0)
+
+
+def _stop_printing():
+  """Exits because the reader of the output, such as `head`, has seen enough."""
+  # The interpreter flushes once more at its exit, which must not fail.
+  os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  sys.exit(141)  # As a program that SIGPIPE ends.
 
 
 def _fail(error, code):

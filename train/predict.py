@@ -29,6 +29,7 @@ import json
 import os
 import pathlib
 import sys
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 
@@ -56,7 +57,9 @@ _WORDS = flags.DEFINE_enum(
   'blanks, if they are separated already.',
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'File to create. Default: standard output.'
+  'output',
+  None,
+  'File to create, which appears when it is whole. Default: standard output.',
 )
 _FORMAT = flags.DEFINE_enum(
   'format', 'jsonl', ['jsonl', 'conll'], 'JSON lines, or columns of a tagger.'
@@ -95,20 +98,25 @@ def main():
       f'--format=conll is for tagging; this run is of {run.config.task}.'
     )
   lines = _predict(run)
-  if not _OUTPUT.value:
-    return _print(lines)
-  with open(_OUTPUT.value, 'x', encoding='utf-8') as output:
-    for line in lines:
-      output.write(line)
+  if _OUTPUT.value:
+    _write(pathlib.Path(_OUTPUT.value), lines)
+    return
+  for line in lines:
+    print(line, end='', flush=True)
 
 
-def _print(lines: Iterator[str]) -> None:
-  """Prints each line at once, until nobody reads any more."""
+def _write(path: pathlib.Path, lines: Iterable[str]) -> None:
+  """Writes a file that is whole or, after an error, not there at all."""
+  part = path.with_name(f'{path.name}.part')
+  output = part.open('x', encoding='utf-8')
   try:
-    for line in lines:
-      print(line, end='', flush=True)
-  except BrokenPipeError:  # The reader, such as `head`, has seen enough.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with output:
+      output.writelines(lines)
+    _check_output(path)  # Another process may have been faster.
+    os.replace(part, path)
+  except BaseException:
+    part.unlink()
+    raise
 
 
 def _check_output(path: pathlib.Path) -> None:

@@ -42,6 +42,7 @@ def read_start(source: pathlib.Path) -> Start:
   Raises:
     OSError, ValueError: there are no such weights.
   """
+  runs.check_is_model(source)
   if runs.is_run(source):
     return _start(runs.read_run(source))
   if pretrained.OWN in pretrained.read_values(source / 'config.json'):
@@ -73,11 +74,27 @@ def keep_head(
   """
   if 'head' not in start.weights:
     return start.weights
-  if not (reason := _difference(start, config, labels)):
-    print(f'{config.model.pretrained}: goes on from its head as well.')
+  if reason := _difference(start, config, labels):
+    print(f'{config.model.pretrained}: its head is dropped, because {reason}.')
+    return {n: x for n, x in start.weights.items() if n != 'head'}
+  print(f'{config.model.pretrained}: goes on from its head as well.')
+  if config.task != 'classification':
     return start.weights
-  print(f'{config.model.pretrained}: its head is dropped, because {reason}.')
-  return {n: x for n, x in start.weights.items() if n != 'head'}
+  is_single = config.loss.activation == 'sigmoid'
+  head = {
+    name: _with_logits(x, 1 if is_single else len(labels))
+    for name, x in start.weights['head'].items()
+  }
+  return {**start.weights, 'head': head}
+
+
+def _with_logits(x: np.ndarray, outputs: int) -> np.ndarray:
+  """Turns one logit into two with the same probabilities, or two into one."""
+  if x.shape[-1] == outputs:
+    return x
+  if outputs == 1:
+    return x[..., 1:] - x[..., :1]
+  return np.concatenate([np.zeros_like(x), x], axis=-1)
 
 
 def _difference(start: Start, config: Any, labels: Sequence[str]) -> str:
@@ -88,13 +105,6 @@ def _difference(start: Start, config: Any, labels: Sequence[str]) -> str:
     return f'its labels were {_shorten(start.labels or ())}'
   if config.model.frozen:
     return 'a frozen encoder has standardised states'
-  is_single = (
-    config.task == 'classification' and config.loss.activation == 'sigmoid'
-  )
-  if config.task != 'span_qa':
-    outputs = 1 if is_single else len(labels)
-    if len(np.atleast_1d(start.weights['head']['bias'])) != outputs:
-      return 'it has another number of logits'
   return ''
 
 

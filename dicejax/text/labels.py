@@ -12,6 +12,7 @@ import numpy as np
 import tokenizers
 
 from dicejax.text.inputs import Input
+from dicejax.text.tokenizer import check_length
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import padding_id
 
@@ -38,7 +39,11 @@ class TextDecoder:
       tokenizer: the tokenizer of the encoder, which is copied.
       labels: names of the classes.
       max_length: largest number of sub-words of an input.
+
+    Raises:
+      ValueError: `max_length` leaves no room for a pair of texts.
     """
+    check_length(tokenizer, max_length, pair=True)
     self.labels = tuple(labels)
     self.fill = {'tokens': padding_id(tokenizer), 'segments': 0}
     self._tokenizer = copy_tokenizer(tokenizer)

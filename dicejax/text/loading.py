@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import numbers
 import os
 import pathlib
 from collections.abc import Mapping
@@ -20,10 +21,12 @@ from dicejax.text.label_sets import LabelSetDecoder
 from dicejax.text.labels import LabelDecoder
 from dicejax.text.predictor import Predictor
 from dicejax.text.tags import TagDecoder
+from dicejax.text.tokenizer import check_length
 from dicejax.text.tokenizer import load_tokenizer
 
 # Prefixes of tags in BIOES, BILOU and BMES -> those in BIO.
 _BIO = dict(zip('BIESLUM', 'BIIBIBI', strict=True))
+_DTYPES = 'float32', 'bfloat16'
 
 
 def load(
@@ -55,9 +58,17 @@ def load(
 
   Raises:
     FileNotFoundError, ImportError, ValueError: as for `load_finetuned`; or the
-      model does not have the rule, or no positions for `max_length`.
+      model does not have the rule, or no positions for `max_length`, or an
+      argument has no such value.
+    TypeError: the source is no path and no name.
   """
-  directory = resolve(source)
+  _check_at_least('batch_size', batch_size, 1)
+  _check_at_least('max_length', max_length, 0)
+  if dtype not in _DTYPES:
+    raise ValueError(
+      f'dtype is {" or ".join(map(repr, _DTYPES))}, not {dtype!r}.'
+    )
+  directory = _find(source)
   read = runs.read_run if runs.is_run(directory) else load_finetuned
   found = read(directory)
   own = found.values.get('dicejax') or {}
@@ -76,6 +87,24 @@ def load(
     decision=decision,
     batch_size=batch_size,
   )
+
+
+def _check_at_least(name: str, value: int, minimum: int) -> None:
+  if not isinstance(value, numbers.Integral) or value < minimum:
+    raise ValueError(
+      f'{name} is a whole number of at least {minimum}, not {value!r}.'
+    )
+
+
+def _find(source: str | os.PathLike) -> pathlib.Path:
+  """Returns the directory of a model; one from the hub is downloaded."""
+  if not isinstance(source, str | os.PathLike) or source == '':
+    raise TypeError(
+      f'Expected a directory or a name on the Hugging Face hub, not {source!r}.'
+    )
+  directory = resolve(source)
+  runs.check_is_model(directory)
+  return directory
 
 
 def in_bio(found: FineTuned) -> FineTuned:
@@ -106,8 +135,7 @@ def _make_decoder(
   if isinstance(found.model, TokenTagger):
     return TagDecoder(tokenizer, found.labels, max_length)
   if isinstance(found.model, SpanExtractor):
-    settings = AnswerSettings(max_length, **own.get('answers', {}))
-    return AnswerDecoder(tokenizer, settings)
+    return _make_answer_decoder(tokenizer, max_length, own)
   if 'multi_label' in (own.get('task'), _problem(found)):
     return LabelSetDecoder(tokenizer, found.labels, max_length)
   return LabelDecoder(
@@ -117,6 +145,17 @@ def _make_decoder(
     positive=own.get('positive', ''),
     sigmoid=found.model.num_labels == 1,
   )
+
+
+def _make_answer_decoder(
+  tokenizer, max_length: int, own: Mapping[str, Any]
+) -> AnswerDecoder:
+  check_length(tokenizer, max_length, pair=True)
+  settings = AnswerSettings(max_length, **own.get('answers', {}))
+  # However short the inputs, a question leaves room for some context.
+  room = max_length - tokenizer.num_special_tokens_to_add(True)
+  longest = min(settings.max_question, room - 1)
+  return AnswerDecoder(tokenizer, settings._replace(max_question=longest))
 
 
 def _problem(found: FineTuned) -> str:

@@ -52,6 +52,14 @@ def standardize(params: Any, moments: Moments) -> Any:
   return params | {last: params[last] | {'mlp_norm': norm}}
 
 
+def check_is_model(directory: pathlib.Path) -> None:
+  """Raises FileNotFoundError for a directory that holds no model."""
+  if not (directory / 'config.json').is_file():
+    raise FileNotFoundError(
+      f'{directory} holds no model: there is no config.json.'
+    )
+
+
 def is_run(directory: pathlib.Path) -> bool:
   """Whether a directory is the workdir of a run of `python -m train`."""
   file = directory / 'config.json'

@@ -18,6 +18,7 @@ from dicejax import metrics
 from dicejax.text.inputs import Input
 from dicejax.text.inputs import join_words
 from dicejax.text.overlap import make_windows
+from dicejax.text.tokenizer import check_length
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import mark_words
 from dicejax.text.tokenizer import padding_id
@@ -76,7 +77,11 @@ class TagDecoder:
       tokenizer: the tokenizer of the encoder, which is copied.
       labels: names of the classes; where they spell entities, `O` is the first.
       max_length: largest number of sub-words of an input.
+
+    Raises:
+      ValueError: `max_length` leaves no room for a word.
     """
+    check_length(tokenizer, max_length)
     self.labels = tuple(labels)
     self.has_entities = are_spans(self.labels) and 'O' in self.labels[:1]
     self.no_tag = 'O' if self.has_entities else NO_TAG

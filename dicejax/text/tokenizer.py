@@ -51,6 +51,27 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
   return tokenizer
 
 
+def check_length(
+  tokenizer: tokenizers.Tokenizer, max_length: int, *, pair: bool = False
+) -> None:
+  """Checks that an input has room for a sub-word beside the special ones.
+
+  Args:
+    tokenizer: adds special sub-words, such as [CLS] and [SEP].
+    max_length: largest number of sub-words of an input.
+    pair: whether an input may have two texts.
+
+  Raises:
+    ValueError: there is no room.
+  """
+  special = tokenizer.num_special_tokens_to_add(pair)
+  if max_length <= special:
+    raise ValueError(
+      f'max_length is at least {special + 1}, for a sub-word beside {special} '
+      f'special ones, not {max_length}.'
+    )
+
+
 def train_wordpiece(
   sentences: Iterable[Sequence[str]], vocab_size: int
 ) -> tokenizers.Tokenizer:

@@ -157,6 +157,10 @@ def _stream(path: str) -> Iterator[tuple[int, str]]:
       except UnicodeDecodeError as error:
         raise ValueError(f'{path}:{number}: expected UTF-8: {error}.') from None
       ended = line.endswith('\n')
+      if number == 1 and not ended:
+        # As in a file without a line feed, carriage returns end its lines.
+        yield from enumerate(line.split('\r'), 1)
+        return
       yield number, line.rstrip('\r\n')
   if ended and number:
     yield number + 1, ''  # As after the last line feed of a file.
