@@ -14,13 +14,13 @@ from configs import default
 from configs import losses as presets
 from configs.text import own_labels
 from dicejax.models import FineTuned
+from dicejax.text.inputs import Input
 from dicejax.text.loading import in_bio
 from train import exporting
 from train import inference
 from train import workdir as files
 from train.data import unlabelled
 from train.data.fields import Text
-from train.data.squad import Question
 from train.trainer import Trainer
 
 SENTENCES = 'We met Ann Bob in Rome .', 'Gus', '', 'We met Hal in Oslo .'
@@ -173,16 +173,8 @@ def predict(workdir, decoder, inputs):
   run = inference.load_run(workdir)
   items = [decoder.read(given) for given in inputs]
   rule, parameters = tasks.decide(run.task, run.tuned)
-  items = [
-    unlabelled.Input(x.text, 1, x.pair, x.words, question=x.question)
-    for x in items
-  ]
-  examples = [
-    x.question
-    if Question in run.task.example_types
-    else unlabelled.to_example(x, run.task.example_types)
-    for x in items
-  ]
+  types = run.task.example_types
+  examples = [unlabelled.to_example(item, types) for item in items]
   features = run.task.features(examples)
   return [
     run.task.to_record(item, example, prediction, parameters)
@@ -404,7 +396,7 @@ def test_a_head_of_one_logit_or_two_is_kept(tmp_path, theirs, capsys):
   Trainer(make_texts(tmp_path, pair=False, sigmoid=theirs), workdir).train()
   trained = inference.load_run(workdir)
   exporting.write(trained, workdir, out)
-  examples = [unlabelled.to_example(unlabelled.Input('win we go', 1), (Text,))]
+  examples = [unlabelled.to_example(Input('win we go'), (Text,))]
   (expected,) = trained.predict(examples, trained.task.features(examples))
   for source, sigmoid in [(out, True), (workdir, not theirs)]:
     config = make_texts(tmp_path, pair=False, sigmoid=sigmoid)

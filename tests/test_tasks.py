@@ -19,6 +19,8 @@ from helpers import run_command
 from configs import default
 from configs import losses as presets
 from dicejax.text.batches import pad
+from dicejax.text.inputs import Asked
+from dicejax.text.inputs import Input
 from dicejax.text.tokenizer import load_tokenizer
 from dicejax.text.words import split_words
 from train import inference
@@ -30,7 +32,6 @@ from train.data.fields import Text
 from train.data.mrc_ner import Query
 from train.data.squad import Answer
 from train.data.squad import Question
-from train.data.unlabelled import Input
 from train.tasks.task import Task
 from train.tasks.task import WritesColumns
 from train.trainer import Trainer
@@ -154,8 +155,8 @@ def to_records(name, task, item):
 @pytest.mark.parametrize('name', TRAINING)
 def test_from_raw_input_to_records(name, tmp_path):
   task, _ = make_task(name, tmp_path)
-  asked = Question('q', '', 'who', TEXT, [], [])
-  item = Input(TEXT, 1, words=split_words(TEXT), question=asked)
+  asked = Asked('q', 'who', TEXT, [])
+  item = Input(TEXT, words=split_words(TEXT), question=asked)
   expected = {
     'tagging': {'text': TEXT, 'entities': [{'type': 'PER', **PLACED}]},
     'query_spans': {'text': TEXT, 'entities': [{'type': 'PER', **PLACED}]},
@@ -180,7 +181,7 @@ def test_from_raw_input_to_records(name, tmp_path):
 def test_record_of_tags(tmp_path):
   examples = [Sentence(WORDS, ['NOUN', 'VERB', 'NOUN', '.'], 1)]
   task, _ = make_task('tagging', tmp_path, examples)
-  item = Input(TEXT, 1, words=split_words(TEXT))
+  item = Input(TEXT, words=split_words(TEXT))
   (record,) = to_records('tagging', task, item)
   scores = record.pop('scores')
   np.testing.assert_allclose(scores, [0.75] * 4, atol=1e-6)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from configs import default
+from dicejax.text.inputs import Asked
 from train.data import streams
 from train.data.fields import Text
 from train.data.squad import Question
@@ -63,6 +64,21 @@ def test_columns_with_or_without_tags(tmp_path, text):
 
 
 @pytest.mark.parametrize(
+  'unit, expected', [('word', ['Ann', 'is']), ('character', [*'Annis'])]
+)
+def test_words_of_conllu_are_those_of_training(tmp_path, unit, expected):
+  rows = ['1-2 Annis', '1 Ann', '2 is', '2.1 x']
+  text = '# text\n' + '\n'.join(
+    row.replace(' ', '\t') + 8 * '\t_' for row in rows
+  )
+  config = make_config(**{'data.format': 'conllu', 'data.conllu.unit': unit})
+  form, (item,) = read(tmp_path, 'a.conllu', text, config)
+  assert form == 'conllu' and words(item) == expected
+  with pytest.raises(ValueError, match='a.conllu:1: expected 10 columns'):
+    read(tmp_path, 'a.conllu', '1\tAnn\n', config)
+
+
+@pytest.mark.parametrize(
   'text',
   ['Ann saw Jo.\n\nOh\n', 'Ann\nJo saw B-PER\n', 'Ann\tJo\n\nVitamin O.'],
 )
@@ -107,7 +123,7 @@ def test_questions(tmp_path):
   config = make_config('span_qa')
   row = {'id': 'q', 'question': 'Who?', 'context': 'Ann', 'source': 'me'}
   form, (item,) = read(tmp_path, 'input', json.dumps(row), config)
-  asked = Question('q', '', 'Who?', 'Ann', [], [])
+  asked = Asked('q', 'Who?', 'Ann', [])
   assert form == 'jsonl' and item.fields == {'source': 'me'}
   assert to_example(item, (Question,)) == asked
   article = {'paragraphs': [{'context': 'Ann', 'qas': [row]}], 'title': ''}
@@ -124,8 +140,8 @@ def test_questions(tmp_path):
     ('a.jsonl', '{"text": "a"}\n{"texts": "b"}', "a.jsonl:2: .* at 'text'"),
     ('a.jsonl', '{"text": 3}', "a.jsonl:1: expected some text as 'text'"),
     ('a.jsonl', '[1]', 'a.jsonl:1: expected a JSON object'),
-    ('a.jsonl', '{', 'a.jsonl:1: expected JSON: '),
-    ('a.jsonl', '{"text": "\\ud83d"}', 'a.jsonl:1: found half a character'),
+    ('a.jsonl', '{', 'a.jsonl:1: expected a JSON object: '),
+    ('a.jsonl', '{"text": "\\ud83d"}', 'a.jsonl:1: .*found half a character'),
     (
       'a.jsonl',
       '{"tokens": ["a", 1]}',

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 from dicejax.text.windows import Answer
@@ -30,14 +32,18 @@ class Input(NamedTuple):
   Attributes:
     text: the text; words that were given are joined by spaces.
     pair: the second text, if there is one.
-    words: start and end of each word in the text, for a tagger.
+    words: start and end of each word in the text; None if nothing gave them.
     question: a question on a context, which then is the text.
+    line: the number of its first line, if it is from a file.
+    fields: other values of its row by name, which the output repeats.
   """
 
   text: str
   pair: str | None = None
   words: Sequence[tuple[int, int]] | None = None
   question: Asked | None = None
+  line: int = 0
+  fields: Mapping[str, Any] = {}
 
 
 def join_words(words: Sequence[str]) -> Input:

@@ -8,17 +8,19 @@ counted.
 
 import itertools
 import re
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 
 from train.data.conll import Sentence
+from train.data.files import Lines
 from train.data.files import Path
 from train.data.files import Skipped
+from train.data.files import name_path
 from train.data.files import read_lines
 
 # https://universaldependencies.org/format.html
 _COLUMNS = 10
+_WORD = 1
 _TAGS = {'upos': 3, 'xpos': 4}
 _UNITS = ('word', 'character')
 _NOT_A_WORD = {
@@ -49,10 +51,25 @@ def read_sentences(
     raise ValueError(f"tag is 'upos' or 'xpos', not {tag!r}.")
   if unit not in _UNITS:
     raise ValueError(f"unit is 'word' or 'character', not {unit!r}.")
-  lines = read_lines(path)
+  yield from name_path(path, _sentences(read_lines(path), tag, unit))
+
+
+def parse_rows(lines: Lines) -> Iterator[list[tuple[int, list[str] | Skipped]]]:
+  """Parses the rows of each sentence, also from a stream.
+
+  Yields:
+    Per sentence, the number of each line with its ten columns, or with
+    `Skipped` if it is no word.
+
+  Raises:
+    ValueError: a malformed row, whose number begins the message.
+  """
   for is_blank, block in itertools.groupby(lines, _is_blank):
-    if not is_blank:
-      yield from _read_block(path, block, tag, unit)
+    if is_blank:
+      continue
+    rows = [(n, _row(n, line)) for n, line in block if line[:1] != '#']
+    if rows:
+      yield rows
 
 
 def make_sentence(
@@ -87,40 +104,37 @@ def _is_blank(numbered_line: tuple[int, str]) -> bool:
   return not numbered_line[1].strip(' \t')
 
 
-def _read_block(
-  path: Path, block: Iterable[tuple[int, str]], tag: str, unit: str
+def _sentences(
+  lines: Lines, tag: str, unit: str
 ) -> Iterator[Sentence | Skipped]:
-  words, tags, first = [], [], 0
-  for number, line in block:
-    if line.startswith('#'):
-      continue
-    try:
-      row = _row(line, _TAGS[tag], tag)
-    except ValueError as error:
-      raise ValueError(f'{path}:{number}: {error}') from None
-    if isinstance(row, Skipped):
-      yield row
-      continue
-    first = first or number
-    words.append(row[0])
-    tags.append(row[1])
-  if words:
-    yield make_sentence(words, tags, unit, first)
+  for rows in parse_rows(lines):
+    yield from (row for _, row in rows if isinstance(row, Skipped))
+    words = [(n, row) for n, row in rows if not isinstance(row, Skipped)]
+    for number, row in words:
+      if row[_TAGS[tag]] in ('_', ''):
+        raise ValueError(
+          f'{number}: expected a tag in the column {tag}, found none.'
+        )
+    if words:
+      tags = [row[_TAGS[tag]] for _, row in words]
+      tokens = [row[_WORD] for _, row in words]
+      yield make_sentence(tokens, tags, unit, words[0][0])
 
 
-def _row(line: str, column: int, tag: str) -> tuple[str, str] | Skipped:
+def _row(number: int, line: str) -> list[str] | Skipped:
   fields = [field.strip(' ') for field in line.split('\t')]
   if len(fields) != _COLUMNS:
     raise ValueError(
-      f'expected {_COLUMNS} columns between tabs, found {len(fields)}.'
+      f'{number}: expected {_COLUMNS} columns between tabs, found '
+      f'{len(fields)}.'
     )
   for pattern, skipped in _NOT_A_WORD.items():
     if pattern.fullmatch(fields[0]):
       return skipped
   if not fields[0].isdecimal():
-    raise ValueError(f'expected the number of a word, found {fields[0]!r}.')
-  if not fields[1].strip():
-    raise ValueError('expected a word, found only white space.')
-  if fields[column] in ('_', ''):
-    raise ValueError(f'expected a tag in the column {tag}, found none.')
-  return fields[1], fields[column]
+    raise ValueError(
+      f'{number}: expected the number of a word, found {fields[0]!r}.'
+    )
+  if not fields[_WORD].strip():
+    raise ValueError(f'{number}: expected a word, found only white space.')
+  return fields

@@ -7,11 +7,16 @@ over one file. It yields an example, or `Skipped` where a rule leaves one out.
 import json
 import os
 import pathlib
+import re
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
+from typing import TypeVar
 
+_T = TypeVar('_T')
 Path = str | os.PathLike
+Lines = Iterable[tuple[int, str]]  # The number, from 1, and the text of each.
 
 
 class Skipped(NamedTuple):
@@ -88,6 +93,38 @@ def read_json(path: Path) -> Any:
     ) from None
   except (ValueError, RecursionError) as error:  # Huge numbers, deep lists.
     raise ValueError(f'{path}:1: expected JSON: {error}.') from None
+
+
+def parse_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
+  """Parses JSON objects, one per line, also from a stream.
+
+  Yields:
+    The number of each line that is not empty, and its object.
+
+  Raises:
+    ValueError: a malformed line, whose number begins the message.
+  """
+  for number, line in lines:
+    if not line.strip():
+      continue
+    try:
+      value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+      raise ValueError(f'{number}: expected a JSON object: {error}.') from None
+    if not isinstance(value, dict):
+      raise ValueError(
+        f'{number}: expected a JSON object, found {type(value).__name__}.'
+      )
+    yield number, value
+
+
+def name_path(path: Path, items: Iterable[_T]) -> Iterator[_T]:
+  """Yields items, and adds the path to errors that begin with a line number."""
+  try:
+    yield from items
+  except ValueError as error:
+    place = f'{path}:' if re.match(r'\d+: ', str(error)) else ''
+    raise ValueError(f'{place}{error}') from None
 
 
 def check_unicode(text: str, key: str) -> None:

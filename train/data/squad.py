@@ -31,6 +31,8 @@ from dicejax.text.windows import Answer
 from train.data.answer_places import find_answer
 from train.data.files import Path
 from train.data.files import check_unicode
+from train.data.files import name_path
+from train.data.files import parse_objects
 from train.data.files import read_json
 from train.data.files import read_lines
 
@@ -104,10 +106,10 @@ def _questions(path: Path, answers: str) -> Iterator[tuple[str, str, Question]]:
   """Yields what a message on a question begins with, its place, and itself."""
   lines = [line for line in read_lines(path) if line[1].strip()]
   if len(lines) > 1 and _is_row(lines[0][1]):
-    for number, line in lines:
+    for number, row in name_path(path, parse_objects(lines)):
       prefix = f'{path}:{number}'
       with _prefixed(f'{prefix}: '):
-        question = make_row_question(_parse(line), 'the row', answers)
+        question = make_row_question(row, 'the row', answers)
       yield prefix, f'line {number}', question
     return
   data = read_json(path)
@@ -178,13 +180,6 @@ def _is_row(line: str) -> bool:
 
 def _is_object(value: Any, key: str) -> bool:
   return isinstance(value, dict) and key in value
-
-
-def _parse(line: str) -> Any:
-  try:
-    return json.loads(line)
-  except (ValueError, RecursionError) as error:
-    raise ValueError(f'expected a JSON object: {error}.') from None
 
 
 def _context(item: Any, place: str) -> str:

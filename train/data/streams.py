@@ -12,14 +12,15 @@ import threading
 from collections.abc import Collection
 from collections.abc import Iterator
 
+from dicejax.text.inputs import Input
 from train.data import files
 from train.data import unlabelled
 from train.data.conll import is_separator
 from train.data.conll import split_columns
+from train.data.files import Lines
 from train.data.files import Skipped
+from train.data.files import name_path
 from train.data.splits import FORMATS
-from train.data.unlabelled import Input
-from train.data.unlabelled import Lines
 
 STDIN = '-'
 FORMS = [*unlabelled.READERS, *sorted(FORMATS.keys() - unlabelled.READERS)]
@@ -63,7 +64,7 @@ def read_inputs(
   if form not in unlabelled.READERS:
     return form, _read_whole(path, lines, config, form)
   inputs = unlabelled.READERS[form](lines, **_options(config, form))
-  return form, _name_path(path, inputs)
+  return form, name_path(path, inputs)
 
 
 def chunks(
@@ -166,16 +167,6 @@ def _stream(path: str) -> Iterator[tuple[int, str]]:
     yield number + 1, ''  # As after the last line feed of a file.
 
 
-def _name_path(path: str, inputs: Iterator[Input]) -> Iterator[Input]:
-  try:
-    yield from inputs
-  except ValueError as error:
-    text = str(error)
-    raise ValueError(
-      text if text.startswith(f'{path}:') else f'{path}:{text}'
-    ) from None
-
-
 def _read_whole(path, lines, config, form) -> Iterator[Input]:
   """Reads a format that is one value, by the reader of training."""
   if path == STDIN or _is_stream(path):
@@ -207,7 +198,7 @@ def _options(config, form) -> dict:
   if form == 'text':
     return {'tabs': _tabs(config, trained)}
   if form == 'conllu':
-    return {}
+    return {'unit': own.unit if data.format == 'conllu' else 'word'}
   section = own if form == data.format else trained
   options = {name: section.get(name, '') for name in ('text', 'pair')}
   if form == 'jsonl':

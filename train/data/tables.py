@@ -13,6 +13,7 @@ from train.data.fields import LabelledText
 from train.data.fields import Text
 from train.data.files import Path
 from train.data.files import Skipped
+from train.data.files import name_path
 from train.data.files import read_lines
 from train.data.files import read_text
 
@@ -178,12 +179,8 @@ def parse_tsv(
 
 def _csv_rows(path: Path, separator: str, encoding: str) -> list[Row]:
   text = read_text(path, encoding, 'data.csv.encoding')
-  try:
-    return list(parse_csv(io.StringIO(text, newline=''), separator))
-  except ValueError as error:
-    message = str(error)
-    place = f'{path}:' if message[0].isdecimal() else ''
-    raise ValueError(place + message) from None
+  rows = parse_csv(io.StringIO(text, newline=''), separator)
+  return list(name_path(path, rows))
 
 
 def _tsv_rows(

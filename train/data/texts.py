@@ -1,6 +1,5 @@
 """Labelled texts and pairs from JSON lines and sentiment trees."""
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -10,6 +9,8 @@ from train.data.fields import Text
 from train.data.fields import of_one_kind
 from train.data.files import Path
 from train.data.files import Skipped
+from train.data.files import name_path
+from train.data.files import parse_objects
 from train.data.files import read_lines
 
 # `\s` would also split at no-break spaces, which words may have.
@@ -50,7 +51,7 @@ def read_jsonl(
     ValueError: a malformed line. The message begins with `path:line:`.
   """
   fields = Fields(text, pair, label, labels, label_separator)
-  yield from of_one_kind(path, _objects(path, fields))
+  yield from of_one_kind(path, name_path(path, _texts(path, fields)))
 
 
 def read_trees(
@@ -89,24 +90,12 @@ def read_trees(
         yield Text(' '.join(words), None, label, number)
 
 
-def _objects(path: Path, fields: Fields) -> Iterator[Text | LabelledText]:
-  for number, line in read_lines(path):
-    if not line:
-      continue
+def _texts(path: Path, fields: Fields) -> Iterator[Text | LabelledText]:
+  for number, row in parse_objects(read_lines(path)):
     try:
-      yield fields.make(_json_object(line), number)
+      yield fields.make(row, number)
     except ValueError as error:
-      raise ValueError(f'{path}:{number}: {error}') from None
-
-
-def _json_object(line: str) -> dict:
-  try:
-    example = json.loads(line)
-  except (ValueError, RecursionError) as error:
-    raise ValueError(f'expected a JSON object: {error}.') from None
-  if not isinstance(example, dict):
-    raise ValueError(f'expected a JSON object, found {type(example).__name__}.')
-  return example
+      raise ValueError(f'{number}: {error}') from None
 
 
 def _nodes(line: str) -> list[tuple[str, list[str]]]:

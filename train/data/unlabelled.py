@@ -6,52 +6,34 @@ whole, by the readers that training uses.
 """
 
 import itertools
-import json
 import re
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
-from typing import NamedTuple
 
+from dicejax.text.inputs import Asked
+from dicejax.text.inputs import Input
+from dicejax.text.inputs import join_words
+from train.data import conllu
 from train.data.conll import Sentence
 from train.data.conll import is_separator
 from train.data.conll import split_columns
 from train.data.fields import LabelledText
 from train.data.fields import Text
+from train.data.files import Lines
+from train.data.files import Skipped
+from train.data.files import check_unicode
+from train.data.files import parse_objects
 from train.data.squad import Question
 from train.data.tables import parse_csv
 from train.data.tables import parse_tsv
-
-Lines = Iterable[tuple[int, str]]
 
 _WORD = re.compile(r'\S+')
 # Keys and columns, in order, for those that the config names but a file lacks.
 _TEXT = 'text', 'sentence'
 _TOKENS = 'tokens', 'words'
-_NOT_A_WORD = re.compile(r'\d+[-.]\d+')  # The ids of ranges and empty nodes.
-
-
-class Input(NamedTuple):
-  """Something to predict.
-
-  Attributes:
-    text: the text; words that were given are joined by spaces.
-    line: the number of its first line.
-    pair: the second text, if there is one.
-    words: start and end of each word in the text; None if nothing gave them.
-    fields: other values of its row by name, which the output repeats.
-    question: a question on a context, which then is the text.
-  """
-
-  text: str
-  line: int
-  pair: str | None = None
-  words: Sequence[tuple[int, int]] | None = None
-  fields: Mapping[str, Any] = {}
-  question: Question | None = None
 
 
 def split_at_blanks(text: str) -> list[tuple[int, int]]:
@@ -88,9 +70,9 @@ def read_text(lines: Lines, *, tabs: str = 'text') -> Iterator[Input]:
     if is_last:
       continue
     if tab and tabs != 'text':
-      yield Input(text, number, pair)
+      yield Input(text, pair, line=number)
     else:
-      yield Input(line, number)
+      yield Input(line, line=number)
 
 
 def read_words(lines: Lines, *, token: int = 0) -> Iterator[Input]:
@@ -119,20 +101,17 @@ def read_words(lines: Lines, *, token: int = 0) -> Iterator[Input]:
           f'{len(row)} columns.'
         )
     if rows:
-      yield _sentence([row[token] for _, row in rows], rows[0][0], {})
+      words = [row[token] for _, row in rows]
+      yield join_words(words)._replace(line=rows[0][0])
 
 
-def read_conllu(lines: Lines) -> Iterator[Input]:
-  """Reads the words of CoNLL-U, without ranges and empty nodes."""
-  for is_blank, block in itertools.groupby(lines, is_separator):
-    rows = [(n, line.split('\t')) for n, line in block if line[:1] != '#']
-    rows = [row for row in rows if not _NOT_A_WORD.fullmatch(row[1][0])]
-    if is_blank or not rows:
-      continue
-    for number, row in rows:
-      if len(row) < 2:
-        raise ValueError(f'{number}: expected ten columns between tabs.')
-    yield _sentence([row[1] for _, row in rows], rows[0][0], {})
+def read_conllu(lines: Lines, *, unit: str = 'word') -> Iterator[Input]:
+  """Reads the words of CoNLL-U, or their characters: see `conllu`."""
+  for rows in conllu.parse_rows(lines):
+    words = [row[1] for _, row in rows if not isinstance(row, Skipped)]
+    if words:
+      sentence = conllu.make_sentence(words, words, unit, rows[0][0])
+      yield join_words(sentence.tokens)._replace(line=sentence.line)
 
 
 def read_jsonl(
@@ -149,14 +128,11 @@ def read_jsonl(
   Raises:
     ValueError: a malformed line; begins with its number.
   """
-  for number, line in lines:
-    if line.strip():
-      try:
-        yield _from_object(json.loads(line), number, text, pair, words)
-      except json.JSONDecodeError as error:
-        raise ValueError(f'{number}: expected JSON: {error.msg}.') from None
-      except ValueError as error:
-        raise ValueError(f'{number}: {error}') from None
+  for number, row in parse_objects(lines):
+    try:
+      yield _from_object(row, number, text, pair, words)
+    except ValueError as error:
+      raise ValueError(f'{number}: {error}') from None
 
 
 def read_rows(
@@ -233,12 +209,13 @@ def from_example(example: Any) -> Input:
   """Makes an input of an example that a reader of training yields."""
   line = getattr(example, 'line', 0)
   if isinstance(example, Question):
-    return Input(example.context, line, question=example)
+    asked = Asked(example.id, example.question, example.context, [])
+    return Input(example.context, question=asked, line=line)
   if hasattr(example, 'tokens'):
-    return _sentence(example.tokens, line, {})
+    return join_words(example.tokens)._replace(line=line)
   label = getattr(example, 'label', None)
   fields = {'label': label} if isinstance(label, str) else {}
-  return Input(example.text, line, example.pair, fields=fields)
+  return Input(example.text, example.pair, line=line, fields=fields)
 
 
 def _with_last(lines: Lines) -> Iterator[tuple[tuple[int, str], bool]]:
@@ -264,17 +241,9 @@ def _without_comments(rows: list[tuple[int, list[str]]]) -> list:
   return [*itertools.dropwhile(is_comment, rows)]
 
 
-def _sentence(words: Sequence[str], line: int, fields: Mapping) -> Input:
-  ends = itertools.accumulate(len(word) + 1 for word in words)
-  spans = [(e - 1 - len(w), e - 1) for w, e in zip(words, ends, strict=True)]
-  return Input(' '.join(words), line, words=spans, fields=fields)
-
-
 def _from_object(
-  row: Any, line: int, text: str, pair: str, words: bool = False
+  row: Mapping[str, Any], line: int, text: str, pair: str, words: bool = False
 ) -> Input:
-  if not isinstance(row, dict):
-    raise ValueError(f'expected a JSON object, found {row!r}.')
   rest = dict(row)
   if 'question' in row and 'context' in row:
     return _from_question(rest, line)
@@ -283,19 +252,18 @@ def _from_object(
     tokens = rest.pop(given)
     if not all(isinstance(token, str) and token.strip() for token in tokens):
       raise ValueError(f'expected words as {given!r}, found {tokens!r}.')
-    return _sentence(tokens, line, rest)
+    return join_words(tokens)._replace(line=line, fields=rest)
   key = next((k for k in (text, *_TEXT) if k in row), text or _TEXT[0])
   first = _take_text(rest, key)
-  return Input(
-    first, line, _take_text(rest, pair) if pair else None, fields=rest
-  )
+  second = _take_text(rest, pair) if pair else None
+  return Input(first, second, line=line, fields=rest)
 
 
 def _from_question(row: dict, line: int) -> Input:
   question, context = _take_text(row, 'question'), _take_text(row, 'context')
   name = str(row.pop('id', line))
-  asked = Question(name, row.get('title', ''), question, context, [], [])
-  return Input(context, line, fields=row, question=asked)
+  asked = Asked(name, question, context, [])
+  return Input(context, question=asked, line=line, fields=row)
 
 
 def _take_text(row: dict, key: str) -> str:
@@ -305,12 +273,7 @@ def _take_text(row: dict, key: str) -> str:
   value = row.pop(key)
   if not isinstance(value, str):
     raise ValueError(f'expected some text as {key!r}, found {value!r}.')
-  try:
-    value.encode()
-  except UnicodeEncodeError:
-    raise ValueError(
-      f'found half a character (a surrogate) in {key!r}.'
-    ) from None
+  check_unicode(value, key)
   return value
 
 

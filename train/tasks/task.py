@@ -12,7 +12,7 @@ import tokenizers
 from flax import linen as nn
 
 from dicejax.models import BertConfig
-from train.data.unlabelled import Input
+from dicejax.text.inputs import Input
 from train.objective import Objective
 
 # Names of the classes; for query spans, the query that asks for each.
