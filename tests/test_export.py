@@ -1,8 +1,10 @@
 """From a run to an export, and what `dicejax.load` and PyTorch make of it."""
 
 import json
+import math
 import pathlib
 import random
+import shutil
 
 import jax
 import numpy as np
@@ -293,10 +295,16 @@ def test_parameters_of_a_call_replace_the_decision(trained):
   model = dicejax.load(out)
   with pytest.raises(ValueError, match='other: this model is decided by'):
     model(inputs, other=1.0)
+  for name in model.decided_by.keys() - {'rule'}:
+    for wrong in (math.nan, 'high', None):
+      with pytest.raises(ValueError, match=f'{name} is a finite number, not '):
+        model(inputs, **{name: wrong})
   if 'threshold' not in model.decided_by:
     return
   low, high = (model(inputs, threshold=t) for t in (0.0, 1.1))
   if 'labels' in low[0]:
+    with pytest.raises(ValueError, match="expected a number for 'law' too"):
+      model(inputs, threshold={'art': 0.5})
     assert [x['labels'] for x in low] == [['art', 'law', 'sea']] * len(low)
     assert not any(x['labels'] for x in high)
     return
@@ -340,6 +348,28 @@ def test_wrong_arguments_of_load(tmp_path, tagger, source, options, message):
     source = tagger / source
   with pytest.raises((TypeError, ValueError, OSError), match=message):
     dicejax.load(source, **options)
+
+
+@pytest.mark.parametrize(
+  'own',
+  [3, {'max_length': '9'}, {'tuned': 3}, {'tuned': {'offset': 'x'}}]
+  + [{'answers': {'x': 1}}, {'tuned': {'threshold': {'B-PER': 0.5}}}],
+)
+def test_a_section_of_a_config_that_somebody_changed(tmp_path, tagger, own):
+  shutil.copytree(tagger / 'export', tmp_path / 'export')
+  file = tmp_path / 'export' / 'config.json'
+  file.write_text(json.dumps(json.loads(file.read_text()) | {'dicejax': own}))
+  with pytest.raises(ValueError, match="the section 'dicejax' of config.json"):
+    dicejax.load(tmp_path / 'export')
+
+
+@pytest.mark.parametrize('name', ['meta/metadata', 'params/_METADATA'])
+def test_a_damaged_run_is_not_loaded(tmp_path, tagger, name):
+  run = shutil.copytree(tagger / 'run', tmp_path / 'run')
+  (step,) = (run / 'checkpoints').iterdir()
+  (step / name).write_text('{')
+  with pytest.raises(ValueError, match=f'^{step} is damaged: '):
+    dicejax.load(run)
 
 
 def run_from(tmp_path, source, change=lambda config: None):

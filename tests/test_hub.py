@@ -173,6 +173,21 @@ def test_columns_by_name(tmp_path):
       {},
       'row 1: expected as many ta',
     ),
+    (
+      {'tokens': [['a'], ['b']], 'tags': [['O'], None]},
+      {},
+      "row 2: expected a list as 'tags', found None",
+    ),
+    (
+      {'tokens': [['a', None]], 'tags': [['O', 'O']]},
+      {},
+      "row 1: expected a list as 'tokens', found ",
+    ),
+    (
+      {'tokens': [[1]], 'tags': [['O']]},
+      {},
+      "row 1: expected words as 'tokens', found ",
+    ),
     ({'text': [], 'label': []}, {}, 'data.hf.text names|at least one example'),
   ],
 )
@@ -192,6 +207,13 @@ def test_what_is_not_there(tmp_path):
   (tmp_path / 'bad.parquet').write_text(json.dumps({}))
   with pytest.raises(ValueError, match='bad.parquet: expected Parquet: '):
     hub.load('', {'train': 'bad.parquet'}, directory=str(tmp_path))
+  datasets.Dataset.from_dict({'x': ['a']}).to_parquet(str(tmp_path / 'y'))
+  with pytest.raises(ValueError, match='y: expected the columns of .*x.parq'):
+    hub.load('', {'train': '[xy]*'}, directory=str(tmp_path))
+  (tmp_path / 'broken').mkdir()
+  (tmp_path / 'broken' / 'state.json').write_text('{')
+  with pytest.raises(ValueError, match='broken.: .* that save_to_disk wrote'):
+    hub.load(str(tmp_path / 'broken'), {'train': 'train'})
   table.save_to_disk(str(tmp_path / 'saved'))
   with pytest.raises(ValueError, match="expected the split 'dev', .* 'train'"):
     hub.load(str(tmp_path / 'saved'), {'dev': 'dev'})

@@ -359,7 +359,9 @@ def test_malformed_rows(read, tmp_path, change, message):
 
 def test_a_line_that_is_no_row(read):
   lines = f'{json.dumps(ROWS[0])}\n[1]\n'.encode()
-  with pytest.raises(ValueError, match=':2: expected a JSON object, found list'):
+  with pytest.raises(
+    ValueError, match=':2: expected a JSON object, found list'
+  ):
     read(lines)
   with pytest.raises(ValueError, match=':2: expected a JSON object: '):
     read(lines.replace(b'[1]', b'{'))

@@ -26,6 +26,7 @@ finds more entities).
 """
 
 import json
+import math
 import os
 import pathlib
 import sys
@@ -200,6 +201,8 @@ def _decide(run) -> tuple[str, Mapping[str, float]]:
       continue
     if name not in parameters:
       raise ValueError(f'--{name}: the predictions of this run have no {name}.')
+    if not math.isfinite(flag.value):
+      raise cli.UsageError(f'--{name} is a finite number, not {flag.value}.')
     rule, parameters = 'given', {**parameters, name: flag.value}
   return rule, parameters
 

@@ -51,6 +51,8 @@ def check(config: config_dict.ConfigDict) -> None:
 
 def _check_model(config):
   model = config.model
+  for name in () if model.pretrained else model.scratch:
+    _check_at_least(config, f'model.scratch.{name}', 1)
   _check_choice(config, 'model.dtype', 'float32', 'bfloat16')
   _check_choice(config, 'model.pooling', 'cls', 'mean')
   _check_below_1(config, 'model.dropout')

@@ -45,7 +45,8 @@ def read_start(source: pathlib.Path) -> Start:
   runs.check_is_model(source)
   if runs.is_run(source):
     return _start(runs.read_run(source))
-  if pretrained.OWN in pretrained.read_values(source / 'config.json'):
+  values = pretrained.read_values(source / 'config.json')
+  if isinstance(values.get(pretrained.OWN), dict):
     return _start(load_finetuned(source))
   encoder, params = load_pretrained(source)
   weights = {'encoder': params}

@@ -48,6 +48,8 @@ class LabelSetDecoder(TextDecoder):
     thresholds = parameters['threshold']
     if not isinstance(thresholds, Mapping):
       thresholds = dict.fromkeys(self.labels, thresholds)
+    elif missing := [x for x in self.labels if x not in thresholds]:
+      raise ValueError(f'threshold: expected a number for {missing[0]!r} too.')
     return [
       label
       for label, p in zip(self.labels, prediction, strict=True)

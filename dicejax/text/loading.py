@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import numbers
 import os
 import pathlib
@@ -14,6 +13,8 @@ from dicejax.models import SpanExtractor
 from dicejax.models import TokenTagger
 from dicejax.models import load_finetuned
 from dicejax.models import resolve
+from dicejax.models.pretrained import OWN
+from dicejax.models.pretrained import read_values
 from dicejax.text import runs
 from dicejax.text.answers import AnswerDecoder
 from dicejax.text.answers import AnswerSettings
@@ -71,7 +72,7 @@ def load(
   directory = _find(source)
   read = runs.read_run if runs.is_run(directory) else load_finetuned
   found = read(directory)
-  own = found.values.get('dicejax') or {}
+  own = _read_own(directory, found)
   limit = found.model.config.max_length
   if max_length > limit:
     raise ValueError(f'max_length={max_length}: the encoder has only {limit}.')
@@ -105,6 +106,32 @@ def _find(source: str | os.PathLike) -> pathlib.Path:
   directory = resolve(source)
   runs.check_is_model(directory)
   return directory
+
+
+def _read_own(directory: pathlib.Path, found: FineTuned) -> dict[str, Any]:
+  """Returns what this library adds to a config, {} where it added nothing."""
+  own = found.values.get(OWN) or {}
+  sections = 'tuned', 'answers'
+  if (
+    not isinstance(own, dict)
+    or not isinstance(own.get('max_length', 0), int)
+    or not all(isinstance(own.get(name, {}), dict) for name in sections)
+    or not own.get('answers', {}).keys() <= {*AnswerSettings._fields}
+    or not all(_is_decision(x, found) for x in own.get('tuned', {}).values())
+  ):
+    raise ValueError(
+      f'{directory}: the section {OWN!r} of config.json is not as train.export '
+      'writes it.'
+    )
+  return own
+
+
+def _is_decision(value: Any, found: FineTuned) -> bool:
+  """Whether a tuned value is a number, or has a number for each label."""
+  if isinstance(value, dict):
+    numbers_ = value.values() if value.keys() == {*found.labels} else [None]
+    return all(isinstance(x, float | int) for x in numbers_)
+  return isinstance(value, float | int)
 
 
 def in_bio(found: FineTuned) -> FineTuned:
@@ -167,6 +194,6 @@ def _problem(found: FineTuned) -> str:
 def _longest(directory: pathlib.Path, limit: int) -> int:
   """Returns the largest input of a published model, in sub-words."""
   file = directory / 'tokenizer_config.json'
-  values = json.loads(file.read_text('utf-8')) if file.is_file() else {}
+  values = read_values(file) if file.is_file() else {}
   # Where nobody knows, transformers writes a number of 30 digits.
   return int(min(limit, values.get('model_max_length') or limit))

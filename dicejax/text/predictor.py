@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import math
+import numbers
 import operator
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -130,7 +132,9 @@ class Predictor:
     )
     self._step = jax.jit(step)
 
-  def __call__(self, inputs: Any, **parameters: float) -> Any:
+  def __call__(
+    self, inputs: Any, **parameters: float | Mapping[str, float]
+  ) -> Any:
     """Predicts.
 
     Inputs are batched by length. The network is compiled once for each width
@@ -143,7 +147,8 @@ class Predictor:
         single text is predicted alone.
       **parameters: replace those of the decision, such as `threshold` of a
         classifier (lower finds more) or `offset` of a tagger (higher finds
-        more).
+        more). Where a text has several labels, `threshold` is one for all, or a
+        dict with one for each.
 
     Returns:
       A dict for each input, as `python -m train.predict` writes them: its text
@@ -153,7 +158,7 @@ class Predictor:
 
     Raises:
       TypeError: an input is of another kind.
-      ValueError: the decision has no such parameter.
+      ValueError: the decision has no such parameter, or it is no number.
     """
     decided_by = self._decide(parameters)
     if isinstance(inputs, str | Mapping):
@@ -168,6 +173,10 @@ class Predictor:
           f'{name}: this model is decided by {self.decided_by["rule"]}, with '
           f'{", ".join(own) or "no parameter"}.'
         )
+      value = parameters[name]
+      for x in value.values() if isinstance(value, Mapping) else [value]:
+        if not isinstance(x, numbers.Real) or not math.isfinite(x):
+          raise ValueError(f'{name} is a finite number, not {x!r}.')
     if not parameters:
       return self.decided_by
     return {**self.decided_by, **parameters, 'rule': 'given'}

@@ -81,7 +81,8 @@ def read_run(directory: pathlib.Path) -> FineTuned:
   Raises:
     FileNotFoundError: the directory holds no run with a checkpoint.
     ImportError: orbax-checkpoint is not installed.
-    ValueError: the run is of a task that is not loaded here.
+    ValueError: the run is of a task that is not loaded here, or its checkpoint
+      is damaged.
   """
   settings = json.loads((directory / 'config.json').read_text('utf-8'))
   if settings.get('runs'):
@@ -90,7 +91,7 @@ def read_run(directory: pathlib.Path) -> FineTuned:
       f'{directory} holds several runs; name one: {inside}.'
     )
   step = _best(directory / 'checkpoints')
-  meta = json.loads((step / 'meta' / 'metadata').read_text('utf-8'))
+  meta = _read_meta(step)
   labels = tuple(meta['labels'])
   # How the run computed depends on its devices.
   encoder = meta['encoder'] | {'remat': False, 'attention': 'xla'}
@@ -132,10 +133,17 @@ def _best(checkpoints: pathlib.Path) -> pathlib.Path:
   """Returns the directory of the best checkpoint; the latest one knows it."""
   paths = checkpoints.iterdir() if checkpoints.is_dir() else ()
   if steps := [int(path.name) for path in paths if path.name.isdigit()]:
-    latest = checkpoints / str(max(steps)) / 'meta' / 'metadata'
-    if best := json.loads(latest.read_text('utf-8'))['best']:
+    if best := _read_meta(checkpoints / str(max(steps)))['best']:
       return checkpoints / str(best[0])
   raise FileNotFoundError(f'{checkpoints} has no checkpoint with a score yet.')
+
+
+def _read_meta(step: pathlib.Path) -> dict[str, Any]:
+  """Reads what a checkpoint says about its parameters."""
+  try:
+    return json.loads((step / 'meta' / 'metadata').read_text('utf-8'))
+  except (OSError, ValueError) as error:
+    raise ValueError(f'{step} is damaged: {error}.') from None
 
 
 def _make_model(settings, encoder, labels: Sequence[str]):
@@ -169,4 +177,8 @@ def _read_params(path, model, without_encoder: bool) -> dict[str, Any]:
   sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   like = jax.tree.map(lambda x: x.update(sharding=sharding), like)
   with ocp.StandardCheckpointer() as checkpointer:
-    return jax.device_get(checkpointer.restore(path.absolute(), like))
+    try:
+      return jax.device_get(checkpointer.restore(path.absolute(), like))
+    except (OSError, ValueError, KeyError) as error:
+      reason = str(error).splitlines()[0].rstrip('.')
+      raise ValueError(f'{path.parent} is damaged: {reason}.') from None

@@ -101,7 +101,13 @@ def _open(name, splits, subset, directory) -> dict[str, Any]:
     return {ours: _parquet(directory, file) for ours, file in splits.items()}
   path = pathlib.Path(name).expanduser()
   if any((path / file).is_file() for file in _SAVED):
-    saved = datasets.load_from_disk(str(path))
+    try:
+      saved = datasets.load_from_disk(str(path))
+    except Exception as error:  # Of many classes, as below.
+      raise ValueError(
+        f'data.hf.name={name!r}: {_reason(error)}. Expected a directory that '
+        'save_to_disk wrote.'
+      ) from None
     found = saved if isinstance(saved, Mapping) else {'train': saved}
     for split in splits.values():
       if split not in found:
@@ -125,12 +131,16 @@ def _from_hub(name, subset, split):
     return datasets.load_dataset(name, subset or None, split=split)
   # The hub, the network and the data set raise errors of many classes.
   except Exception as error:
-    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip('. ')
     raise OSError(
-      f'data.hf.name={name!r}, split {split!r}: {reason}. Expected a data set '
-      'on the Hugging Face hub or in its cache, with data.files naming its '
-      'splits, or a directory that save_to_disk wrote.'
+      f'data.hf.name={name!r}, split {split!r}: {_reason(error)}. Expected a '
+      'data set on the Hugging Face hub or in its cache, with data.files '
+      'naming its splits, or a directory that save_to_disk wrote.'
     ) from None
+
+
+def _reason(error: Exception) -> str:
+  """Returns the first line of an error, without its full stop."""
+  return (str(error) or type(error).__name__).splitlines()[0].rstrip('. ')
 
 
 def _parquet(directory, file):
@@ -149,8 +159,13 @@ def _parquet(directory, file):
     try:
       tables.append(parquet.read_table(path))
     except (pa.ArrowInvalid, OSError) as error:
-      reason = str(error).splitlines()[0].rstrip('. ')
-      raise ValueError(f'{path}: expected Parquet: {reason}.') from None
+      raise ValueError(f'{path}: expected Parquet: {_reason(error)}.') from None
+    if tables[-1].schema.names != tables[0].schema.names:
+      raise ValueError(
+        f'{path}: expected the columns of {paths[0]}, '
+        f'{", ".join(tables[0].schema.names)}, found '
+        f'{", ".join(tables[-1].schema.names)}.'
+      )
   return datasets.Dataset(pa.concat_tables(tables))
 
 
@@ -270,6 +285,11 @@ def _make_text(fields: Fields, names, index: int, row):
 
 def _make_sentence(tokens, tags, names, index: int, row) -> Sentence:
   words, found = row[tokens], _name(names, row[tags])
+  for name, value in ((tokens, words), (tags, found)):
+    if not isinstance(value, list) or None in value:
+      raise ValueError(f'expected a list as {name!r}, found {value!r}.')
+  if not all(isinstance(word, str) and word.strip() for word in words):
+    raise ValueError(f'expected words as {tokens!r}, found {words!r}.')
   if not words or len(words) != len(found):
     raise ValueError(
       f'expected as many tags as words, found {len(found)} and {len(words)}.'

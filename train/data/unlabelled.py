@@ -64,7 +64,9 @@ def read_text(lines: Lines, *, tabs: str = 'text') -> Iterator[Input]:
     text, tab, pair = line.partition('\t')
     if line and tabs in ('pair', 'none') and bool(tab) != (tabs == 'pair'):
       expected = (
-        'two texts with a tab between' if tabs == 'pair' else 'one without tabs'
+        'two texts with a tab between'
+        if tabs == 'pair'
+        else 'a text without tabs'
       )
       raise ValueError(f'{number}: expected {expected}, as in training.')
     if is_last:
@@ -268,7 +270,7 @@ def _from_question(row: dict, line: int) -> Input:
 
 def _take_text(row: dict, key: str) -> str:
   if key not in row:
-    found = ', '.join(map(repr, row))
+    found = ', '.join(map(repr, row)) or 'none'
     raise ValueError(f'expected the text at {key!r}, found {found}.')
   value = row.pop(key)
   if not isinstance(value, str):
