@@ -81,6 +81,27 @@ def first_value(loss):
   return lambda *arrays: loss.update(*arrays, loss.init(*arrays[:2]))[0]
 
 
+def make_xlnet_tokenizer(words):
+  """Makes a tokenizer like XLNet's, whose [CLS] is at the end."""
+  special = '<unk> <s> </s> <cls> <sep> <pad> <mask>'.split()
+  tokenizer = tokenizers.Tokenizer(
+    tokenizers.models.Unigram(
+      [(x, 0.0) for x in special] + [(x, -len(x)) for x in words], unk_id=0
+    )
+  )
+  split = tokenizers.pre_tokenizers.WhitespaceSplit()
+  mark = tokenizers.pre_tokenizers.Metaspace()
+  tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([split, mark])
+  tokenizer.decoder = tokenizers.decoders.Metaspace()
+  tokenizer.add_special_tokens(special)
+  tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+    single='$A <sep> <cls>:2',
+    pair='$A <sep> $B:1 <sep>:1 <cls>:2',
+    special_tokens=[('<sep>', 4), ('<cls>', 3)],
+  )
+  return tokenizer
+
+
 def load_config(path):
   """Returns the `get_config` of a file."""
   spec = importlib.util.spec_from_file_location(path.stem, path)

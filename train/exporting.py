@@ -8,16 +8,17 @@ import tokenizers
 
 from dicejax.models import save_finetuned
 from dicejax.text.runs import describe
+from dicejax.text.tokenizer import cls_place
 from dicejax.text.tokenizer import load_tokenizer
 from dicejax.text.tokenizer import mark_words
 from train import model_card
 from train.inference import TrainedRun
 
 TASKS = 'tagging', 'classification', 'multi_label', 'span_qa'
-_SPECIAL = {  # Names in transformers -> tokens of BERT, and of RoBERTa.
+_SPECIAL = {  # Names in transformers -> tokens of BERT, XLNet and RoBERTa.
   'unk_token': ('[UNK]', '<unk>'),
-  'cls_token': ('[CLS]', '<s>'),
-  'sep_token': ('[SEP]', '</s>'),
+  'cls_token': ('[CLS]', '<cls>', '<s>'),
+  'sep_token': ('[SEP]', '<sep>', '</s>'),
   'pad_token': ('[PAD]', '<pad>'),
   'mask_token': ('[MASK]', '<mask>'),
 }
@@ -89,9 +90,13 @@ def _write_tokenizer(tokenizer: tokenizers.Tokenizer, run, out) -> None:
     'clean_up_tokenization_spaces': False,
   }
   for name, tokens in _SPECIAL.items():
+    # XLNet's vocabulary has tokens of RoBERTa that it does not use.
     for token in tokens:
       if tokenizer.token_to_id(token) is not None:
-        settings[name] = token
+        settings.setdefault(name, token)
+  if cls_place(tokenizer):
+    # Classes of transformers look for [CLS] at the end of a padded row.
+    settings['padding_side'] = 'left'
   (out / 'tokenizer_config.json').write_text(
     json.dumps(settings, indent=2, ensure_ascii=False) + '\n', encoding='utf-8'
   )

@@ -18,6 +18,8 @@ from dicejax.text.inputs import Asked
 from dicejax.text.inputs import Input
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import padding_id
+from dicejax.text.windows import IN_PIECE
+from dicejax.text.windows import ON_CLS
 from dicejax.text.windows import Question
 from dicejax.text.windows import make_windows
 
@@ -135,12 +137,12 @@ class AnswerDecoder:
     scores = jnp.moveaxis(logits, -1, 1)
     if self._settings.sigmoid:
       scores = jax.nn.sigmoid(scores)
-    in_context = jnp.asarray(batch['allowed'] > 0).at[:, 0].set(False)
+    in_context, on_cls = (batch['allowed'] == x for x in (IN_PIECE, ON_CLS))
     best, positions = jax.lax.top_k(
       jnp.where(in_context[:, None], scores, -jnp.inf),
       min(self._settings.n_best, scores.shape[-1]),
     )
-    null = scores[..., 0].sum(axis=-1)
+    null = jnp.where(on_cls[:, None], scores, 0).sum(axis=(1, 2))
     return {'scores': best, 'positions': positions, 'null': null}
 
   def decode(

@@ -21,6 +21,7 @@ class Window(NamedTuple):
   Attributes:
     example: the number of the sentence.
     tokens: ids of sub-words, with those that begin and end an input.
+    segments: the segment of each sub-word: 0, but XLNet's [CLS] has another.
     word_ids: the word of each sub-word; None for those that are not its own,
       because another window has more context for them, and for special tokens.
     words: the word that a sub-word begins, or -1.
@@ -28,6 +29,7 @@ class Window(NamedTuple):
 
   example: int
   tokens: list[int]
+  segments: list[int]
   word_ids: list[int | None]
   words: list[int]
 
@@ -54,24 +56,27 @@ def make_windows(
   encodings = tokenizer.encode_batch(sentences, is_pretokenized=True)
   for example, encoding in enumerate(encodings):
     ids, word_ids = encoding.ids, encoding.word_ids
+    segments = encoding.type_ids
     words = first_sub_words(word_ids)
     if len(ids) <= max_length:
-      yield Window(example, ids, word_ids, words)
+      yield Window(example, ids, segments, word_ids, words)
       continue
     start = next(i for i, word in enumerate(word_ids) if word is not None)
     end = len(ids) - next(
       i for i, word in enumerate(reversed(word_ids)) if word is not None
     )
-    begin, finish = ids[:start], ids[end:]
+    begin, finish = range(start), range(end, len(ids))
     size = max_length - len(begin) - len(finish)
     spans = _spans(end - start, size)
     own = _owners(word_ids[start:end], spans)
     for number, (first, last) in enumerate(spans):
       inside = range(start + first, start + last)
       is_own = [own[i - start] == number for i in inside]
+      kept = [*begin, *inside, *finish]
       yield Window(
         example,
-        [*begin, *(ids[i] for i in inside), *finish],
+        [ids[i] for i in kept],
+        [segments[i] for i in kept],
         _around(begin, _where(word_ids, inside, is_own, None), finish, None),
         _around(begin, _where(words, inside, is_own, -1), finish, -1),
       )

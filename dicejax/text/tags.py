@@ -85,7 +85,7 @@ class TagDecoder:
     self.labels = tuple(labels)
     self.has_entities = are_spans(self.labels) and 'O' in self.labels[:1]
     self.no_tag = 'O' if self.has_entities else NO_TAG
-    self.fill = {'tokens': padding_id(tokenizer)}
+    self.fill = {'tokens': padding_id(tokenizer), 'segments': 0}
     self.tokenizer = copy_tokenizer(tokenizer)
     self.max_length = max_length
     mark_words(self.tokenizer)
@@ -107,12 +107,13 @@ class TagDecoder:
 
     Returns:
       Per window of a sentence (see `make_windows`), int32 `[sub-words]`:
-      `tokens`; `words`, the word that a first sub-word begins, else -1; and
-      0-D: `example`, the number of the sentence.
+      `tokens`; `segments`; `words`, the word that a first sub-word begins, else
+      -1; and 0-D: `example`, the number of the sentence.
     """
     return [
       {
         'tokens': np.array(window.tokens, np.int32),
+        'segments': np.array(window.segments, np.int32),
         'words': np.array(window.words, np.int32),
         'example': np.array(window.example, np.int32),
       }

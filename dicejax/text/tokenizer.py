@@ -41,7 +41,11 @@ def load_tokenizer(directory: pathlib.Path) -> tokenizers.Tokenizer:
   whole, vocabulary = directory / 'tokenizer.json', directory / 'vocab.txt'
   path = whole if whole.is_file() else vocabulary
   if not path.is_file():
-    raise FileNotFoundError(f'{directory} has no tokenizer.json or vocab.txt.')
+    raise FileNotFoundError(
+      f'{directory} has no tokenizer.json or vocab.txt; from other files, such '
+      'as spiece.model, they are made by transformers: '
+      'AutoTokenizer.from_pretrained(OLD).save_pretrained(NEW).'
+    )
   try:
     tokenizer = _read(path)
   except Exception as error:  # The package raises no narrower class.
@@ -126,6 +130,15 @@ def padding_id(tokenizer: tokenizers.Tokenizer) -> int:
   """
   ids = map(tokenizer.token_to_id, ('[PAD]', '<pad>'))
   return next((i for i in ids if i is not None), 0)
+
+
+def cls_place(tokenizer: tokenizers.Tokenizer) -> int:
+  """Returns where an input has [CLS]: 0, or -1 for the end, as in XLNet."""
+  nothing = tokenizer.encode('', add_special_tokens=False)
+  ids = tokenizer.post_process(nothing, nothing).ids
+  # A pair of texts has one [CLS] and several [SEP].
+  single = (i for i, token in enumerate(ids) if ids.count(token) == 1)
+  return -1 if next(single, 0) else 0
 
 
 def mark_words(tokenizer: tokenizers.Tokenizer) -> None:

@@ -12,7 +12,12 @@ from typing import Protocol
 import numpy as np
 import tokenizers
 
+from dicejax.text.tokenizer import cls_place
+
 _CHUNK = 1000  # Questions that are encoded at a time, to bound the memory.
+
+# Values of `allowed`; other positions, which have 0, do not answer.
+IN_PIECE, ON_CLS = 1, 2
 
 Feature = Mapping[str, np.ndarray]
 
@@ -59,8 +64,10 @@ def make_windows(
 ) -> list[dict[str, np.ndarray]]:
   """Makes windows `[CLS] question [SEP] piece of context [SEP]`.
 
+  The tokenizer may have other special tokens, and [CLS] at the end.
+
   Args:
-    tokenizer: of BERT or RoBERTa, without truncation.
+    tokenizer: without truncation.
     questions: with or without answers.
     max_length: largest number of sub-words of a window.
     max_question: largest number of sub-words of a question; it is cut there.
@@ -69,15 +76,15 @@ def make_windows(
     unanswerable: whether a question without an answer is learnt, as [CLS].
 
   Returns:
-    Per window, int32 `[sub-words]`: `tokens`; `segments`; `allowed`, 1 on [CLS]
-    and the piece; `starts` and `ends`, 1 where an answer that is whole in the
+    Per window, int32 `[sub-words]`: `tokens`; `segments`; `allowed`, `ON_CLS`,
+    `IN_PIECE` or 0; `starts` and `ends`, 1 where an answer that is whole in the
     window starts and ends, or on [CLS] if there is none; all 0 if the question
     is not learnt. And for decoding: `example`, the number of the question;
     `first`, the first sub-word of the piece; `offsets` `[sub-words of the
     piece, 2]`, their characters; `spans` `[answers, 3]`, the number in
     `learnt_spans`, first and last sub-word; `cut`, 1 if the question is cut.
   """
-  features = []
+  features, cls = [], cls_place(tokenizer)
   for start in range(0, len(questions), _CHUNK):
     chunk = questions[start : start + _CHUNK]
     contexts = _encode(tokenizer, dict.fromkeys(q.context for q in chunk))
@@ -97,6 +104,7 @@ def make_windows(
         question,
         whole,
         offsets[question.context],
+        cls,
         max_length=max_length,
         stride=stride,
         unanswerable=unanswerable,
@@ -187,7 +195,7 @@ def _cut(tokenizer, text, encodings, limit) -> tokenizers.Encoding:
 
 
 def _windows(
-  question, whole, offsets, *, max_length, stride, unanswerable
+  question, whole, offsets, cls, *, max_length, stride, unanswerable
 ) -> Iterator[dict[str, Any]]:
   """Yields the windows of a question and its whole, encoded context."""
   # The tokenizer's own truncation gives the context the segment of the question
@@ -206,10 +214,11 @@ def _windows(
     inside = spans[(spans[:, 1] >= begin) & (spans[:, 2] < end)]
     inside = inside + np.array([0, first - begin, first - begin], np.int32)
     allowed, starts, ends = np.zeros((3, kept.sum()), np.int32)
-    allowed[0] = allowed[first : first + end - begin] = 1
+    allowed[first : first + end - begin] = IN_PIECE
+    allowed[cls] = ON_CLS
     if is_learnt:
-      starts[inside[:, 1] if len(inside) else 0] = 1
-      ends[inside[:, 2] if len(inside) else 0] = 1
+      starts[inside[:, 1] if len(inside) else cls] = 1
+      ends[inside[:, 2] if len(inside) else cls] = 1
     yield {
       'tokens': tokens[kept],
       'segments': segments[kept],

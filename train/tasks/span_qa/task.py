@@ -109,9 +109,7 @@ class SpanQa:
 
   def targets(self, feature) -> np.ndarray:
     """Returns 1 for each start in the context, 0 for other sub-words there."""
-    allowed = feature['allowed'] > 0
-    allowed[0] = False  # [CLS] is not in the context.
-    return feature['starts'][allowed]
+    return feature['starts'][feature['allowed'] == windows.IN_PIECE]
 
   def features(self, examples: Sequence[Question]) -> Features:
     """Makes windows of questions: see `make_windows`."""

@@ -32,14 +32,15 @@ def make_features(
 
   Returns:
     Per window of a sentence (see `make_windows`), int32 `[sub-words]`:
-    `tokens`; `words`, the word that a first sub-word begins, else -1; `labels`,
-    or -1; and 0-D: `example`, the number of the sentence.
+    `tokens`; `segments`; `words`, the word that a first sub-word begins, else
+    -1; `labels`, or -1; and 0-D: `example`, the number of the sentence.
   """
   ids = {label: i for i, label in enumerate(labels)}
   words = [sentence.tokens for sentence in sentences]
   return [
     {
       'tokens': np.array(window.tokens, np.int32),
+      'segments': np.array(window.segments, np.int32),
       'words': np.array(window.words, np.int32),
       'labels': np.array(
         _label_sub_words(
