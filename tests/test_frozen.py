@@ -84,9 +84,9 @@ def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
   run = Trainer(config, tmp_path / 'run')
   state = run.init()
   assert 'encoder' not in state.params
-  _, published = load_pretrained(tmp_path / 'model')
+  encoder_config, published = load_pretrained(tmp_path / 'model')
   moments = Moments(*map(np.float32, run.meta['moments']))
-  encoder = standardize(published, moments)
+  encoder = standardize(published, moments, encoder_config)
   optimizer = make_optimizer(config.optimizer, len(run.batches))
   objective = run.task.objective(config.loss)
   model = run.task.model(BertConfig(**run.meta['encoder']), config.model.dtype)

@@ -15,8 +15,10 @@ import numpy as np
 import tokenizers
 from ml_collections import config_dict
 
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
+from dicejax.models import find_family
 from dicejax.models import load_pretrained
+from dicejax.models import make_config
 from dicejax.models import resolve
 from dicejax.models import save_pretrained
 from dicejax.text.runs import Moments
@@ -34,7 +36,7 @@ def make_encoder(
   workdir: pathlib.Path,
   examples: Sequence[NamedTuple],
   labels: Sequence[str] = (),
-) -> tuple[tokenizers.Tokenizer, BertConfig, dict[str, Any]]:
+) -> tuple[tokenizers.Tokenizer, EncoderConfig, dict[str, Any]]:
   """Makes the encoder that `config.model` describes, and its tokenizer.
 
   Args:
@@ -76,8 +78,13 @@ def make_encoder(
       if begun
       else train_wordpiece((e.words for e in examples), size)
     )
-    encoder = BertConfig(vocab_size=tokenizer.get_vocab_size(), **shape)
+    encoder = make_config(vocab_size=tokenizer.get_vocab_size(), **shape)
     weights = {}
+  if config.model.frozen and not find_family(encoder).last_norm(encoder):
+    raise ValueError(
+      'model.frozen standardises hidden states by the layer norm that an '
+      f'encoder ends with; all layers of {encoder.model_type} share theirs.'
+    )
   if config.max_length > encoder.max_length:
     raise ValueError(
       f'max_length={config.max_length} is more than the encoder has positions '
@@ -90,6 +97,7 @@ def make_encoder(
   encoder = dataclasses.replace(
     encoder,
     hidden_dropout_prob=config.model.dropout,
+    attention_probs_dropout_prob=config.model.attention_dropout,
     remat=config.model.remat,
     attention=config.model.attention,
   )
@@ -134,13 +142,13 @@ def load_encoder(workdir: pathlib.Path, meta: Mapping[str, Any]) -> dict:
   if 'weights' not in meta:
     return {}
   directory = workdir / files.ENCODER
-  _, params = load_pretrained(directory)
+  encoder, params = load_pretrained(directory)
   if digest_params(params) != meta['weights']:
     raise ValueError(
       f'{directory} is damaged: its weights differ from those in training.'
     )
   moments = Moments(*(np.float32(x) for x in meta['moments']))
-  return {'encoder': standardize(params, moments)}
+  return {'encoder': standardize(params, moments, encoder)}
 
 
 def digest_params(params: Any) -> str:

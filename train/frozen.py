@@ -27,8 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from dicejax.models import Bert
 from dicejax.models import TextClassifier
+from dicejax.models import make_encoder
 from dicejax.models import pool_states
 from dicejax.text.runs import Moments
 from train import inference
@@ -138,7 +138,7 @@ def _find_states(config, model, params, inputs, fill, mesh, pooled):
 
 def _make_encode(model, pooled):
   """Makes `(params, batch) -> states`, `[B, L, H]` (pooled: `[B, 1, H]`)."""
-  encoder = Bert(model.config, model.dtype)
+  encoder = make_encoder(model.config, model.dtype)
 
   def encode(params, batch):
     states = encoder.apply(
@@ -156,7 +156,10 @@ def _cache_key(model, params, inputs, pooled) -> str:
   # Dropout is off, and `remat` saves memory without changing a number: configs
   # that differ only in these share their states.
   encoder = dataclasses.replace(
-    model.config, hidden_dropout_prob=0.0, remat=False
+    model.config,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+    remat=False,
   )
   parts = [
     digest_params(params),

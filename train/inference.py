@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import config_dict
 
-from dicejax.models import BertConfig
+from dicejax.models import make_config
 from dicejax.text.batches import batches_in_order
 from dicejax.text.tokenizer import load_tokenizer
 from train import checkpoint
@@ -180,7 +180,7 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
     raise FileNotFoundError(f'{directory} has no checkpoint with a score yet.')
   meta = checkpoint.read_meta(manager, step)
   task = tasks.make_task(config, load_tokenizer(workdir), meta['labels'])
-  model = task.model(BertConfig(**meta['encoder']), config.model.dtype)
+  model = task.model(make_config(**meta['encoder']), config.model.dtype)
   mesh = parallel.make_mesh()
   replicated = parallel.replicated(mesh)
   tokens = jnp.zeros((1, 1), jnp.int32)

@@ -51,6 +51,7 @@ ADDED: dict[str, Any] = {
   'optimizer.schedule': 'linear_schedule',
   'optimizer.schedule_options': {},
   'patience': 0,
+  'model.attention_dropout': 0.0,
 }
 
 

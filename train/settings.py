@@ -56,6 +56,9 @@ def _check_model(config):
   _check_choice(config, 'model.dtype', 'float32', 'bfloat16')
   _check_choice(config, 'model.pooling', 'cls', 'mean')
   _check_below_1(config, 'model.dropout')
+  _check_below_1(config, 'model.attention_dropout')
+  if model.attention == 'cudnn' and model.attention_dropout:
+    raise ValueError("model.attention='cudnn' needs model.attention_dropout=0.")
   if model.frozen and not model.pretrained:
     raise ValueError(
       'model.frozen keeps a published encoder as it is: expected '

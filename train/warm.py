@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
 from dicejax.models import load_finetuned
 from dicejax.models import load_pooler
 from dicejax.models import load_pretrained
@@ -25,7 +25,7 @@ class Start(NamedTuple):
     task: the task of the head, or ''.
   """
 
-  encoder: BertConfig
+  encoder: EncoderConfig
   weights: dict[str, Any]
   labels: tuple[str, ...] | None = None
   task: str = ''

@@ -1,7 +1,12 @@
-"""BERT and RoBERTa, with published weights, and the heads on top."""
+"""Encoders with published weights, and the heads on top."""
 
 from dicejax.models.bert import Bert
 from dicejax.models.bert import BertConfig
+from dicejax.models.families import FAMILIES
+from dicejax.models.families import find_family
+from dicejax.models.families import make_config
+from dicejax.models.families import make_encoder
+from dicejax.models.family import EncoderConfig
 from dicejax.models.finetuned import FineTuned
 from dicejax.models.finetuned import load_finetuned
 from dicejax.models.finetuned import save_finetuned
@@ -17,17 +22,22 @@ from dicejax.models.pretrained import resolve
 from dicejax.models.pretrained import save_pretrained
 
 __all__ = [
+  'FAMILIES',
   'Bert',
   'BertConfig',
+  'EncoderConfig',
   'FineTuned',
   'QuerySpanLogits',
   'QuerySpanTagger',
   'SpanExtractor',
   'TextClassifier',
   'TokenTagger',
+  'find_family',
   'load_finetuned',
   'load_pooler',
   'load_pretrained',
+  'make_config',
+  'make_encoder',
   'pool_states',
   'resolve',
   'save_finetuned',

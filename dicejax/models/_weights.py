@@ -1,8 +1,8 @@
 """Names and layouts of weights: parameters here <-> safetensors there.
 
-A path, such as `layer_0/query/kernel`, leads to a parameter in the tree of
-`Bert`. A name, such as `encoder.layer.0.attention.self.query.weight`, is what
-Hugging Face's files call the same weight.
+A path, such as `layer_0/query/kernel`, leads to a parameter in the tree of an
+encoder. A name, such as `encoder.layer.0.attention.self.query.weight`, is what
+Hugging Face's files call the same weight, without the prefix of the family.
 """
 
 from __future__ import annotations
@@ -12,39 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from dicejax.models.bert import Bert
+from dicejax.models.families import find_family
+from dicejax.models.families import make_encoder
 
-# One row per module: name, path, kind.
-_EMBEDDINGS = (
-  ('embeddings.word_embeddings', 'tokens', 'embed'),
-  ('embeddings.token_type_embeddings', 'segments', 'embed'),
-  ('embeddings.position_embeddings', 'positions', 'embed'),
-  ('embeddings.LayerNorm', 'norm', 'norm'),
-)
-_LAYER = (  # Names continue encoder.layer.{i}, paths continue layer_{i}.
-  ('attention.self.query', 'query', 'dense'),
-  ('attention.self.key', 'key', 'dense'),
-  ('attention.self.value', 'value', 'dense'),
-  ('attention.output.dense', 'out', 'dense'),
-  ('attention.output.LayerNorm', 'attention_norm', 'norm'),
-  ('intermediate.dense', 'up', 'dense'),
-  ('output.dense', 'down', 'dense'),
-  ('output.LayerNorm', 'mlp_norm', 'norm'),
-)
-# The modules on top of an encoder, for each task that transformers has a class
-# for. RoBERTa's classifier has its pooler among its own weights.
-_HEADS = {
-  'TokenClassification': (('classifier', 'head', 'dense'),),
-  'QuestionAnswering': (('qa_outputs', 'head', 'dense'),),
-  'SequenceClassification': (
-    ('pooler.dense', 'pooler', 'dense'),
-    ('classifier', 'head', 'dense'),
-  ),
-}
-_ROBERTA_CLASSIFIER = (
-  ('classifier.dense', 'pooler', 'dense'),
-  ('classifier.out_proj', 'head', 'dense'),
-)
+_SHOWN = 4  # Problems of a kind: a file of another family has hundreds.
 _LEAVES = {  # A kernel is the transposed weight; the others are the same.
   'embed': (('weight', 'embedding'),),
   'norm': (('weight', 'scale'), ('bias', 'bias')),
@@ -52,31 +23,35 @@ _LEAVES = {  # A kernel is the transposed weight; the others are the same.
 }
 
 
+# The layer of the logits of tokens and spans, for each task that transformers
+# has a class for.
+_HEADS = {
+  'TokenClassification': (('classifier', 'head', 'dense'),),
+  'QuestionAnswering': (('qa_outputs', 'head', 'dense'),),
+}
+
+
 def encoder_names(config):
   """Maps path to name, for every weight of the encoder."""
-  layers = tuple(
-    (f'encoder.layer.{i}.{name}', f'layer_{i}/{path}', kind)
-    for i in range(config.num_hidden_layers)
-    for name, path, kind in _LAYER
-  )
-  return _expand(_EMBEDDINGS + layers)
+  return _expand(find_family(config).weights(config))
 
 
-def pooler_names():
+def pooler_names(config):
   """Maps path to name, for the weights of the pooler."""
-  return _expand([('pooler.dense', 'pooler', 'dense')])
+  return _expand(find_family(config).pooler)
 
 
-def head_names(task, model_type):
+def head_names(task, config):
   """Maps path to name, for the weights on top of the encoder.
 
+  These are names in a file: a pooler may have the prefix of the encoder.
+
   Args:
-    task: the end of the name of the class in transformers, one of `_HEADS`.
-    model_type: as in `BertConfig`.
+    task: the end of the name of the class in transformers.
+    config: the config of the encoder.
   """
-  if task == 'SequenceClassification' and model_type != 'bert':
-    return _expand(_ROBERTA_CLASSIFIER)
-  return _expand(_HEADS[task])
+  is_text = task == 'SequenceClassification'
+  return _expand(find_family(config).text_head if is_text else _HEADS[task])
 
 
 def _expand(rows):
@@ -113,7 +88,7 @@ def encoder_shapes(config):
 
   def init():
     tokens = jnp.zeros((1, 1), jnp.int32)
-    variables = Bert(config).init(jax.random.key(0), tokens)
+    variables = make_encoder(config).init(jax.random.key(0), tokens)
     return to_weights(encoder_names(config), variables['params'])
 
   return {name: x.shape for name, x in jax.eval_shape(init).items()}
@@ -121,13 +96,25 @@ def encoder_shapes(config):
 
 def check(file, weights, shapes):
   """Raises ValueError unless the weights are exactly those in `shapes`."""
-  problems = [f'missing: {n}' for n in shapes if n not in weights]
-  for name, x in weights.items():
-    if name not in shapes:
-      problems.append(f'surplus: {name}')
-    elif x.shape != shapes[name]:
-      problems.append(f'wrong shape: {name} is {x.shape}, not {shapes[name]}')
+  missing = [name for name in shapes if name not in weights]
+  surplus = [name for name in weights if name not in shapes]
+  wrong_shape, wrong_type = [], []
+  for name in weights.keys() & shapes.keys():
+    x, shape = weights[name], shapes[name]
+    if x.shape != shape:
+      wrong_shape.append(f'{name} is {x.shape}, not {shape}')
     elif not jnp.issubdtype(x.dtype, jnp.floating):
-      problems.append(f'wrong type: {name} is {x.dtype}, not a float')
-  if problems:
-    raise ValueError(f'{file} does not fit:\n  ' + '\n  '.join(problems))
+      wrong_type.append(f'{name} is {x.dtype}, not a float')
+  problems = {
+    'missing': missing,
+    'surplus': surplus,
+    'wrong shape': sorted(wrong_shape),
+    'wrong type': sorted(wrong_type),
+  }
+  lines = []
+  for kind, found in problems.items():
+    lines += [f'{kind}: {problem}' for problem in found[:_SHOWN]]
+    if len(found) > _SHOWN:
+      lines.append(f'{kind}: {len(found) - _SHOWN} more')
+  if lines:
+    raise ValueError(f'{file} does not fit:\n  ' + '\n  '.join(lines))

@@ -1,55 +1,58 @@
-"""The encoder of BERT and RoBERTa: tokens in, hidden states out.
+"""BERT and the networks that differ from it in a few places.
 
-Shapes: B texts, L tokens, H hidden units, N heads.
+RoBERTa, XLM-RoBERTa and CamemBERT count positions from another number. ELECTRA
+and ALBERT have narrower embeddings, and the layers of ALBERT share their
+weights. DistilBERT and MPNet have no segments; MPNet adds a bias to attention
+that depends on the distance between tokens.
+
+Shapes: B texts, L tokens, H hidden units, N heads, E embedding units.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal
 
-import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-# The published weights were trained with the exact GELU. The tanh approximation
-# differs by up to 5e-4 per element, so it only answers to its own names.
-_ACTIVATIONS = {
-  'gelu': functools.partial(jax.nn.gelu, approximate=False),
-  'gelu_new': functools.partial(jax.nn.gelu, approximate=True),
-  'gelu_pytorch_tanh': functools.partial(jax.nn.gelu, approximate=True),
-  'relu': jax.nn.relu,
-}
-# One network trained on several corpora. It differs from BERT only in the row
-# of `positions` that the first token uses.
-_ROBERTA = ('roberta', 'xlm-roberta', 'camembert')
-_ATTENTIONS = ('xla', 'cudnn')
+from dicejax.models.family import EncoderConfig
+from dicejax.models.family import Family
+from dicejax.models.family import Hidden
+from dicejax.models.layers import ACTIVATIONS
+from dicejax.models.layers import attend
+from dicejax.models.layers import attended_tokens
+from dicejax.models.layers import check_inputs
+from dicejax.models.layers import layer_norm
+from dicejax.models.layers import sequence_starts
+
+# Fairseq's networks count positions from `pad_token_id + 1`.
+_COUNT_FROM_PADDING = ('roberta', 'xlm-roberta', 'camembert', 'mpnet')
+# Distances from here on share a bucket; no published config has another number.
+_FARTHEST = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class BertConfig:
-  """The shape of an encoder. Names are Hugging Face's, defaults BERT base's.
+class BertConfig(EncoderConfig):
+  """The shape of a BERT or of a network like it: see `EncoderConfig`.
 
   Attributes:
-    model_type: 'bert', 'roberta', 'xlm-roberta' or 'camembert'. The last three
-      are the same network: it counts positions from `pad_token_id + 1`, as
-      fairseq does, and `max_length` is smaller by this number.
+    model_type: 'bert', 'roberta', 'xlm-roberta', 'camembert', 'electra',
+      'albert', 'distilbert' or 'mpnet'.
     max_position_embeddings: rows of the table of positions. `max_length` is the
-      number of tokens that fit.
-    remat: whether to recompute each layer for its gradient instead of storing
-      its activations, which saves memory and costs one more forward pass. Like
-      `attention`, it is not part of a published config and does not change the
-      parameters.
-    attention: 'xla', or 'cudnn' for NVIDIA's flash attention, which needs a GPU
-      and `dtype` bfloat16 in `Bert`. JAX raises an error where cuDNN lacks a
-      case, such as gradients at odd lengths.
+      number of tokens that fit: fewer for the networks that count positions
+      from `pad_token_id + 1`, as fairseq does.
+    type_vocab_size: the number of segments; 0 for a network without.
+    embedding_size: the width of the embeddings; 0 for `hidden_size`.
+    relative_attention_num_buckets: the number of groups of distances between
+      tokens, each of which has a bias in attention; 0 for none.
 
   Raises:
-    ValueError: the heads do not divide the hidden size; the activation, the
-      model type or the attention is unknown; RoBERTa has no `pad_token_id`.
+    ValueError: as for `EncoderConfig`; the model type is not one of these; or
+      it counts positions from `pad_token_id`, and there is none.
 
   Example:
     >>> BertConfig(hidden_size=100)
@@ -61,41 +64,16 @@ class BertConfig:
     512
   """
 
-  vocab_size: int = 30522
-  hidden_size: int = 768
-  num_hidden_layers: int = 12
-  num_attention_heads: int = 12
-  intermediate_size: int = 3072
-  hidden_act: str = 'gelu'
-  hidden_dropout_prob: float = 0.1
-  max_position_embeddings: int = 512
-  type_vocab_size: int = 2
-  layer_norm_eps: float = 1e-12
-  pad_token_id: int | None = 0
-  initializer_range: float = 0.02
-  model_type: str = 'bert'
-  remat: bool = False
-  attention: Literal['xla', 'cudnn'] = 'xla'
+  embedding_size: int = 0
+  relative_attention_num_buckets: int = 0
 
   def __post_init__(self):
-    if self.num_attention_heads < 1 or (
-      self.hidden_size % self.num_attention_heads
-    ):
+    super().__post_init__()
+    if self.model_type not in FAMILIES:
       raise ValueError(
-        f'num_attention_heads={self.num_attention_heads} does not divide'
-        f' hidden_size={self.hidden_size}.'
+        f'model_type={self.model_type!r} is not one of {list(FAMILIES)}.'
       )
-    if self.hidden_act not in _ACTIVATIONS:
-      raise ValueError(
-        f'hidden_act={self.hidden_act!r} is not one of {list(_ACTIVATIONS)}.'
-      )
-    if self.model_type not in (types := ['bert', *_ROBERTA]):
-      raise ValueError(f'model_type={self.model_type!r} is not one of {types}.')
-    if self.attention not in _ATTENTIONS:
-      raise ValueError(
-        f'attention={self.attention!r} is not one of {list(_ATTENTIONS)}.'
-      )
-    if self.model_type != 'bert' and (
+    if self.model_type in _COUNT_FROM_PADDING and (
       self.pad_token_id is None or self.pad_token_id < 0
     ):
       raise ValueError(
@@ -106,22 +84,39 @@ class BertConfig:
   @property
   def position_offset(self) -> int:
     """Row of `positions` that the first token uses."""
-    if self.model_type == 'bert' or self.pad_token_id is None:
-      return 0
-    return self.pad_token_id + 1
+    if self.model_type in _COUNT_FROM_PADDING and self.pad_token_id is not None:
+      return self.pad_token_id + 1
+    return 0
 
   @property
   def max_length(self) -> int:
     """The largest number of tokens per row."""
     return self.max_position_embeddings - self.position_offset
 
+  @property
+  def embedding_width(self) -> int:
+    """The number E of embedding units."""
+    return self.embedding_size or self.hidden_size
+
+  @property
+  def has_projection(self) -> bool:
+    """Whether a linear layer leads from the embeddings to the first layer."""
+    return (
+      self.model_type == 'albert' or self.embedding_width != self.hidden_size
+    )
+
+  @property
+  def shares_layers(self) -> bool:
+    """Whether all layers have the same weights."""
+    return self.model_type == 'albert'
+
 
 class Bert(nn.Module):
-  """The encoder of BERT or, with that `config.model_type`, RoBERTa. No pooler.
+  """The encoder of BERT or of another `config.model_type`, without a pooler.
 
-  Dropout is applied to the embeddings and to the output of each sublayer, but
-  not to the attention probabilities, because `jax.nn.dot_product_attention` has
-  no dropout. `attention_probs_dropout_prob` therefore has no counterpart here.
+  Dropout is applied to the embeddings, to the output of each sublayer and, with
+  `attention_probs_dropout_prob`, to the attention probabilities; without, a
+  faster attention is used.
 
   Attributes:
     config: the shape of the network.
@@ -140,6 +135,10 @@ class Bert(nn.Module):
   References:
     Devlin et al., `BERT <https://arxiv.org/abs/1810.04805>`_, 2019.
     Liu et al., `RoBERTa <https://arxiv.org/abs/1907.11692>`_, 2019.
+    Clark et al., `ELECTRA <https://arxiv.org/abs/2003.10555>`_, 2020.
+    Lan et al., `ALBERT <https://arxiv.org/abs/1909.11942>`_, 2020.
+    Sanh et al., `DistilBERT <https://arxiv.org/abs/1910.01108>`_, 2019.
+    Song et al., `MPNet <https://arxiv.org/abs/2004.09297>`_, 2020.
   """
 
   config: BertConfig
@@ -160,7 +159,7 @@ class Bert(nn.Module):
       tokens: int `[B, L]`, ids below `vocab_size`; a larger id gives NaN.
         Padding is on the right: the first column is the first position.
       segments: int `[B, L]`, ids below `type_vocab_size`; None means 0
-        everywhere. With a single segment (RoBERTa) they have no influence.
+        everywhere. With a single segment or none they have no influence.
       mask: bool `[B, L]`, False for padding, which no token attends to; None
         means no padding. Or int, for several sequences per row, one after the
         other: the number, from 1, of the sequence that a token belongs to, and
@@ -177,44 +176,37 @@ class Bert(nn.Module):
       ValueError: L is larger than `config.max_length`.
     """
     c = self.config
-    if segments is None:
-      segments = jnp.zeros_like(tokens)
-    if mask is None:
-      mask = jnp.ones_like(tokens, bool)
-    chex.assert_rank(tokens, 2)
-    chex.assert_equal_shape([tokens, segments, mask])
-    packed = mask.dtype != bool
-    chex.assert_type(
-      [tokens, segments, mask], [int, int, int if packed else bool]
-    )
+    segments, mask = check_inputs(tokens, segments, mask, c.max_length)
     length = tokens.shape[1]
-    if length > c.max_length:
-      raise ValueError(
-        f'{length} tokens are more than max_length={c.max_length}.'
-      )
     # Rows are looked up and added in float32, because casting a whole table in
     # each step costs more than the few rows that are used.
     embed = functools.partial(
       nn.Embed,
-      features=c.hidden_size,
+      features=c.embedding_width,
       embedding_init=nn.initializers.normal(c.initializer_range),
     )
     x = embed(c.vocab_size, name='tokens')(tokens)
-    x += embed(c.type_vocab_size, name='segments')(segments)
+    if c.type_vocab_size:
+      x += embed(c.type_vocab_size, name='segments')(segments)
     positions = c.position_offset + jnp.arange(length)[None]
-    if packed:
-      positions -= _starts(mask)
+    if mask.dtype != bool:
+      positions -= sequence_starts(mask)
     x += embed(c.max_position_embeddings, name='positions')(positions)
-    x = _norm(c, self.dtype, 'norm')(x)
+    x = layer_norm(c.layer_norm_eps, self.dtype, 'norm')(x)
     x = nn.Dropout(c.hidden_dropout_prob)(x, deterministic)
-    # attended[b, i, j]: token i attends to token j.
-    attended = mask[:, None] == mask[:, :, None] if packed else mask[:, None]
-    attended = jnp.broadcast_to(  # [B, 1, L, L], the same for all heads
-      attended[:, None], (len(x), 1, length, length)
+    if c.has_projection:
+      x = _dense(c, self.dtype, c.hidden_size, 'projection')(x)
+    bias = (
+      _DistanceBias(c, name='distances')(length)
+      if (c.relative_attention_num_buckets)
+      else None
     )
-    layer = nn.remat(_Layer, static_argnums=3) if c.remat else _Layer
+    attended = attended_tokens(mask)
+    make_layer = nn.remat(_Layer, static_argnums=4) if c.remat else _Layer
     for i in range(c.num_hidden_layers):
-      x = layer(c, self.dtype, name=f'layer_{i}')(x, attended, deterministic)
+      if i == 0 or not c.shares_layers:
+        layer = make_layer(c, self.dtype, name=f'layer_{i}')
+      x = layer(x, attended, bias, deterministic)
     return x
 
 
@@ -225,43 +217,250 @@ class _Layer(nn.Module):
   dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x, attended, deterministic):
+  def __call__(self, x, attended, bias, deterministic):
     c = self.config
-    dense = functools.partial(
-      nn.Dense,
-      dtype=self.dtype,
-      kernel_init=nn.initializers.normal(c.initializer_range),
-    )
+    dense = functools.partial(_dense, c, self.dtype)
     dropout = nn.Dropout(c.hidden_dropout_prob, deterministic=deterministic)
+    dropped = c.attention_probs_dropout_prob and not deterministic
 
     def project(name):  # [B, L, H] -> [B, L, N, H / N]
-      y = dense(c.hidden_size, name=name)(x)
+      y = dense(c.hidden_size, name)(x)
       return y.reshape(*y.shape[:2], c.num_attention_heads, -1)
 
-    y = jax.nn.dot_product_attention(
+    y = attend(
       project('query'),
       project('key'),
       project('value'),
-      mask=attended,
+      attended,
+      bias=bias,
+      dropout=nn.Dropout(c.attention_probs_dropout_prob, deterministic=False)
+      if dropped
+      else None,
       # Parameters may be initialised on a CPU, where cuDNN is missing.
       implementation='xla' if self.is_initializing() else c.attention,
     )
-    y = dense(c.hidden_size, name='out')(y.reshape(x.shape))
-    x = _norm(c, self.dtype, 'attention_norm')(x + dropout(y))
-    y = dense(c.intermediate_size, name='up')(x)
-    y = dense(c.hidden_size, name='down')(_ACTIVATIONS[c.hidden_act](y))
-    return _norm(c, self.dtype, 'mlp_norm')(x + dropout(y))
+    y = dense(c.hidden_size, 'out')(y.reshape(x.shape))
+    x = self._norm('attention_norm')(x + dropout(y))
+    y = dense(c.intermediate_size, 'up')(x)
+    y = dense(c.hidden_size, 'down')(ACTIVATIONS[c.hidden_act](y))
+    return self._norm('mlp_norm')(x + dropout(y))
+
+  def _norm(self, name):
+    return layer_norm(self.config.layer_norm_eps, self.dtype, name)
 
 
-def _starts(sequences):
-  """Index within the row at which each token's sequence begins, `[B, L]`."""
-  begins = jnp.diff(sequences, prepend=-1) != 0
-  index = jnp.arange(sequences.shape[1])[None]
-  return jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
+class _DistanceBias(nn.Module):
+  """A bias of attention per head and group of distances: T5's and MPNet's."""
+
+  config: BertConfig
+
+  @nn.compact
+  def __call__(self, length):
+    """Returns the bias `[1, N, L, L]`, float32."""
+    c = self.config
+    table = nn.Embed(
+      c.relative_attention_num_buckets,
+      c.num_attention_heads,
+      embedding_init=nn.initializers.normal(c.initializer_range),
+      name='groups',
+    )
+    index = np.arange(length)
+    groups = _group_distances(
+      index[None] - index[:, None], c.relative_attention_num_buckets
+    )
+    return jnp.moveaxis(table(groups), -1, 0)[None]
 
 
-def _norm(config, dtype, name):
-  # Flax's fast variance, E[x²] - E[x]², cancels where the mean is large.
-  return nn.LayerNorm(
-    config.layer_norm_eps, dtype, use_fast_variance=False, name=name
+def _group_distances(distances: np.ndarray, number: int) -> np.ndarray:
+  """Returns the group of each distance, one of `number`.
+
+  Half of the groups are for tokens to the right. Of each half, the first half
+  holds a single distance per group; the others grow by a constant factor up to
+  `_FARTHEST`.
+  """
+  half = number // 2
+  single = half // 2
+  size = np.abs(distances)
+  with np.errstate(divide='ignore'):
+    grown = np.log(size / single) / np.log(_FARTHEST / single)
+  grown = np.minimum(single + grown.clip(0) * (half - single), half - 1)
+  return half * (distances > 0) + np.where(size < single, size, grown).astype(
+    np.int32
   )
+
+
+def _dense(config, dtype, features, name):
+  return nn.Dense(
+    features,
+    dtype=dtype,
+    kernel_init=nn.initializers.normal(config.initializer_range),
+    name=name,
+  )
+
+
+# The names of the modules in Hugging Face's files. Those of a layer continue
+# the name and the path of the layer.
+_EMBEDDINGS = (
+  ('embeddings.word_embeddings', 'tokens', 'embed'),
+  ('embeddings.token_type_embeddings', 'segments', 'embed'),
+  ('embeddings.position_embeddings', 'positions', 'embed'),
+  ('embeddings.LayerNorm', 'norm', 'norm'),
+)
+_LAYER = (
+  ('attention.self.query', 'query', 'dense'),
+  ('attention.self.key', 'key', 'dense'),
+  ('attention.self.value', 'value', 'dense'),
+  ('attention.output.dense', 'out', 'dense'),
+  ('attention.output.LayerNorm', 'attention_norm', 'norm'),
+  ('intermediate.dense', 'up', 'dense'),
+  ('output.dense', 'down', 'dense'),
+  ('output.LayerNorm', 'mlp_norm', 'norm'),
+)
+_DISTILBERT_LAYER = (
+  ('attention.q_lin', 'query', 'dense'),
+  ('attention.k_lin', 'key', 'dense'),
+  ('attention.v_lin', 'value', 'dense'),
+  ('attention.out_lin', 'out', 'dense'),
+  ('sa_layer_norm', 'attention_norm', 'norm'),
+  ('ffn.lin1', 'up', 'dense'),
+  ('ffn.lin2', 'down', 'dense'),
+  ('output_layer_norm', 'mlp_norm', 'norm'),
+)
+_MPNET_LAYER = (
+  ('attention.attn.q', 'query', 'dense'),
+  ('attention.attn.k', 'key', 'dense'),
+  ('attention.attn.v', 'value', 'dense'),
+  ('attention.attn.o', 'out', 'dense'),
+  ('attention.LayerNorm', 'attention_norm', 'norm'),
+  *_LAYER[5:],
+)
+_ALBERT_LAYER = (
+  ('attention.query', 'query', 'dense'),
+  ('attention.key', 'key', 'dense'),
+  ('attention.value', 'value', 'dense'),
+  ('attention.dense', 'out', 'dense'),
+  ('attention.LayerNorm', 'attention_norm', 'norm'),
+  ('ffn', 'up', 'dense'),
+  ('ffn_output', 'down', 'dense'),
+  ('full_layer_layer_norm', 'mlp_norm', 'norm'),
+)
+
+
+def _modules(config, layer, name='encoder.layer.{}', projection=''):
+  """Lists the modules of an encoder whose layers are called `name`."""
+  found = [
+    row for row in _EMBEDDINGS if row[1] != 'segments' or config.type_vocab_size
+  ]
+  if config.has_projection:
+    found.append((projection, 'projection', 'dense'))
+  if config.relative_attention_num_buckets:
+    bias = 'encoder.relative_attention_bias'
+    found.append((bias, 'distances/groups', 'embed'))
+  for i in range(1 if config.shares_layers else config.num_hidden_layers):
+    found += [
+      (f'{name.format(i)}.{theirs}', f'layer_{i}/{ours}', kind)
+      for theirs, ours, kind in layer
+    ]
+  return tuple(found)
+
+
+def _last_norm(config):
+  return f'layer_{config.num_hidden_layers - 1}/mlp_norm'
+
+
+_BERT = Family(
+  name='Bert',
+  prefix='bert.',
+  config=BertConfig,
+  encoder=Bert,
+  weights=functools.partial(
+    _modules, layer=_LAYER, projection='embeddings_project'
+  ),
+  text_head=(
+    ('bert.pooler.dense', 'pooler', 'dense'),
+    ('classifier', 'head', 'dense'),
+  ),
+  hidden=Hidden(),
+  last_norm=_last_norm,
+  fixed={'embedding_size': 0, 'relative_attention_num_buckets': 0},
+  # Old files leave these out.
+  defaults={
+    'layer_norm_eps': 1e-12,
+    'pad_token_id': 0,
+    'attention_probs_dropout_prob': 0.1,
+  },
+  required={'position_embedding_type': 'absolute', 'is_decoder': False},
+)
+# The pooler of the others is among the weights of the classifier.
+_ROBERTA = _BERT._replace(
+  name='Roberta',
+  prefix='roberta.',
+  text_head=(
+    ('classifier.dense', 'pooler', 'dense'),
+    ('classifier.out_proj', 'head', 'dense'),
+  ),
+  defaults={**_BERT.defaults, 'pad_token_id': 1},
+)
+FAMILIES = {
+  'bert': _BERT,
+  'roberta': _ROBERTA,
+  'xlm-roberta': _ROBERTA._replace(name='XLMRoberta'),
+  'camembert': _ROBERTA._replace(name='Camembert'),
+  'electra': _ROBERTA._replace(
+    name='Electra',
+    prefix='electra.',
+    hidden=Hidden('gelu'),
+    ignored=('discriminator_predictions.', 'generator_'),
+    fixed={'relative_attention_num_buckets': 0},
+    defaults=_BERT.defaults,
+  ),
+  'albert': _BERT._replace(
+    name='Albert',
+    prefix='albert.',
+    weights=functools.partial(
+      _modules,
+      layer=_ALBERT_LAYER,
+      name='encoder.albert_layer_groups.{}.albert_layers.0',
+      projection='encoder.embedding_hidden_mapping_in',
+    ),
+    text_head=(
+      ('albert.pooler', 'pooler', 'dense'),
+      ('classifier', 'head', 'dense'),
+    ),
+    pooler=(('pooler', 'pooler', 'dense'),),
+    ignored=('predictions.', 'sop_classifier.'),
+    # All layers share the last layer norm.
+    last_norm=lambda config: '',
+    fixed={'relative_attention_num_buckets': 0},
+    required={**_BERT.required, 'num_hidden_groups': 1, 'inner_group_num': 1},
+  ),
+  'distilbert': _BERT._replace(
+    name='DistilBert',
+    prefix='distilbert.',
+    weights=functools.partial(
+      _modules, layer=_DISTILBERT_LAYER, name='transformer.layer.{}'
+    ),
+    text_head=(
+      ('pre_classifier', 'pooler', 'dense'),
+      ('classifier', 'head', 'dense'),
+    ),
+    hidden=Hidden('relu'),
+    ignored=('pre_classifier.', 'vocab_'),
+    keys={
+      'hidden_size': 'dim',
+      'num_hidden_layers': 'n_layers',
+      'num_attention_heads': 'n_heads',
+      'intermediate_size': 'hidden_dim',
+      'hidden_act': 'activation',
+      'hidden_dropout_prob': 'dropout',
+      'attention_probs_dropout_prob': 'attention_dropout',
+    },
+    fixed={**_BERT.fixed, 'type_vocab_size': 0, 'layer_norm_eps': 1e-12},
+  ),
+  'mpnet': _ROBERTA._replace(
+    name='MPNet',
+    prefix='mpnet.',
+    weights=functools.partial(_modules, layer=_MPNET_LAYER),
+    fixed={'embedding_size': 0, 'type_vocab_size': 0},
+  ),
+}

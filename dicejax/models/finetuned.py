@@ -16,7 +16,8 @@ from flax import traverse_util
 
 from dicejax.models import _weights
 from dicejax.models import pretrained
-from dicejax.models.bert import BertConfig
+from dicejax.models.families import find_family
+from dicejax.models.family import EncoderConfig
 from dicejax.models.heads import SpanExtractor
 from dicejax.models.heads import TextClassifier
 from dicejax.models.heads import TokenTagger
@@ -27,13 +28,6 @@ _TASKS = {  # Head -> end of the name of its class in transformers.
   TextClassifier: 'SequenceClassification',
   SpanExtractor: 'QuestionAnswering',
 }
-_CLASSES = {  # Model type -> beginning of these names.
-  'bert': 'Bert',
-  'roberta': 'Roberta',
-  'xlm-roberta': 'XLMRoberta',
-  'camembert': 'Camembert',
-}
-_ON_TOP = 'classifier.', 'qa_outputs.'
 
 
 class FineTuned(NamedTuple):
@@ -54,7 +48,7 @@ class FineTuned(NamedTuple):
 
 
 def load_finetuned(directory_or_hub_name: str | os.PathLike) -> FineTuned:
-  """Reads a model of BERT's or RoBERTa's family with its head.
+  """Reads an encoder of any of the families with its head.
 
   It may be of this library's or of transformers' making.
 
@@ -74,7 +68,11 @@ def load_finetuned(directory_or_hub_name: str | os.PathLike) -> FineTuned:
   names = _names(config, task)
   file = pretrained.find_weights(directory)
   weights = pretrained.read_weights(
-    file, lambda name: name in names.values() or not pretrained.is_other(name)
+    file,
+    config,
+    lambda name: (
+      name in names.values() or not pretrained.is_other(name, config)
+    ),
   )
   head = weights.get(names['head/kernel'], np.zeros((0, 0)))
   labels = _read_labels(values, len(head), task)
@@ -117,6 +115,7 @@ def save_finetuned(
 
   Example:
     >>> import tempfile
+    >>> from dicejax.models import BertConfig
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)
@@ -135,7 +134,7 @@ def save_finetuned(
       f'transformers has no class for the head of a {type(model).__name__}: '
       f'expected one of {", ".join(kind.__name__ for kind in _TASKS)}.'
     )
-  config: BertConfig = model.config
+  config: EncoderConfig = model.config
   if getattr(model, 'num_labels', 0) == 1 and not several:
     model, params = _with_two_logits(model, params)
   names = _names(config, task)
@@ -145,7 +144,7 @@ def save_finetuned(
   _weights.check(file, weights, _shapes(model, names))
   own = {'model_type': config.model_type, **(own or {})}
   values: dict[str, Any] = {
-    'architectures': [f'{_CLASSES[config.model_type]}For{task}'],
+    'architectures': [f'{find_family(config).name}For{task}'],
   }
   if labels:
     values['id2label'] = {str(i): label for i, label in enumerate(labels)}
@@ -156,7 +155,7 @@ def save_finetuned(
     own['pooling'] = model.pooling
     if model.pooling != 'cls':
       values['model_type'] = OWN
-  weights = {_with_prefix(name, config): x for name, x in weights.items()}
+  weights = _weights.to_weights(_names_in_file(config, task), params)
   pretrained.write(directory, weights, config, values | {OWN: own})
 
 
@@ -199,19 +198,20 @@ def _with_two_logits(model, params):
   return model.clone(num_labels=2), {**params, 'head': head}
 
 
-def _names(config, task):
+def _names_in_file(config, task):
   """Maps path to name, for all weights of a model."""
+  prefix = find_family(config).prefix
   encoder = _weights.encoder_names(config)
-  return {f'encoder/{path}': name for path, name in encoder.items()} | (
-    _weights.head_names(task, config.model_type)
-  )
+  return {
+    f'encoder/{path}': prefix + name for path, name in encoder.items()
+  } | _weights.head_names(task, config)
 
 
-def _with_prefix(name, config):
-  """Returns the name in a file: what is not of the head has a prefix."""
-  if name.startswith(_ON_TOP):
-    return name
-  return f'{"bert" if config.model_type == "bert" else "roberta"}.{name}'
+def _names(config, task):
+  """Maps path to name without the prefix of the family."""
+  prefix = find_family(config).prefix
+  names = _names_in_file(config, task)
+  return {path: name.removeprefix(prefix) for path, name in names.items()}
 
 
 def _shapes(model, names):

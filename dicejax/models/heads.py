@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from dicejax.models.bert import Bert
-from dicejax.models.bert import BertConfig
+from dicejax.models.families import find_family
+from dicejax.models.families import make_encoder
+from dicejax.models.family import EncoderConfig
+from dicejax.models.layers import ACTIVATIONS
 
 
 class _Head(nn.Module):
@@ -25,7 +27,7 @@ class _Head(nn.Module):
   field with a default cannot precede one without.
   """
 
-  config: BertConfig
+  config: EncoderConfig
 
   @nn.compact
   def __call__(
@@ -51,7 +53,7 @@ class _Head(nn.Module):
     Raises:
       AssertionError, ValueError: as for `Bert`.
     """
-    encoder = Bert(self.config, self.dtype, name='encoder')
+    encoder = make_encoder(self.config, self.dtype, name='encoder')
     states = encoder(tokens, segments, mask, deterministic=deterministic)
     return self._score(states, mask, deterministic)
 
@@ -83,6 +85,7 @@ class TokenTagger(_Head):
     dtype: the type in which the encoder computes; the head uses float32.
 
   Example:
+    >>> from dicejax.models import Bert, BertConfig
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)
@@ -115,6 +118,7 @@ class SpanExtractor(_Head):
     dtype: the type in which the encoder computes; the head uses float32.
 
   Example:
+    >>> from dicejax.models import BertConfig
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)
@@ -138,8 +142,9 @@ class SpanExtractor(_Head):
 class TextClassifier(_Head):
   """Scores the labels of each text: a pooler, dropout and a linear layer.
 
-  The pooler is a linear layer and tanh, on the state of the first token, [CLS],
-  or on the mean of all. `load_pooler` reads the one of a published checkpoint.
+  The pooler is a linear layer and tanh (ELECTRA: GELU, DistilBERT: ReLU), on
+  the state of the first token, [CLS], or on the mean of all. `load_pooler`
+  reads the one of a published checkpoint.
   The output is logits `[B, num_labels]`, float32. A row is one text: if `mask`
   says that it holds several, the logits belong to the first.
 
@@ -150,6 +155,7 @@ class TextClassifier(_Head):
     pooling: 'cls' or 'mean', as for `pool_states`.
 
   Example:
+    >>> from dicejax.models import BertConfig
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)
@@ -171,7 +177,8 @@ class TextClassifier(_Head):
 
   def _score(self, states, mask, deterministic):
     x = pool_states(states, mask, self.pooling)
-    x = jnp.tanh(self._dense(self.config.hidden_size, 'pooler')(x))
+    x = self._dense(self.config.hidden_size, 'pooler')(x)
+    x = ACTIVATIONS[find_family(self.config).hidden.activation](x)
     return self._dense(self.num_labels, 'head')(self._dropout(x, deterministic))
 
 
@@ -246,6 +253,7 @@ class QuerySpanTagger(_Head):
     dtype: the type in which the encoder computes; the head uses float32.
 
   Example:
+    >>> from dicejax.models import BertConfig
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)

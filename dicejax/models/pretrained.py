@@ -13,33 +13,24 @@ from typing import Any
 import numpy as np
 
 from dicejax.models import _weights
-from dicejax.models.bert import BertConfig
+from dicejax.models.families import FAMILIES
+from dicejax.models.families import find_family
+from dicejax.models.family import EncoderConfig
 
-_POOLER = 'pooler.'
 # The section of a config.json for this library, and the model type of networks
 # that transformers has no class for and must not take for another.
 OWN = 'dicejax'
-# Parts of a published model that are not the encoder.
+# Parts of a published model of any family that are not the encoder.
 _IGNORED = (
-  _POOLER,
+  'pooler.',
   'cls.',
   'lm_head.',
   'classifier.',
   'qa_outputs.',
   'embeddings.position_ids',
 )
-_ARCHITECTURES = {  # Model type -> class of transformers.
-  'bert': 'BertModel',
-  'roberta': 'RobertaModel',
-  'xlm-roberta': 'XLMRobertaModel',
-  'camembert': 'CamembertModel',
-}
-# Fields of a published config. The others only say how to compute.
-_PUBLISHED = tuple(
-  field.name
-  for field in dataclasses.fields(BertConfig)
-  if field.name not in ('remat', 'attention')
-)
+# Fields of a config that only say how to compute.
+_UNPUBLISHED = ('remat', 'attention', 'model_type')
 # Most of these formats are pickles, which can run code when they are read.
 _OTHER_WEIGHTS = ('.bin', '.ckpt', '.h5', '.msgpack', '.pt', '.pth')
 _HUB_FILES = (
@@ -101,31 +92,31 @@ def resolve(directory_or_hub_name: str | os.PathLike) -> pathlib.Path:
 
 def load_pretrained(
   directory_or_hub_name: str | os.PathLike,
-) -> tuple[BertConfig, dict[str, Any]]:
-  """Reads a BERT or RoBERTa encoder from `config.json` and safetensors.
+) -> tuple[EncoderConfig, dict[str, Any]]:
+  """Reads an encoder from `config.json` and safetensors.
 
-  Weights of a pooler or of a head are skipped. Names may start with `bert.` or
-  `roberta.`, and end in `gamma` and `beta` as in old files. Pickled weights are
-  never read.
+  Its `model_type` is one of `FAMILIES`. Weights of a pooler or of a head are
+  skipped. Names may start with the prefix of the family, and end in `gamma` and
+  `beta` as in old files. Pickled weights are never read.
 
   Args:
     directory_or_hub_name: as for `resolve`.
 
   Returns:
-    The config, and a tree like `Bert(config).init(...)['params']` of float32
-    numpy arrays. They stay on the host until they are put on a device.
+    The config, and a tree like `make_encoder(config).init(...)['params']` of
+    float32 numpy arrays. They stay on the host until they are put on a device.
 
   Raises:
     FileNotFoundError: the directory, a file or the model on the hub is missing.
     ImportError: `safetensors` or `huggingface_hub` is not installed.
     ValueError: the config does not describe such an encoder, the weights are
       only there as pickles, or they do not fit the config. The message names
-      the file and every weight that is missing, surplus or of a wrong shape.
+      the file and weights that are missing, surplus or of a wrong shape.
 
   Example:
     >>> import tempfile
     >>> import jax, jax.numpy as jnp
-    >>> from dicejax.models import Bert
+    >>> from dicejax.models import Bert, BertConfig
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)
@@ -140,7 +131,7 @@ def load_pretrained(
   directory = resolve(directory_or_hub_name)
   config = read_config(directory / 'config.json')
   file = find_weights(directory)
-  weights = read_weights(file, lambda name: not is_other(name))
+  weights = read_weights(file, config, lambda name: not is_other(name, config))
   _weights.check(file, weights, _weights.encoder_shapes(config))
   return config, _weights.to_params(weights, _weights.encoder_names(config))
 
@@ -164,7 +155,7 @@ def load_pooler(
   Example:
     >>> import tempfile
     >>> import jax, jax.numpy as jnp
-    >>> from dicejax.models import Bert
+    >>> from dicejax.models import Bert, BertConfig
     >>> config = BertConfig(
     ...     vocab_size=9, hidden_size=8, num_hidden_layers=1,
     ...     num_attention_heads=2, intermediate_size=16)
@@ -176,12 +167,13 @@ def load_pooler(
     True
   """
   directory = resolve(directory_or_hub_name)
-  size = read_config(directory / 'config.json').hidden_size
+  config = read_config(directory / 'config.json')
+  size = config.hidden_size
+  names = _weights.pooler_names(config)
   file = find_weights(directory)
-  weights = read_weights(file, lambda name: name.startswith(_POOLER))
+  weights = read_weights(file, config, lambda name: name.startswith('pooler.'))
   if not weights:
     return None
-  names = _weights.pooler_names()
   shapes = {'pooler/kernel': (size, size), 'pooler/bias': (size,)}
   _weights.check(file, weights, {names[path]: shapes[path] for path in names})
   return _weights.to_params(weights, names)['pooler']
@@ -189,7 +181,7 @@ def load_pooler(
 
 def save_pretrained(
   directory: str | os.PathLike,
-  config: BertConfig,
+  config: EncoderConfig,
   params: Mapping[str, Any],
 ) -> None:
   """Writes `config.json` and `model.safetensors` for `load_pretrained`.
@@ -200,8 +192,8 @@ def save_pretrained(
   Args:
     directory: where to write. It is created if it does not exist.
     config: the shape of the encoder.
-    params: its parameters, a tree like `Bert(config).init(...)['params']`. They
-      are stored as float32.
+    params: its parameters, a tree like that of `load_pretrained`. They are
+      stored as float32.
 
   Raises:
     FileExistsError: one of the two files exists already.
@@ -214,7 +206,7 @@ def save_pretrained(
   file = directory / 'model.safetensors'
   weights = _weights.to_weights(_weights.encoder_names(config), params)
   _weights.check(file, weights, _weights.encoder_shapes(config))
-  architecture = _ARCHITECTURES[config.model_type]
+  architecture = f'{find_family(config).name}Model'
   write(directory, weights, config, {'architectures': [architecture]})
 
 
@@ -233,16 +225,15 @@ def write(directory, weights, config, values):
       metadata={'format': 'pt'},  # transformers refuses files without it.
     )
   )
-  values = {
-    'attention_probs_dropout_prob': 0.0,  # `Bert` has no such dropout.
-    **{name: getattr(config, name) for name in _PUBLISHED},
-    **values,
+  published = {
+    theirs: getattr(config, ours) for ours, theirs in _keys(config.model_type)
   }
+  values = {'model_type': config.model_type, **published, **values}
   text = json.dumps(values, indent=2, ensure_ascii=False)
   config_file.write_text(f'{text}\n', encoding='utf-8')
 
 
-def read_values(file):
+def read_values(file: pathlib.Path) -> dict[str, Any]:
   """Reads the values of a `config.json`, whatever they are."""
   try:
     values = json.loads(file.read_text('utf-8'))
@@ -253,40 +244,48 @@ def read_values(file):
   return values
 
 
-def read_config(file):
+def read_config(file: pathlib.Path) -> EncoderConfig:
   """Reads the shape of an encoder."""
   values = read_values(file)
   own = values.get(OWN)
   if values.get('model_type') == OWN and isinstance(own, dict):
     values['model_type'] = own.get('model_type')
-  kind = values.get('model_type')
-  if kind not in _ARCHITECTURES:
+  kind: Any = values.get('model_type')
+  if kind not in FAMILIES:
     raise ValueError(
-      f'{file}: model_type is {kind!r}, not one of {list(_ARCHITECTURES)}.'
+      f'{file}: model_type is {kind!r}, not one of {list(FAMILIES)}.'
     )
-  for key, wanted in (
-    ('position_embedding_type', 'absolute'),
-    ('is_decoder', False),
-  ):
+  family = FAMILIES[kind]
+  for key, wanted in family.required.items():
     if values.get(key, wanted) != wanted:
       raise ValueError(
         f'{file}: {key} is {values[key]!r}; only {wanted!r} is read.'
       )
-  # Defaults of transformers, for old files that leave these out.
-  defaults = {'layer_norm_eps': 1e-12, 'pad_token_id': int(kind != 'bert')}
+  keys = dict(_keys(kind))
+  defaults = {keys[name]: value for name, value in family.defaults.items()}
   values = defaults | values
-  missing = [k for k in _PUBLISHED if k not in values]
-  if missing:
+  if missing := [key for key in keys.values() if key not in values]:
     raise ValueError(f'{file} lacks {", ".join(missing)}.')
+  fields = {ours: values[theirs] for ours, theirs in keys.items()}
   try:
-    return BertConfig(**{k: values[k] for k in _PUBLISHED})
+    return family.config(model_type=kind, **fields, **family.fixed)
   except (TypeError, ValueError) as error:
     raise ValueError(f'{file}: {error}') from error
 
 
-def is_other(name):
+def _keys(model_type) -> list[tuple[str, str]]:
+  """Lists the fields that a `config.json` has, here and there."""
+  family = FAMILIES[model_type]
+  return [
+    (field.name, family.keys.get(field.name, field.name))
+    for field in dataclasses.fields(family.config)
+    if field.name not in _UNPUBLISHED and field.name not in family.fixed
+  ]
+
+
+def is_other(name, config):
   """Whether a weight is of another part of a model than the encoder."""
-  return name.startswith(_IGNORED)
+  return name.startswith(_IGNORED + find_family(config).ignored)
 
 
 def find_weights(directory):
@@ -305,8 +304,12 @@ def find_weights(directory):
   raise FileNotFoundError(f'{directory} holds no model.safetensors. {advice}')
 
 
-def read_weights(file, wanted):
-  """Reads the weights for which `wanted(name)`, by their current names."""
+def read_weights(file, config, wanted):
+  """Reads the weights for which `wanted(name)`, by their current names.
+
+  Names have no prefix of the family.
+  """
+  prefix = find_family(config).prefix
   safetensors = _import('safetensors')
   files = [file]
   if file.suffix == '.json':
@@ -322,7 +325,7 @@ def read_weights(file, wanted):
     try:
       with safetensors.safe_open(file, 'np') as stored:
         for key in stored.keys():
-          name = key.removeprefix('bert.').removeprefix('roberta.')
+          name = key.removeprefix(prefix)
           if not wanted(name):
             continue
           name = name.replace('.gamma', '.weight').replace('.beta', '.bias')

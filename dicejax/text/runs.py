@@ -12,13 +12,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
 from dicejax.models import FineTuned
 from dicejax.models import SpanExtractor
 from dicejax.models import TextClassifier
 from dicejax.models import TokenTagger
+from dicejax.models import find_family
 from dicejax.models import load_pretrained
+from dicejax.models import make_config
 from dicejax.text.answers import AnswerSettings
 
 
@@ -29,27 +32,24 @@ class Moments(NamedTuple):
   scale: np.ndarray
 
 
-def standardize(params: Any, moments: Moments) -> Any:
+def standardize(params: Any, moments: Moments, config: EncoderConfig) -> Any:
   """Changes an encoder so that its hidden states are standardised.
 
   Args:
-    params: parameters of a `Bert`.
+    params: parameters of the encoder.
     moments: mean and deviation of its hidden states.
+    config: the shape of the encoder, which ends with a layer norm.
 
   Returns:
     Parameters whose last layer norm subtracts the mean and divides by the
     standard deviation: an affine map, which its scale and bias can express.
   """
-  last = max(
-    (name for name in params if name.startswith('layer_')),
-    key=lambda name: int(name.removeprefix('layer_')),
-  )
-  norm = params[last]['mlp_norm']
-  norm = {
-    'scale': norm['scale'] / moments.scale,
-    'bias': (norm['bias'] - moments.mean) / moments.scale,
-  }
-  return params | {last: params[last] | {'mlp_norm': norm}}
+  flat = traverse_util.flatten_dict(params, sep='/')
+  norm = find_family(config).last_norm(config)
+  scale, bias = flat[f'{norm}/scale'], flat[f'{norm}/bias']
+  flat[f'{norm}/scale'] = scale / moments.scale
+  flat[f'{norm}/bias'] = (bias - moments.mean) / moments.scale
+  return traverse_util.unflatten_dict(flat, sep='/')
 
 
 def check_is_model(directory: pathlib.Path) -> None:
@@ -95,12 +95,13 @@ def read_run(directory: pathlib.Path) -> FineTuned:
   labels = tuple(meta['labels'])
   # How the run computed depends on its devices.
   encoder = meta['encoder'] | {'remat': False, 'attention': 'xla'}
-  model = _make_model(settings, BertConfig(**encoder), labels)
+  model = _make_model(settings, make_config(**encoder), labels)
   params = _read_params(step / 'params', model, 'weights' in meta)
   if 'weights' in meta:  # The encoder is frozen, and not in the checkpoint.
-    _, encoder = load_pretrained(directory / 'encoder')
+    published, encoder = load_pretrained(directory / 'encoder')
     moments = Moments(*(np.array(x, np.float32) for x in meta['moments']))
-    params = {**params, 'encoder': standardize(encoder, moments)}
+    encoder = standardize(encoder, moments, published)
+    params = {**params, 'encoder': encoder}
   own = describe(settings, meta['tuned'])
   return FineTuned(model, params, labels, {'dicejax': own})
 

@@ -11,7 +11,7 @@ import numpy as np
 import tokenizers
 from flax import linen as nn
 
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
 from dicejax.text.inputs import Input
 from train.objective import Objective
 
@@ -69,8 +69,8 @@ class Task(Protocol):
 
   # The model, its objective and its targets.
 
-  def model(self, encoder: BertConfig, dtype: str) -> nn.Module:
-    """Returns an encoder with the task's head, called as `Bert` is."""
+  def model(self, encoder: EncoderConfig, dtype: str) -> nn.Module:
+    """Returns an encoder with the task's head, called as an encoder is."""
     ...
 
   def objective(

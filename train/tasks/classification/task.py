@@ -8,7 +8,7 @@ import numpy as np
 import tokenizers
 
 from dicejax import metrics
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
 from dicejax.models import TextClassifier
 from dicejax.text.labels import LabelDecoder
 from train.data.fields import Text
@@ -89,7 +89,7 @@ class Classification(TextTask):
         f'{", ".join(map(repr, self.labels))}.'
       )
 
-  def model(self, encoder: BertConfig, dtype: str) -> TextClassifier:
+  def model(self, encoder: EncoderConfig, dtype: str) -> TextClassifier:
     outputs = 1 if self._sigmoid else len(self.labels)
     return TextClassifier(encoder, outputs, dtype, self._pooling)
 

@@ -10,7 +10,7 @@ import numpy as np
 import tokenizers
 
 from dicejax import metrics
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
 from dicejax.models import TextClassifier
 from dicejax.text.label_sets import LabelSetDecoder
 from dicejax.text.labels import HALF
@@ -75,7 +75,7 @@ class MultiLabel(TextTask):
     self.selectable = dict.fromkeys(rows, (*PRF, 'average_precision'))
     self.selectable |= dict.fromkeys(self.labels, PRF)
 
-  def model(self, encoder: BertConfig, dtype: str) -> TextClassifier:
+  def model(self, encoder: EncoderConfig, dtype: str) -> TextClassifier:
     return TextClassifier(encoder, len(self.labels), dtype, self._pooling)
 
   def objective(self, loss, axis_name=None, class_counts=None) -> Objective:

@@ -23,7 +23,7 @@ import numpy as np
 import tokenizers
 
 from dicejax import metrics
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
 from dicejax.models import QuerySpanTagger
 from dicejax.text.tokenizer import copy_tokenizer
 from dicejax.text.tokenizer import mark_words
@@ -94,7 +94,7 @@ class QuerySpans:
     mark_words(self._tokenizer)
     self._max_length = config.max_length
 
-  def model(self, encoder: BertConfig, dtype: str) -> QuerySpanTagger:
+  def model(self, encoder: EncoderConfig, dtype: str) -> QuerySpanTagger:
     return QuerySpanTagger(encoder, self._settings.match, dtype)
 
   def objective(self, loss, axis_name=None, class_counts=None) -> Objective:

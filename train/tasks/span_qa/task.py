@@ -11,7 +11,7 @@ import numpy as np
 import tokenizers
 
 from dicejax import metrics
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
 from dicejax.models import SpanExtractor
 from dicejax.text import windows
 from dicejax.text.answers import THRESHOLDS
@@ -98,7 +98,7 @@ class SpanQa:
     self.headline = self.decision_rows[-1], 'f1'
     self.selectable = dict.fromkeys(self.decision_rows, ('exact', 'f1'))
 
-  def model(self, encoder: BertConfig, dtype: str) -> SpanExtractor:
+  def model(self, encoder: EncoderConfig, dtype: str) -> SpanExtractor:
     return SpanExtractor(encoder, dtype)
 
   def objective(self, loss, axis_name=None, class_counts=None) -> Objective:

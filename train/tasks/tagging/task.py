@@ -11,7 +11,7 @@ import numpy as np
 import tokenizers
 
 from dicejax import metrics
-from dicejax.models import BertConfig
+from dicejax.models import EncoderConfig
 from dicejax.models import TokenTagger
 from dicejax.text.tags import Prediction
 from dicejax.text.tags import TagDecoder
@@ -73,7 +73,7 @@ class Tagging:
       (*label_names.types_of(self.labels), 'micro', 'macro', *tuned), PRF
     )
 
-  def model(self, encoder: BertConfig, dtype: str) -> TokenTagger:
+  def model(self, encoder: EncoderConfig, dtype: str) -> TokenTagger:
     return TokenTagger(encoder, len(self.labels), dtype)
 
   def objective(self, loss, axis_name=None, class_counts=None) -> Objective:
