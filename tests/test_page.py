@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 
 from dicejax import metrics
+from dicejax.text.answers import Prediction as AnswerPrediction
+from dicejax.text.candidates import Candidate
+from dicejax.text.label_sets import LabelSetDecoder
 from train import charts
 from train import decision_curve
 from train import page
 from train.data.conll import Sentence
+from train.data.fields import LabelledText
 from train.data.fields import Text
+from train.data.squad import Answer
+from train.data.squad import Question
 from train.tasks import review as reviews
 from train.tasks.classification import Classification
+from train.tasks.multi_label import MultiLabel
 from train.tasks.review import review
+from train.tasks.span_qa import SpanQa
 from train.tasks.tagging import Prediction
 from train.tasks.tagging import Tagging
 
@@ -147,17 +155,71 @@ def test_decision_curve():
     return {'half': {'f1': 0.0}, 'tuned': scores | tuned}
 
   task = types.SimpleNamespace(score=score)
-  curve = decision_curve.trace(task, gold, None, {'threshold': 0.35})
+  (curve,) = decision_curve.trace(task, gold, None, {'threshold': 0.35})
   assert curve.parameter == 'threshold' and curve.chosen == 0.35
   by_value = {column: dict(points) for column, points in curve.scores.items()}
   assert by_value['precision'][0.35] == by_value['recall'][0.35] == 0.5
   recalls = [recall for _, recall in curve.scores['recall']]
   assert recalls == sorted(recalls, reverse=True) and recalls[0] == 1
-  assert decision_curve.trace(task, gold, None, {}) is None
-  text = ''.join(page._decision(curve, {}))
+  assert decision_curve.trace(task, gold, None, {}) == []
+  text = ''.join(page._decision([curve]))
   assert 'The threshold 35 % has the best F1' in text and '<svg' in text
   # Where nothing is found, no precision is drawn.
   assert len(page._where_found(curve)['precision']) < len(recalls)
+
+
+def test_decision_curves_of_labels():
+  """Each label by its own threshold, the most frequent first."""
+  examples = [
+    LabelledText('', None, labels, 0) for labels in [('a', 'b'), ('b',), ()]
+  ]
+  predictions = [[0.75, 0.5], [0.25, 0.5], [0.0, 0.25]]
+  task = make_task(
+    MultiLabel,
+    labels=('a', 'b'),
+    _decoder=make_task(LabelSetDecoder, labels=('a', 'b')),
+  )
+  chosen = {'a': 0.3, 'b': 0.4}
+  curves = decision_curve.trace(
+    task, examples, predictions, {'threshold': chosen}
+  )
+  assert [(c.label, c.chosen) for c in curves] == [('b', 0.4), ('a', 0.3)]
+  by_value = [dict(curve.scores['f1']) for curve in curves]
+  assert by_value[0][0.4] == by_value[1][0.3] == 1
+  lowest = min(by_value[0])
+  assert by_value[0][lowest] == pytest.approx(4 / 5)  # All three texts.
+  assert by_value[1][lowest] == pytest.approx(2 / 3)  # Two of them.
+  text = ''.join(page._decision(curves))
+  assert text.index('<h3>b</h3>') < text.index('<h3>a</h3>') and '40 %' in text
+  assert 'most frequent' not in text
+  many = [curve._replace(label=f'<{i}>') for i in range(7) for curve in curves]
+  text = ''.join(page._decision(many))
+  assert text.count('<svg') == 12 and '12 most frequent of 14' in text
+  assert '&lt;0&gt;' in text and '<0>' not in text
+
+
+def test_decision_curve_of_no_answer():
+  """The F1 of questions that have an answer, and of those that have none."""
+
+  examples = [
+    Question(str(i), '', '', 'Ann Bob', [[Answer(x, 0)]] if x else [], [])
+    for i, x in enumerate(['Ann', 'Ann Bob', ''])
+  ]
+  predictions = [
+    AnswerPrediction([Candidate('Ann', 0, 1.0)], null)
+    for null in (-2.0, 1.0, 4.0)
+  ]
+  rules = {'several': False, 'unanswerable': True, 'characters': False}
+  task = make_task(SpanQa, _rules=rules, choose=lambda p, _: p.candidates[:1])
+  (curve,) = decision_curve.trace(task, examples, predictions, {'null': 2.0})
+  by_value = {name: dict(points) for name, points in curve.scores.items()}
+  # "Ann" is right, two thirds of the F1 of "Ann Bob", or wrong.
+  assert by_value['unanswerable'] == {x: x < 4 for x in by_value['all']}
+  assert by_value['answerable'][2.0] == pytest.approx((1 + 2 / 3) / 2)
+  assert by_value['answerable'][-2.0] == pytest.approx(1 / 2)
+  assert by_value['all'][2.0] == pytest.approx((1 + 2 / 3 + 1) / 3)
+  text = ''.join(page._decision([curve]))
+  assert text.count('<svg') == 1 and 'by more than 2, which has' in text
 
 
 def test_most_confused_labels_are_shown():

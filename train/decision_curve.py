@@ -8,31 +8,39 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from dicejax import metrics
+from dicejax.text.labels import HALF
+from train.tasks.multi_label.labels import count
+from train.tasks.multi_label.labels import to_array
 from train.tasks.task import PRF
 
 _POINTS = 31
 
 
 class DecisionCurve(NamedTuple):
-  """Precision, recall and F1 for values of a parameter.
+  """Scores for values of a parameter.
 
   Attributes:
-    parameter: `threshold` of a probability, or `offset` of a logit.
+    parameter: `threshold` of a probability, `offset` of a logit, or `null`, by
+      how much no answer has to score above the best span.
     chosen: the value that dev chose.
-    scores: column of the scores → (value of the parameter, score).
+    scores: what is scored → (value of the parameter, score): precision, recall
+      and F1; for `null` the F1 of groups of questions.
+    label: the label that has the threshold, if each has its own.
   """
 
   parameter: str
   chosen: float
   scores: dict[str, list[tuple[float, float]]]
+  label: str = ''
 
 
 def trace(
   task: Any,
   examples: Sequence[Any],
   predictions: Sequence[Any],
-  tuned: Mapping[str, float],
-) -> DecisionCurve | None:
+  tuned: Mapping[str, Any],
+) -> list[DecisionCurve]:
   """Scores predictions with many values of the parameter that was tuned.
 
   Args:
@@ -42,18 +50,64 @@ def trace(
     tuned: the parameters that dev chose.
 
   Returns:
-    The curve; None if the task has no threshold or offset, or one per label.
+    A curve, or one per label that has a threshold of its own; [] if the task
+    has no threshold or offset.
   """
-  name = next((n for n in ('threshold', 'offset') if n in tuned), None)
-  if name is None or isinstance(tuned[name], Mapping):
-    return None
+
+  name = next((n for n in ('threshold', 'offset', 'null') if n in tuned), '')
+  if not name:
+    return []
+  chosen = tuned[name]
+  if isinstance(chosen, Mapping):
+    return _of_labels(name, chosen, examples, predictions)
+  if name == 'null':
+    return [_of_answers(task, chosen, examples, predictions)]
   scores: dict[str, list[tuple[float, float]]] = {column: [] for column in PRF}
-  for value in _values(name, tuned[name]):
+  for value in _values(name, chosen):
     rows = task.score(examples, predictions, {**tuned, name: value})
     row = next(r for r in rows.values() if r.get(name) == value)
     for column in PRF:
       scores[column].append((value, row[column]))
-  return DecisionCurve(name, tuned[name], scores)
+  return [DecisionCurve(name, chosen, scores)]
+
+
+def _of_labels(name, chosen, examples, predictions) -> list[DecisionCurve]:
+  """Traces the threshold of each label, the most frequent label first."""
+  labels, probabilities = list(chosen), np.array(predictions)
+  gold = to_array([example.labels for example in examples], labels)
+  rows = {
+    value: metrics.class_scores(count(gold, probabilities >= value), labels)
+    for value in sorted({*_values(name, HALF), *chosen.values()})
+  }
+  return [
+    DecisionCurve(
+      name,
+      chosen[labels[i]],
+      {c: [(x, row[labels[i]][c]) for x, row in rows.items()] for c in PRF},
+      labels[i],
+    )
+    for i in np.argsort(-gold.sum(axis=0), kind='stable')
+  ]
+
+
+def _of_answers(task, chosen, examples, predictions) -> DecisionCurve:
+  """Traces the F1 of questions with an answer, of those without, and of all."""
+  pairs = list(zip(examples, predictions, strict=True))
+  best = {'null': np.inf}  # Always an answer.
+  found = np.array([task.f1(e, task.texts(p, best)) for e, p in pairs])
+  nothing = np.array([task.f1(e, ['']) for e in examples])
+  null = np.array([p.null for p in predictions])
+  answerable = np.array([bool(e.answers) for e in examples])
+  groups = {'all': answerable | True, 'answerable': answerable}
+  groups['unanswerable'] = ~answerable
+  values = {*np.linspace(null.min(), null.max(), _POINTS).tolist(), chosen}
+  f1 = {x: np.where(null > x, nothing, found) for x in sorted(values)}
+  scores = {
+    name: [(x, float(scores[group].mean())) for x, scores in f1.items()]
+    for name, group in groups.items()
+    if group.any()
+  }
+  return DecisionCurve('null', chosen, scores)
 
 
 def _values(name: str, chosen: float) -> list[float]:

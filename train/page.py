@@ -34,9 +34,20 @@ _PAGE = """<!DOCTYPE html>
 </html>
 """
 _STYLE = pathlib.Path(__file__).with_name('page.css')
-# Limits of a table of confusions, and of the characters shown of a mistake.
+# Limits of a table of confusions and of the labels with a chart, and of the
+# characters shown of a mistake.
 _MOST_LABELS = 12
 _MOST_CHARACTERS = 600
+_ADVICE = {  # Parameter of the decision → what it does.
+  'threshold': 'The threshold {} has the best F1 on dev. A lower threshold '
+  'finds more, with more false alarms: '
+  '<code>train.predict --threshold=…</code>',
+  'offset': 'The offset {} has the best F1 on dev. A higher offset finds more, '
+  'with more false alarms: <code>train.predict --offset=…</code>',
+  'null': 'There is no answer where this scores above the best span by more '
+  'than {}, which has the best F1 on dev. A higher threshold answers more '
+  'questions.',
+}
 
 
 def write_report(
@@ -45,7 +56,7 @@ def write_report(
   outcome: Mapping[str, Any],
   *,
   sizes: Mapping[str, int],
-  curve: DecisionCurve | None,
+  curves: Sequence[DecisionCurve],
   review: Review | None,
 ) -> None:
   """Writes report.html of one run.
@@ -55,7 +66,7 @@ def write_report(
     config: its config.
     outcome: the results of `Trainer.train`.
     sizes: number of examples by split.
-    curve: scores on dev by the parameter that decides.
+    curves: scores on dev by the parameters that decide.
     review: what was wrong on the last split, test if there is one.
   """
   history = read_history(workdir)
@@ -67,8 +78,7 @@ def write_report(
     '<h2>Training</h2>',
     _curves({config.loss.name: history}, outcome),
   ]
-  if curve:
-    parts += _decision(curve, outcome)
+  parts += _decision(curves)
   if review:
     parts += _review(review, last)
   parts += _settings(config)
@@ -192,10 +202,60 @@ def _side_by_side(*charts_with_titles, kind: str = 'charts') -> str:
   return f'<div class="{kind}">{"".join(parts)}</div>'
 
 
-def _decision(curve: DecisionCurve, outcome) -> list[str]:
-  """Precision and recall by the parameter, and against each other."""
-  scale = 'logit' if curve.parameter == 'threshold' else 'linear'
-  x = charts.Axis(curve.parameter, scale, percent=scale == 'logit')
+def _decision(curves: Sequence[DecisionCurve]) -> list[str]:
+  """Shows what other values of the parameters that dev chose would do."""
+  if not curves:
+    return []
+  parts = _of_labels(curves) if curves[0].label else _of_all(curves[0])
+  return ['<h2>Decision on dev</h2>', *parts]
+
+
+def _of_labels(curves: Sequence[DecisionCurve]) -> list[str]:
+  """A chart of each label, or of the most frequent ones."""
+  few, most = curves[:_MOST_LABELS], ''
+  if len(few) < len(curves):
+    most = f' These are the {len(few)} most frequent of {len(curves)} labels.'
+  return [
+    '<p>Each label has the threshold with its best F1 on dev. A lower one '
+    f'finds more, with more false alarms.{most}</p>',
+    _side_by_side(*((html.escape(c.label), _by_value(c)) for c in few)),
+  ]
+
+
+def _of_all(curve: DecisionCurve) -> list[str]:
+  """Scores by the parameter; precision and recall against each other."""
+  found = [(f'By {_axis(curve).label}', _by_value(curve))]
+  if 'recall' in curve.scores:
+    found.append(('Precision by recall', _by_recall(curve)))
+  advice = _ADVICE[curve.parameter].format(_chosen(curve))
+  return [f'<p>{advice}</p>', _side_by_side(*found)]
+
+
+def _axis(curve: DecisionCurve) -> charts.Axis:
+  if curve.parameter == 'threshold':
+    return charts.Axis('threshold', 'logit', percent=True)
+  if curve.parameter == 'null':
+    return charts.Axis('threshold of no answer')
+  return charts.Axis(curve.parameter)
+
+
+def _chosen(curve: DecisionCurve) -> str:
+  if curve.parameter == 'threshold':
+    return f'{100 * curve.chosen:.3g} %'
+  return f'{curve.chosen:.3g}'
+
+
+def _by_value(curve: DecisionCurve) -> str:
+  return charts.line_chart(
+    _where_found(curve),
+    _axis(curve),
+    charts.Axis('F1' if curve.parameter == 'null' else 'score', percent=True),
+    marked=(curve.chosen, _chosen(curve)),
+    limits=(0.0, 1.0),
+  )
+
+
+def _by_recall(curve: DecisionCurve) -> str:
   # In the order of the parameter: recall may fall again where entities merge.
   points = [
     (recall, precision)
@@ -204,45 +264,19 @@ def _decision(curve: DecisionCurve, outcome) -> list[str]:
     )
     if recall > 0
   ]
-  chosen = f'{curve.chosen:.3g}'
-  if scale == 'logit':
-    chosen = f'{100 * curve.chosen:.3g} %'
-  advice = (
-    'A lower threshold finds more'
-    if scale == 'logit'
-    else 'A higher offset finds more'
+  return charts.line_chart(
+    {'precision': points},
+    charts.Axis('recall', percent=True),
+    charts.Axis('precision', percent=True),
+    limits=(0.0, 1.0),
+    marked=_recall_at(curve),
   )
-  return [
-    '<h2>Decision on dev</h2>',
-    f'<p>The {curve.parameter} {chosen} has the best F1 on dev. {advice}, with '
-    f'more false alarms: <code>train.predict --{curve.parameter}=…</code></p>',
-    _side_by_side(
-      (
-        f'By {curve.parameter}',
-        charts.line_chart(
-          _where_found(curve),
-          x,
-          charts.Axis('score', percent=True),
-          marked=(curve.chosen, chosen),
-          limits=(0.0, 1.0),
-        ),
-      ),
-      (
-        'Precision by recall',
-        charts.line_chart(
-          {'precision': points},
-          charts.Axis('recall', percent=True),
-          charts.Axis('precision', percent=True),
-          limits=(0.0, 1.0),
-          marked=_recall_at(curve),
-        ),
-      ),
-    ),
-  ]
 
 
 def _where_found(curve) -> dict[str, list[tuple[float, float]]]:
   """Leaves precision out where nothing is found: it means nothing there."""
+  if 'recall' not in curve.scores:
+    return curve.scores
   found = {value for value, recall in curve.scores['recall'] if recall > 0}
   return curve.scores | {
     'precision': [p for p in curve.scores['precision'] if p[0] in found]

@@ -400,7 +400,7 @@ class Trainer:
       self.config,
       outcome,
       sizes={split: len(part) for split, part in self.examples.items()},
-      curve=decision_curve.trace(
+      curves=decision_curve.trace(
         self.task, self.examples['dev'], predictions['dev'], tuned
       ),
       review=review(self.task, self.examples[last], predictions[last], decided),
