@@ -9,9 +9,9 @@ import numpy as np
 from compiling import jit
 from jax.flatten_util import ravel_pytree
 
-from dicejax.models import Bert
 from dicejax.models import BertConfig
 from dicejax.models import load_pretrained
+from dicejax.models import make_encoder
 
 CONFIG = BertConfig(
   vocab_size=13,
@@ -25,7 +25,7 @@ TOKENS = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0]], np.int32)
 
 
 def apply(params, tokens=TOKENS, *args, config=CONFIG, **kwargs):
-  return Bert(config).apply({'params': params}, tokens, *args, **kwargs)
+  return make_encoder(config).apply({'params': params}, tokens, *args, **kwargs)
 
 
 def relative(actual, expected):

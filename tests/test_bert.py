@@ -21,10 +21,13 @@ from jax.flatten_util import ravel_pytree
 from dicejax.models import Bert
 from dicejax.models import BertConfig
 from dicejax.models import load_pretrained
+from dicejax.models import make_encoder
 from dicejax.models import save_pretrained
+from dicejax.models.layers import attend
+from dicejax.models.layers import attended_tokens
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
-REFERENCES = sorted(path for path in GOLDEN.glob('*bert*_*/'))
+REFERENCES = sorted(path.parent for path in GOLDEN.glob('*/expected.npz'))
 MASK = TOKENS != 0
 
 
@@ -116,11 +119,31 @@ def test_dropout_is_drawn_from_the_rng_and_off_by_default():
     CONFIG, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
   )
   np.testing.assert_array_equal(draw(0, without), apply(_params()))
+  probabilities = dataclasses.replace(CONFIG, hidden_dropout_prob=0.0)
+  assert np.abs(draw(0, probabilities) - apply(_params())).max() > 0.01
   for text in (
     jax.make_jaxpr(apply)(_params()),
     jax.make_jaxpr(lambda: draw(0, without))(),
   ):
     assert 'random_bits' not in str(text)
+
+
+def test_dropout_of_attention_changes_probabilities_only():
+  rng = np.random.default_rng(0)
+  query, key, value = rng.normal(size=(3, 2, 5, 2, 4)).astype(np.float32)
+  bias = rng.normal(size=(1, 2, 5, 5)).astype(np.float32)
+  sequences = np.array([[1, 1, 2, 2, 2], [1, 1, 1, 0, 0]])
+  for mask in (sequences > 0, sequences):
+    attended = attended_tokens(jnp.asarray(mask))
+    for kwargs in (dict(), dict(bias=bias, scale=0.3)):
+      real = sequences > 0
+      expected = attend(query, key, value, attended, **kwargs)
+      kept = attend(query, key, value, attended, dropout=lambda x: x, **kwargs)
+      assert relative(kept[real], expected[real]) < 1
+      halved = attend(
+        query, key, value, attended, dropout=lambda x: x / 2, **kwargs
+      )
+      assert relative(halved[real], expected[real] / 2) < 1
 
 
 def test_initial_weights():
@@ -160,7 +183,20 @@ def _alone(packed, x):
 
 
 @pytest.mark.parametrize(
-  'model_type', ['bert', pytest.param('roberta', marks=pytest.mark.slow)]
+  'change',
+  [
+    dict(),
+    pytest.param(dict(model_type='roberta'), marks=pytest.mark.slow),
+    pytest.param(
+      dict(
+        model_type='mpnet',
+        type_vocab_size=0,
+        relative_attention_num_buckets=32,
+      ),
+      marks=pytest.mark.slow,
+    ),
+  ],
+  ids=lambda change: change.get('model_type', 'bert'),
 )
 @pytest.mark.parametrize(
   'shape',
@@ -170,12 +206,12 @@ def _alone(packed, x):
     pytest.param((2, 17), marks=pytest.mark.slow),
   ],
 )
-def test_packed_sequences_are_as_if_alone(model_type, shape):
+def test_packed_sequences_are_as_if_alone(change, shape):
   config = dataclasses.replace(
-    CONFIG, model_type=model_type, pad_token_id=1, max_position_embeddings=19
+    CONFIG, pad_token_id=1, max_position_embeddings=19, **change
   )
   rng = np.random.default_rng(shape)
-  init = jit(Bert(config).init)
+  init = jit(make_encoder(config).init)
   params = jax.tree.map(
     lambda x: x + rng.normal(size=x.shape, scale=0.3).astype(np.float32),
     init(jax.random.key(0), TOKENS[:, :1])['params'],

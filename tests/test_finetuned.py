@@ -12,6 +12,7 @@ from dicejax.models import QuerySpanTagger
 from dicejax.models import SpanExtractor
 from dicejax.models import TextClassifier
 from dicejax.models import TokenTagger
+from dicejax.models import find_family
 from dicejax.models import load_finetuned
 from dicejax.models import load_pretrained
 from dicejax.models import save_finetuned
@@ -44,9 +45,24 @@ each_family = pytest.mark.parametrize(
   [
     dict(),
     ROBERTA,
-    dict(model_type='xlm-roberta', pad_token_id=1),
-    dict(model_type='camembert', pad_token_id=1),
+    dict(model_type='electra', embedding_size=4),
+    dict(model_type='albert', embedding_size=3),
+    dict(model_type='distilbert', type_vocab_size=0),
+    dict(
+      model_type='mpnet',
+      pad_token_id=1,
+      type_vocab_size=0,
+      relative_attention_num_buckets=32,
+    ),
+    # The same network as RoBERTa, under other names.
+    pytest.param(
+      dict(model_type='xlm-roberta', pad_token_id=1), marks=pytest.mark.slow
+    ),
+    pytest.param(
+      dict(model_type='camembert', pad_token_id=1), marks=pytest.mark.slow
+    ),
   ],
+  ids=lambda change: change.get('model_type', 'bert'),
 )
 
 
@@ -91,35 +107,34 @@ def test_transformers_computes_the_same_logits(tmp_path, head, change):
   np.testing.assert_allclose(actual[real], expected[real], rtol=1e-5, atol=1e-5)
 
 
+@each_family
 @each_head
-def test_reads_what_transformers_saves(tmp_path, head):
+def test_reads_what_transformers_saves(tmp_path, head, change):
   torch = pytest.importorskip('torch')
   transformers = pytest.importorskip('transformers')
-  for change in ({}, ROBERTA):
-    shape = dataclasses.asdict(dataclasses.replace(CONFIG, **change))
-    config = transformers.AutoConfig.for_model(
-      **shape, num_labels=len(LABELS[head]) or 2
-    )
-    theirs = getattr(transformers, AUTO[head]).from_config(config).eval()
-    for name, p in theirs.named_parameters():
-      p.data.normal_(mean=float('LayerNorm.weight' in name), std=0.3)
-    directory = tmp_path / config.model_type
-    theirs.save_pretrained(directory)
-    model, params, labels, _ = load_finetuned(directory)
-    tokens = np.where(MASK, TOKENS, config.pad_token_id)
-    with torch.no_grad():
-      found = theirs(torch.tensor(tokens), torch.tensor(MASK).long())
-    actual = model.apply({'params': params}, tokens, mask=MASK)
-    if head is SpanExtractor:
-      expected = torch.stack([found.start_logits, found.end_logits], -1)
-      assert labels == ()
-    else:
-      expected = found.logits
-      assert labels == ('LABEL_0', 'LABEL_1', 'LABEL_2')
-    real = MASK if actual.ndim == 3 else slice(None)
-    np.testing.assert_allclose(
-      actual[real], expected[real], rtol=1e-5, atol=1e-5
-    )
+  ours = dataclasses.replace(CONFIG, **change)
+  keys = find_family(ours).keys
+  shape = {keys.get(n, n): x for n, x in dataclasses.asdict(ours).items()}
+  config = transformers.AutoConfig.for_model(
+    **shape, num_labels=len(LABELS[head]) or 2
+  )
+  theirs = getattr(transformers, AUTO[head]).from_config(config).eval()
+  for p in theirs.parameters():
+    p.data += 0.3 * torch.randn(p.shape)
+  theirs.save_pretrained(tmp_path)
+  model, params, labels, _ = load_finetuned(tmp_path)
+  tokens = np.where(MASK, TOKENS, config.pad_token_id)
+  with torch.no_grad():
+    found = theirs(torch.tensor(tokens), torch.tensor(MASK).long())
+  actual = model.apply({'params': params}, tokens, mask=MASK)
+  if head is SpanExtractor:
+    expected = torch.stack([found.start_logits, found.end_logits], -1)
+    assert labels == ()
+  else:
+    expected = found.logits
+    assert labels == ('LABEL_0', 'LABEL_1', 'LABEL_2')
+  real = MASK if actual.ndim == 3 else slice(None)
+  np.testing.assert_allclose(actual[real], expected[real], rtol=1e-5, atol=1e-5)
 
 
 @each_family

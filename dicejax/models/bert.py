@@ -456,6 +456,7 @@ FAMILIES = {
       'attention_probs_dropout_prob': 'attention_dropout',
     },
     fixed={**_BERT.fixed, 'type_vocab_size': 0, 'layer_norm_eps': 1e-12},
+    defaults={'pad_token_id': 0},
   ),
   'mpnet': _ROBERTA._replace(
     name='MPNet',

@@ -43,7 +43,7 @@ def load(
   Args:
     source: a directory that `python -m train.export` wrote; the directory of a
       run, if orbax-checkpoint is installed; or any directory, or name on the
-      Hugging Face hub, of a BERT, RoBERTa, XLM-RoBERTa or CamemBERT that was
+      Hugging Face hub, of an encoder of `dicejax.models.FAMILIES` that was
       fine-tuned for tagging, classification of texts or pairs, or extractive
       question answering.
     decision: the rule of decision: 'tuned', on the data that the model was

@@ -55,6 +55,51 @@ SHAPES = {  # Every one differs from the others in every number.
     layer_norm_eps=1e-5,
     pad_token_id=1,
   ),
+  'electra_tiny': dict(
+    model_type='electra',
+    vocab_size=13,
+    hidden_size=6,
+    embedding_size=5,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    intermediate_size=8,
+    max_position_embeddings=11,
+    type_vocab_size=2,
+    layer_norm_eps=1e-4,
+  ),
+  'albert_tiny': dict(  # Its layers share their weights.
+    model_type='albert',
+    vocab_size=12,
+    hidden_size=8,
+    embedding_size=3,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    intermediate_size=9,
+    max_position_embeddings=8,
+    type_vocab_size=2,
+    hidden_act='gelu_new',
+  ),
+  'distilbert_tiny': dict(  # Without segments.
+    model_type='distilbert',
+    vocab_size=14,
+    dim=6,
+    n_layers=2,
+    n_heads=2,
+    hidden_dim=10,
+    max_position_embeddings=10,
+  ),
+  'mpnet_tiny': dict(  # Long enough for buckets of several distances.
+    model_type='mpnet',
+    vocab_size=16,
+    hidden_size=8,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=6,
+    max_position_embeddings=26,
+    relative_attention_num_buckets=32,
+    layer_norm_eps=1e-5,
+    pad_token_id=1,
+  ),
 }
 
 
@@ -72,17 +117,21 @@ def write(directory, seed, model_type='bert', pad_token_id=0, **shape):
   with torch.no_grad():
     for name, p in model.named_parameters():
       # Large weights without zeros or ones, so that no mistake is small.
-      p.normal_(mean=float('LayerNorm.weight' in name), std=0.3)
+      is_scale = 'layernorm.weight' in name.replace('_', '').lower()
+      p.normal_(mean=float(is_scale), std=0.3)
   model.save_pretrained(directory)
 
   length = shape['max_position_embeddings'] - 2
   mask = torch.arange(length) < torch.tensor([[length], [length - 3], [1]])
   tokens = torch.randint(pad_token_id + 1, shape['vocab_size'], mask.shape)
   tokens = tokens.where(mask, pad_token_id)
-  segments = torch.randint(0, shape['type_vocab_size'], mask.shape)
-  cotangent = torch.randn(*mask.shape, shape['hidden_size'])
+  segments = torch.randint(0, shape.get('type_vocab_size', 1), mask.shape)
+  inputs = dict(input_ids=tokens, attention_mask=mask.long())
+  if 'type_vocab_size' in shape:
+    inputs['token_type_ids'] = segments
+  cotangent = torch.randn(*mask.shape, model.config.hidden_size)
   cotangent *= mask[..., None] / mask.sum()
-  hidden = model.double()(tokens, mask.long(), segments).last_hidden_state
+  hidden = model.double()(**inputs).last_hidden_state
   (hidden * cotangent).sum().backward()
   np.savez_compressed(
     pathlib.Path(directory) / 'expected.npz',
