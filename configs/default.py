@@ -56,8 +56,8 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       # examples that have something to find: an entity, an answer, a positive
       # label. 0: batches are drawn from all examples alike.
       foreground=0.0,
-      # Path of the directory for data sets of TFDS and for hidden states of
-      # frozen encoders, which later runs read again.
+      # Path of the directory for data sets of TFDS, hidden states of frozen
+      # encoders and compiled programs, which later runs read again.
       cache='~/.cache/dicejax',
       # Options of the format 'conll'. Columns count from 0, negative numbers
       # from the end.
@@ -283,6 +283,9 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     patience=0,
     checkpoint_every=200,  # In steps; a run resumes from the latest.
     log_every=50,  # In steps.
+    # Limit of the compiled programs kept in data.cache, in GiB. Later runs of
+    # the same shapes start at once. 0: none are kept.
+    compilation_cache=2.0,
     # Named variations, {name: {section: settings}}. Each is trained in its own
     # folder of the workdir, and one table compares them.
     runs=create(),

@@ -25,6 +25,7 @@ from train import older
 from train import parallel
 from train import tasks
 from train import workdir as files
+from train.compiled import keep_programs
 from train.data.describe import count_notes
 from train.data.files import read_json
 from train.encoder import load_encoder
@@ -171,6 +172,7 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
     raise FileNotFoundError(
       f'{workdir} holds several runs; name one: {inside}.'
     )
+  keep_programs(config)
   directory = workdir / files.CHECKPOINTS
   step = None
   if directory.is_dir():

@@ -52,6 +52,7 @@ ADDED: dict[str, Any] = {
   'optimizer.schedule_options': {},
   'patience': 0,
   'model.attention_dropout': 0.0,
+  'compilation_cache': 2.0,
 }
 
 

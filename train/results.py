@@ -33,7 +33,12 @@ _SETTINGS = 'role', 'loss_settings', 'settings', 'encoder'
 # Settings of a single run or machine, in which runs of an experiment may
 # differ.
 _OWN = ('seed',), ('data', 'seed'), ('data', 'dir'), ('data', 'cache')
-_OWN += ('optimizer', 'learning_rate'), ('model', 'pretrained'), ('loss',)
+_OWN += (
+  ('compilation_cache',),
+  ('optimizer', 'learning_rate'),
+  ('model', 'pretrained'),
+  ('loss',),
+)
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ def check(config: config_dict.ConfigDict) -> None:
   _check_at_least(config, 'max_length', 3)  # [CLS], a sub-word, [SEP].
   _check_at_least(config, 'seed', 0)
   _check_at_least(config, 'patience', 0)
+  _check_at_least(config, 'compilation_cache', 0)
   _check_below_1(config, 'data.foreground')
   _check_model(config)
   _check_loss(config)

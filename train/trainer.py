@@ -24,6 +24,7 @@ from train import report
 from train import settings
 from train import tasks
 from train import workdir as files
+from train.compiled import keep_programs
 from train.data.files import read_json
 from train.data.splits import read_splits
 from train.encoder import digest_params
@@ -74,6 +75,7 @@ class Trainer:
         files or the workdir.
     """
     settings.check(config)
+    keep_programs(config)
     self.config, self.workdir = config, workdir
     self.watchers: list[Watcher] = []
     self._improved: list | None = None
