@@ -15,6 +15,8 @@ for _name, _value in {
   'JAX_COMPILATION_CACHE_DIR': _here.parent / '.pytest_cache' / 'compiled',
   'JAX_COMPILATION_CACHE_MAX_SIZE': 4_000_000_000,
   'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': 0.3,
+  # Commands would start anew for huge pages: see train/memory.py.
+  'GLIBC_TUNABLES': '',
 }.items():
   os.environ.setdefault(_name, str(_value))
 # Most of the time of these tests is compilation, and programs that run once

@@ -12,6 +12,7 @@ import pytest
 
 from configs import default
 from train import config_flag
+from train import memory
 from train import settings_table
 
 ROOT = pathlib.Path(default.__file__).parents[1]
@@ -319,3 +320,27 @@ def test_help_fits_a_screen(command, options):
   for option in options.split():
     assert sum(line.startswith(f'  {option} ') for line in lines) == 1
   assert '--helpfull' not in done.stdout and '/' + command not in done.stdout
+
+
+def test_a_command_starts_anew_for_huge_pages_once():
+  code = (
+    'import os, sys\nfrom train import memory\nmemory.use_huge_pages()\n'
+    "print(os.getpid(), os.environ.get('GLIBC_TUNABLES'), *sys.argv[1:])"
+  )
+
+  def run(**changes):
+    env = {n: x for n, x in os.environ.items() if n != 'GLIBC_TUNABLES'}
+    process = subprocess.Popen(
+      [sys.executable, '-c', code, 'a b', '--c'],
+      env=env | changes,
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    return process.pid, process.communicate()[0].rstrip('\n')
+
+  pid, printed = run()
+  chosen = 'glibc.malloc.hugetlb=1' if memory._is_a_choice() else None
+  assert printed == f'{pid} {chosen} a b --c'
+  pid, printed = run(GLIBC_TUNABLES='')
+  assert printed == f'{pid}  a b --c'

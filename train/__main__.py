@@ -20,6 +20,7 @@ import pathlib
 from absl import flags
 
 from train import cli
+from train import memory
 
 _CONFIG = cli.define_config(default='configs/quickstart.py')
 _WORKDIR = flags.DEFINE_string(
@@ -48,6 +49,7 @@ _PROCESS = flags.DEFINE_integer(
 
 
 def main():
+  memory.use_huge_pages()
   # Here, so that --help and a misspelt flag are answered at once.
   from train import compare
   from train import exporting

@@ -27,6 +27,7 @@ import pathlib
 from absl import flags
 
 from train import cli
+from train import memory
 
 _CONFIG = cli.define_config(default='configs/quickstart.py')
 _LOSSES = flags.DEFINE_list(
@@ -73,6 +74,7 @@ _KEEP = flags.DEFINE_bool(
 
 
 def main():
+  memory.use_huge_pages()
   # Here, so that --help and a misspelt flag are answered at once.
   from train import compare
   from train import workdir as files
