@@ -155,7 +155,7 @@ def test_a_cut_text_keeps_its_cls(tokenizer):
 def test_query_beside_a_sentence(tokenizer):
   words = 'bob met ann in rome'.split()
   query = Query('1', 'PER', 'who met', words, [(0, 1)], ())
-  (feature,) = make_features(
+  feature, last = make_features(
     tokenizer, [query], {}, max_length=9, match=False, nested=False
   )
   assert read(tokenizer, feature['tokens']) == (
@@ -165,3 +165,5 @@ def test_query_beside_a_sentence(tokenizer):
   np.testing.assert_array_equal(
     feature['starts'], [-1] * 3 + [1, 0, 0, 0] + [-1] * 2
   )
+  assert read(tokenizer, last['tokens']).endswith('ann in rome <sep> <cls>')
+  np.testing.assert_array_equal(last['starts'] > 0, 9 * [False])

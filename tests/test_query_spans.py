@@ -109,7 +109,7 @@ def test_input_is_that_of_the_tokenizer(make_task, directory, max_length):
   encoding = tokenizer.encode(
     ['Find', 'people'], SENTENCE.tokens, is_pretokenized=True
   )
-  (feature,) = make_task(max_length=max_length).features([QUERY])
+  feature, *_ = make_task(max_length=max_length).features([QUERY])
   assert feature['tokens'].tolist() == encoding.ids
   assert feature['segments'].tolist() == encoding.type_ids
 
@@ -117,6 +117,7 @@ def test_input_is_that_of_the_tokenizer(make_task, directory, max_length):
 def test_a_file_s_query_and_a_sentence_s_are_one(make_task):
   (asked,) = make_task(labels={}).features([QUERY])
   _, person = make_task().features([SENTENCE])
+  assert (asked.pop('query'), person.pop('query')) == (0, 1)
   jax.tree.map(np.testing.assert_array_equal, asked, person)
 
 
@@ -145,7 +146,9 @@ def test_a_span_may_end_at_a_word_without_a_sub_word():
   words = np.array([-1, 0, 2, -1])
   start = end = np.array([0.0, 0.75, 0.5, 0.0])
   found = read_outputs(
-    'PER', words, {'start': start, 'end': end * [1, 0.1, 1, 1]}
+    'PER',
+    {'words': words, 'own': words},
+    {'start': start, 'end': end * [1, 0.1, 1, 1]},
   )
   assert find_spans(found, 0.4) == [(0, 2), (2, 3)]
   assert [span_score(found, *span) for span in [(0, 2), (2, 3)]] == [0, 0.25]
@@ -164,33 +167,54 @@ def test_nested_spans_need_both_settings(make_task):
     make_task(nested=True)
 
 
-def test_what_is_cut_off_is_missed_and_counted(make_task):
-  # Room for Ann, Leeson, saw and New.
-  task = make_task(max_length=10)
-  place, person = features = task.features([SENTENCE])
-  assert len(place['tokens']) == 10 and place['tokens'][-1] == 3
-  # `New` starts a place, but one whose end is unknown: it does not count.
-  np.testing.assert_array_equal(place['starts'][4:], [0, 0, -1, 0, -1, -1])
-  np.testing.assert_array_equal(place['ends'][4:], [0, 0, -1, 0, 0, -1])
-  assert task.notes([SENTENCE], features) == [
-    '2 inputs: each of 1 sentences with 2 queries.',
-    '4 of 12 words (of all inputs) have no sub-word, or none within '
-    'max_length=10: nothing is found there.',
-    '1 of 2 spans begin or end at such words: they count as missed.',
+@pytest.mark.parametrize('match', [False, True])
+def test_long_sentences_are_read_in_windows(make_task, match):
+  """Every word belongs to one window, and every entity is found."""
+  long = Sentence(3 * SENTENCE.tokens, 3 * SENTENCE.tags, 1)
+  # Room for 11 of 24 sub-words; neighbours share at least 2.
+  task = make_task(max_length=16, match=match)
+  features = task.features([long, SENTENCE])
+  assert [(int(f['example']), int(f['query'])) for f in features] == (
+    3 * [(0, 0)] + 3 * [(0, 1)] + [(1, 0), (1, 1)]
+  )
+  own = np.concatenate([f['own'] for f in features[:3]])
+  assert own[own >= 0].tolist() == [*range(18)]
+  starts = [f['words'][f['starts'] == 1].tolist() for f in features[:3]]
+  assert starts == [[3], [9], [15]]
+  notes = task.notes([long, SENTENCE], features)
+  assert notes[:2] == [
+    '4 inputs: each of 2 sentences with 2 queries.',
+    '8 windows, as sentences are longer than max_length=16.',
   ]
-  found = task.decode([SENTENCE], features, gold_answers(features))
-  scores = task.score([SENTENCE], found, {})
-  assert scores['LOC']['recall'] == 0 and scores['LOC']['support'] == 1
-  assert scores['micro']['precision'] == 1 and scores['PER']['f1'] == 1
+  found = task.decode([long, SENTENCE], features, gold_answers(features))
+  micro = task.score([long, SENTENCE], found, {})['micro']
+  assert micro['f1'] == 1 and micro['support'] == 8 and not notes[2:]
+
+
+def test_an_entity_that_no_window_has(make_task):
+  """Without the match head, its start and its end are found all the same."""
+  tags = ['B-PER', *['I-PER'] * 5]
+  example = SENTENCE._replace(tags=tags)
+  for match in (False, True):
+    task = make_task(max_length=10, match=match)
+    features = task.features([example])
+    found = task.decode([example], features, gold_answers(features))
+    recall = task.score([example], found, {})['PER']['recall']
+    assert recall == (not match)
+    assert ('1 of 1 spans' in task.notes([example], features)[-1]) == match
 
 
 def test_a_start_counts_if_another_span_from_it_is_whole(make_task):
-  task = make_task(max_length=10, match=True, nested=True)
-  example = QUERY._replace(spans=[(3, 4), (3, 5)])
+  """The longer span ends at a word without a sub-word."""
+  task = make_task(match=True, nested=True)
+  tokens = [*SENTENCE.tokens[:4], '\u200b', '.']
+  example = QUERY._replace(tokens=tokens, spans=[(3, 4), (3, 5)])
   (feature,) = features = task.features([example])
   assert feature['starts'][8] == 1 and feature['ends'][8] == 1
   np.testing.assert_array_equal(feature['pair_start'][:2], [8, -1])
   assert '1 of 2 spans' in task.notes([example], features)[-1]
+  (feature,) = make_task().features([example._replace(spans=[(3, 5)])])
+  np.testing.assert_array_equal(feature['starts'][8:10], [-1, 0])
 
 
 def test_a_type_that_was_never_seen_is_missed(make_task):

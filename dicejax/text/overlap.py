@@ -67,8 +67,8 @@ def make_windows(
     )
     begin, finish = range(start), range(end, len(ids))
     size = max_length - len(begin) - len(finish)
-    spans = _spans(end - start, size)
-    own = _owners(word_ids[start:end], spans)
+    spans = split_evenly(end - start, size)
+    own = find_owners(word_ids[start:end], spans)
     for number, (first, last) in enumerate(spans):
       inside = range(start + first, start + last)
       is_own = [own[i - start] == number for i in inside]
@@ -92,14 +92,14 @@ def _around(begin, values, finish, other) -> list:
   return [*itertools.repeat(other, len(begin)), *values] + [other] * len(finish)
 
 
-def _spans(length: int, size: int) -> list[tuple[int, int]]:
-  """Returns first and last of windows, the last of which is full as well."""
+def split_evenly(length: int, size: int) -> list[tuple[int, int]]:
+  """Returns start and end of windows, the last of which is full as well."""
   step = max(1, size - size // _SHARED)
   starts = [*range(0, max(length - size, 0), step), max(length - size, 0)]
   return [(start, min(start + size, length)) for start in starts]
 
 
-def _owners(
+def find_owners(
   word_ids: Sequence[int | None], spans: Sequence[tuple[int, int]]
 ) -> list[int]:
   """Returns, per sub-word, the window of its word, by its first sub-word."""

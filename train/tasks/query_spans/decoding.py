@@ -1,6 +1,7 @@
 """Spans that a query finds, from probabilities of starts and ends."""
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -86,21 +87,50 @@ def pair_nearest(
   return spans
 
 
+def read_windows(
+  type_: str,
+  windows: Iterable[tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]],
+) -> Found:
+  """Returns the probabilities of a sentence by word.
+
+  Args:
+    type_: the type that the query asks for.
+    windows: the features of its windows, and a row of `QuerySpans.postprocess`
+      for each. A word counts in the window that owns it; first and last word of
+      an entity in any window that has both.
+  """
+  found = [read_outputs(type_, feature, row) for feature, row in windows]
+  match = None
+  if found[0].match is not None:
+    match = {}
+    for pair, p in (x for one in found for x in (one.match or {}).items()):
+      match[pair] = max(p, match.get(pair, 0.0))
+  start = {word: p for one in found for word, p in one.start.items()}
+  return Found(
+    type_, start, {w: p for one in found for w, p in one.end.items()}, match
+  )
+
+
 def read_outputs(
-  type_: str, words: np.ndarray, outputs: Mapping[str, np.ndarray]
+  type_: str,
+  feature: Mapping[str, np.ndarray],
+  outputs: Mapping[str, np.ndarray],
 ) -> Found:
   """Returns the probabilities of one input by word.
 
   Args:
     type_: the type that the query asks for.
-    words: `[sub-words]`, the word that a first sub-word begins, else -1.
+    feature: with `words` and `own`, `[sub-words]`: the word that a first
+      sub-word begins, else -1; in `own` only those that have their most context
+      here.
     outputs: a row of `QuerySpans.postprocess`.
   """
+  words, own = feature['words'], feature['own']
 
   def likely(probabilities, lowest=THRESHOLDS[0]):
-    p = probabilities[: len(words)]
-    where = np.flatnonzero((words >= 0) & (p > lowest))
-    return dict(zip(words[where].tolist(), p[where].tolist(), strict=True))
+    p = probabilities[: len(own)]
+    where = np.flatnonzero((own >= 0) & (p > lowest))
+    return dict(zip(own[where].tolist(), p[where].tolist(), strict=True))
 
   match = None
   if 'pair' in outputs:
@@ -108,10 +138,8 @@ def read_outputs(
     start, end = np.divmod(outputs['pair'][kept], len(outputs['start']))
     pairs = zip(words[start].tolist(), words[end].tolist(), strict=True)
     match = dict(zip(pairs, outputs['match'][kept].tolist(), strict=True))
-  start = likely(outputs['start'])
-  all_ends = bool(start) and match is None
-  end = likely(outputs['end'], -1.0 if all_ends else THRESHOLDS[0])
-  return Found(type_, start, end, match)
+  end = likely(outputs['end'], -1.0 if match is None else THRESHOLDS[0])
+  return Found(type_, likely(outputs['start']), end, match)
 
 
 def span_score(found: Found, start: int, end: int) -> float:

@@ -1,6 +1,7 @@
 """Features of query spans: `[CLS] query [SEP] sentence [SEP]` with labels."""
 
 import itertools
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,11 +9,26 @@ from typing import NamedTuple
 import numpy as np
 import tokenizers
 
+from dicejax.text import overlap
 from dicejax.text.tokenizer import first_sub_words
 from train.data.conll import Sentence
 from train.data.mrc_ner import Query
 from train.tasks.query_spans.labels import ask
 from train.tasks.task import Features
+
+
+class _Context(NamedTuple):
+  """A sentence in sub-words.
+
+  Attributes:
+    tokens: int32 `[n]`, their ids.
+    words: int32 `[n]`, the word that a first sub-word begins, else -1.
+    word_ids: the word of each.
+  """
+
+  tokens: np.ndarray
+  words: np.ndarray
+  word_ids: list[int | None]
 
 
 class _Frame(NamedTuple):
@@ -39,7 +55,9 @@ def make_features(
   match: bool,
   nested: bool,
 ) -> Features:
-  """Makes an input per query of each example, in this order.
+  """Makes the inputs of each query of each example, in this order.
+
+  There is one for each, or windows that overlap of a sentence that is too long.
 
   Args:
     tokenizer: of BERT or RoBERTa, without truncation.
@@ -52,9 +70,11 @@ def make_features(
   Returns:
     int32 `[sub-words]` each: `tokens`, `segments`; `words`, the word that a
     first sub-word begins, else -1; `starts` and `ends`, 1 or 0 at words, else
-    -1, also at the first word of an entity whose last one is cut off. For the
-    match head `pair_start` and `pair_end`, where the entities start and end,
-    padded with -1. And 0-D: `example`, the number of the example.
+    -1, also at the first word of an entity whose last one has no sub-word. For
+    the match head `pair_start` and `pair_end`, where the entities start and
+    end, padded with -1. For decoding `own`, as `words`, but -1 for a word that
+    has more context in another window. And 0-D: `example` and `query`, the
+    number of the example and of its query.
 
   Raises:
     ValueError: a query is too long, or entities of one type overlap that are
@@ -64,29 +84,33 @@ def make_features(
   features = []
   for number, example in enumerate(examples):
     context = contexts[tuple(example.tokens)]
-    for type_, query, spans in ask(example, queries):
+    seen = {*context.words.tolist()}
+    for i, (type_, query, spans) in enumerate(ask(example, queries)):
       if query not in frames:
         frames[query] = _make_frame(tokenizer, type_, query, max_length)
-      feature = _join(frames[query], context, max_length)
+      places = {'example': np.int32(number), 'query': np.int32(i)}
       try:
         if not nested:
           _check_flat(spans)
-        feature |= _label(feature['words'], spans, match)
+        for feature in _windows(frames[query], context, max_length):
+          labels = _label(feature['words'], spans, seen, match)
+          features.append(feature | labels | places)
       except ValueError as error:
         raise ValueError(f'{_name(example)}, {type_}: {error}') from None
-      features.append(feature | {'example': np.int32(number)})
   return features
 
 
-def _encode_sentences(tokenizer, examples) -> dict[tuple[str, ...], np.ndarray]:
-  """Encodes each sentence once: sub-words, 0 and words, int32 `[3, n]`."""
+def _encode_sentences(tokenizer, examples) -> dict[tuple[str, ...], _Context]:
+  """Encodes each sentence once."""
   sentences = list({tuple(example.tokens): None for example in examples})
   encodings = tokenizer.encode_batch(
     sentences, is_pretokenized=True, add_special_tokens=False
   )
   return {
-    sentence: np.array(
-      [e.ids, [0] * len(e.ids), first_sub_words(e.word_ids)], np.int32
+    sentence: _Context(
+      np.array(e.ids, np.int32),
+      np.array(first_sub_words(e.word_ids), np.int32),
+      e.word_ids,
     )
     for sentence, e in zip(sentences, encodings, strict=True)
   }
@@ -109,46 +133,58 @@ def _make_frame(tokenizer, type_, query, max_length) -> _Frame:
   return _Frame(rows[:, :place], rows[:, place + n :], pair.type_ids[place])
 
 
-def _join(frame, context, max_length) -> dict[str, np.ndarray]:
-  """Puts as much of a sentence as there is room for into a frame."""
+def _windows(
+  frame: _Frame, context: _Context, max_length: int
+) -> Iterator[dict[str, np.ndarray]]:
+  """Puts a sentence, or windows of a long one, into a frame."""
+  size = len(context.tokens)
   room = max_length - frame.before.shape[1] - frame.after.shape[1]
-  kept = context[:, :room].copy()
-  kept[1] = frame.segment
-  rows = np.concatenate([frame.before, kept, frame.after], axis=1)
-  return dict(zip(('tokens', 'segments', 'words'), rows, strict=True))
+  spans, owners = [(0, size)], np.zeros(size, np.int32)
+  if size > room:
+    spans = overlap.split_evenly(size, room)
+    owners = np.array(overlap.find_owners(context.word_ids, spans))
+  for number, (start, end) in enumerate(spans):
+    words = context.words[start:end]
+    segments = np.full(end - start, frame.segment, np.int32)
+    kept = np.stack([context.tokens[start:end], segments, words])
+    rows = np.concatenate([frame.before, kept, frame.after], axis=1)
+    own = rows[2]
+    if len(spans) > 1:
+      own = own.copy()
+      place = slice(frame.before.shape[1], own.size - frame.after.shape[1])
+      own[place] = np.where(owners[start:end] == number, words, -1)
+    names = 'tokens', 'segments', 'words'
+    yield dict(zip(names, rows, strict=True)) | {'own': own}
 
 
-def _label(words, spans, match) -> dict[str, np.ndarray]:
-  pairs = _positions(words, spans)
+def _label(words, spans, seen, match) -> dict[str, np.ndarray]:
+  """Labels a window; `seen` are the words of the sentence with a sub-word."""
   starts = np.where(words >= 0, 0, -1).astype(np.int32)
-  ends = starts.copy() if pairs else starts  # Most inputs have no entity.
-  whole = [pair for pair in pairs if None not in pair]
+  ends = starts.copy() if spans else starts  # Most inputs have no entity.
+  place = {word: i for i, word in enumerate(words.tolist() if spans else ())}
+  pairs = []
   # Spans that are cut come first, so that a whole one with the same first word
   # overwrites their -1.
-  for start, end in [pair for pair in pairs if None in pair] + whole:
-    if start is not None:
-      starts[start] = -1 if end is None else 1
-    if end is not None:
-      ends[end] = -1 if start is None else 1
+  for is_whole, first, last in sorted(
+    (seen.issuperset((start, end - 1)), start, end - 1) for start, end in spans
+  ):
+    if first in place:
+      starts[place[first]] = 1 if is_whole else -1
+    if last in place:
+      ends[place[last]] = 1 if is_whole else -1
+    if first in place and last in place:
+      pairs.append((place[first], place[last]))
   labels = {'starts': starts, 'ends': ends}
   if match:
-    if len(whole) > len(words):
+    if len(pairs) > len(words):
       raise ValueError(
         f'expected at most {len(words)} spans, as many as sub-words, found '
-        f'{len(whole)}.'
+        f'{len(pairs)}.'
       )
     both = np.full((2, len(words)), -1, np.int32)
-    both[:, : len(whole)] = np.array(whole, np.int32).reshape(-1, 2).T
+    both[:, : len(pairs)] = np.array(pairs, np.int32).reshape(-1, 2).T
     labels |= {'pair_start': both[0], 'pair_end': both[1]}
   return labels
-
-
-def _positions(words, spans) -> list[tuple[int | None, int | None]]:
-  """Finds the first and last sub-words of spans; None if one is cut off."""
-  if not spans:
-    return []
-  place = {word: i for i, word in enumerate(words.tolist()) if word >= 0}
-  return [(place.get(start), place.get(end - 1)) for start, end in spans]
 
 
 def _check_flat(spans) -> None:

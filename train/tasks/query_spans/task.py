@@ -37,7 +37,7 @@ from train.tasks.query_spans import labels as label_names
 from train.tasks.query_spans.decoding import THRESHOLDS
 from train.tasks.query_spans.decoding import Found
 from train.tasks.query_spans.decoding import find_spans
-from train.tasks.query_spans.decoding import read_outputs
+from train.tasks.query_spans.decoding import read_windows
 from train.tasks.query_spans.decoding import span_score
 from train.tasks.query_spans.features import make_features
 from train.tasks.query_spans.labels import ask
@@ -58,9 +58,8 @@ class QuerySpans:
   of the labels with the query that `get_labels` has for it.
 
   A word is represented by its first sub-word, both as the first and as the last
-  word of an entity. Other sub-words, the query and padding do not count.
-  Nothing is found at words that `max_length` cuts off: their entities are
-  missed.
+  word of an entity. Other sub-words, the query and padding do not count. A
+  sentence that is longer than `max_length` is read in windows that overlap.
   """
 
   example_types = (Query, Sentence)
@@ -133,10 +132,9 @@ class QuerySpans:
       for *_, spans in ask(example, self._queries)
     ]
     words = sum(len(example.tokens) for example, _ in rows)
-    unseen = words - sum(int((f['words'] >= 0).sum()) for f in features)
+    unseen = words - sum(int((f['own'] >= 0).sum()) for f in features)
     spans = sum(len(spans) for _, spans in rows)
-    name, least = ('pair_start', 0) if self._settings.match else ('starts', 1)
-    cut = spans - sum(int((f[name] >= least).sum()) for f in features)
+    cut = spans - _count_whole(features, self._settings.match)
     unknown = [
       span.type
       for example in examples
@@ -145,12 +143,14 @@ class QuerySpans:
       if span.type not in self.labels
     ]
     notes = {
-      f'{len(features)} inputs: each of {len(examples)} sentences with '
-      f'{len(self.labels)} queries.': len(features) > len(examples),
-      f'{unseen} of {words} words (of all inputs) have no sub-word, or none '
-      f'within max_length={self._max_length}: nothing is found there.': unseen,
-      f'{cut} of {spans} spans begin or end at such words: they count as '
-      'missed.': cut,
+      f'{len(rows)} inputs: each of {len(examples)} sentences with '
+      f'{len(self.labels)} queries.': len(rows) > len(examples),
+      f'{len(features)} windows, as sentences are longer than '
+      f'max_length={self._max_length}.': len(features) > len(rows),
+      f'{unseen} of {words} words (of all inputs) have no sub-word: nothing is '
+      'found there.': unseen,
+      f'{cut} of {spans} spans begin or end at such words, or are longer than '
+      'the overlap of windows: they count as missed.': cut,
       f'{len(unknown)} spans are of types that the training split lacks, '
       f'{sorted(set(unknown))}: they count as missed.': unknown,
     }
@@ -185,17 +185,12 @@ class QuerySpans:
     on a threshold: see `find_spans`.
     """
     predictions = [[] for _ in examples]
-    rows = (
-      (prediction, type_)
-      for example, prediction in zip(examples, predictions, strict=True)
-      for type_, *_ in ask(example, self._queries)
-    )
-    for (prediction, type_), feature, output in zip(
-      rows, features, outputs, strict=True
-    ):
-      found = read_outputs(type_, feature['words'], output)
+    types = [[t for t, *_ in ask(e, self._queries)] for e in examples]
+    rows = zip(features, outputs, strict=True)
+    for (example, query), windows in itertools.groupby(rows, _place):
+      found = read_windows(types[example][query], windows)
       if found.start:
-        prediction.append(found)
+        predictions[example].append(found)
     return predictions
 
   def tune(self, examples, predictions) -> dict[str, float]:
@@ -268,6 +263,25 @@ class QuerySpans:
     found = self.entities(prediction, parameters)
     entities = place_entities(item.text, item.words, found)
     return {'text': item.text, 'entities': entities}
+
+
+def _place(row) -> tuple[int, int]:
+  """Returns the number of the example and of the query of a feature."""
+  feature, _ = row
+  return int(feature['example']), int(feature['query'])
+
+
+def _count_whole(features, match: bool) -> int:
+  """Counts the spans that can be found."""
+  if not match:
+    own = ((f['starts'] == 1) & (f['own'] >= 0) for f in features)
+    return sum(int(starts.sum()) for starts in own)
+  pairs = set()  # Each once, as windows overlap.
+  for f in features:
+    kept = f['pair_start'] >= 0
+    ends = (f['words'][f[n][kept]].tolist() for n in ('pair_start', 'pair_end'))
+    pairs.update((_place((f, None)), pair) for pair in zip(*ends, strict=True))
+  return len(pairs)
 
 
 def _number_through(
