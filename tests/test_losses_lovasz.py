@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+from compiling import jit
 from draws import examples
 from loss_checks import SETS
+from loss_checks import at_once
 from loss_checks import check
 from loss_checks import example
 
@@ -109,7 +111,15 @@ def test_hinge_matches_the_definition(axis, seed):
   check(losses.lovasz_hinge, reference, logits, labels, axis=axis)
 
 
-@pytest.mark.parametrize('axis', SETS)
+@pytest.mark.parametrize(
+  'axis',
+  [
+    (),
+    pytest.param(0, marks=pytest.mark.slow),
+    pytest.param((1,), marks=pytest.mark.slow),
+    None,
+  ],
+)
 @pytest.mark.parametrize('weights', [None, [0, 1, 2, 0.5]])
 @pytest.mark.parametrize('present_only', [True, False])
 def test_softmax_matches_the_definition(axis, weights, present_only):
@@ -133,9 +143,7 @@ def test_softmax_matches_the_definition(axis, weights, present_only):
 def test_published_hinge_values(labels, want, gradient):
   """Losses and gradients of the published code, in float64."""
   logits = jnp.array([2, -1, 0.5, -3, 1.5, -0.5])
-  loss, grad = jax.value_and_grad(losses.lovasz_hinge)(
-    logits, jnp.array(labels)
-  )
+  loss, grad = hinge_and_grad(logits, jnp.array(labels))
   np.testing.assert_allclose(loss, want, rtol=1e-6)
   np.testing.assert_allclose(grad, gradient, rtol=1e-6)
 
@@ -163,7 +171,7 @@ def test_published_softmax_values(labels, classes, want):
 
 def test_published_softmax_gradient():
   logits = jnp.array([[2, 0.5, -1], [0, 1, 0.5], [-1, 0, 3], [0.3, 0.2, 0.1]])
-  grad = jax.grad(losses.lovasz_softmax)(logits, jnp.array([0, 2, 2, 0]))
+  _, grad = softmax_and_grad(logits, jnp.array([0, 2, 2, 0]))
   want = [
     [-0.042109, 0.034427, 0.007682],
     [0.014309, 0.038897, -0.053207],
@@ -182,10 +190,12 @@ def test_hard_errors_are_the_jaccard_distance():
     for row in bits.reshape(-1, 2, 4)
   ]
   negative, positive = np.array(want).T
-  hinge = losses.lovasz_hinge(2.0 * predicted - 1, labels, axis=1)
+  hinge = at_once(losses.lovasz_hinge, 2.0 * predicted - 1, labels, axis=1)
   np.testing.assert_allclose(hinge, 2 * positive, rtol=1e-6)
   logits = 1e4 * np.stack([0.5 - predicted, predicted - 0.5], -1)
-  softmax = functools.partial(losses.lovasz_softmax, logits, labels, axis=1)
+  softmax = functools.partial(
+    at_once, losses.lovasz_softmax, logits, labels, axis=1
+  )
   both = (negative + positive) / 2
   np.testing.assert_allclose(softmax(present_only=False), both, rtol=1e-6)
   only = softmax(class_weights=[0, 1])
@@ -303,7 +313,7 @@ def test_sure_mistakes_keep_their_order_and_gradient():
 
 def test_of_equal_errors_the_earlier_is_the_larger():
   labels = jnp.array([1, 0, 1])
-  loss, grad = jax.value_and_grad(losses.lovasz_hinge)(jnp.zeros(3), labels)
+  loss, grad = hinge_and_grad(jnp.zeros(3), labels)
   np.testing.assert_allclose(loss, 1, rtol=1e-6)
   np.testing.assert_allclose(grad, [-1 / 2, 1 / 6, -1 / 3], rtol=1e-6)
 
@@ -314,26 +324,26 @@ def test_no_class_counts():
     {'class_weights': np.zeros(4)},
     {'class_weights': np.zeros(4), 'present_only': False},
   ):
-    value, grad = jax.value_and_grad(losses.lovasz_softmax)(
-      logits, labels, **option
+    value, grad = at_once(
+      jax.value_and_grad(losses.lovasz_softmax), logits, labels, **option
     )
     assert value == 0
     np.testing.assert_array_equal(grad, 0)
-  none = losses.lovasz_softmax(logits, labels, where=np.zeros((3, 5), bool))
-  assert none == 0
+  nowhere = np.zeros((3, 5), bool)
+  assert at_once(losses.lovasz_softmax, logits, labels, where=nowhere) == 0
 
 
 def test_one_element():
   logits, labels = example(False)
-  loss = losses.lovasz_hinge(logits, labels, axis=())
+  loss = at_once(losses.lovasz_hinge, logits, labels, axis=())
   np.testing.assert_allclose(loss, hinge_errors(logits, labels), rtol=1e-6)
   logits, labels = example(True)
   p = jax.nn.softmax(logits)
   own = jnp.take_along_axis(p, labels[..., None], -1)[..., 0]
-  loss = losses.lovasz_softmax(logits, labels, axis=())
-  np.testing.assert_allclose(loss, 1 - own, atol=1e-6)
+  each = functools.partial(at_once, losses.lovasz_softmax, logits, labels)
+  np.testing.assert_allclose(each(axis=()), 1 - own, atol=1e-6)
   # The errors of all classes add to 2 (1 - p).
-  loss = losses.lovasz_softmax(logits, labels, axis=(), present_only=False)
+  loss = each(axis=(), present_only=False)
   np.testing.assert_allclose(loss, (1 - own) / 2, atol=1e-6)
 
 
@@ -341,16 +351,16 @@ def test_one_element():
 def test_axes_by_other_numbers(loss):
   softmax = loss is losses.lovasz_softmax
   logits, labels = example(softmax)
-  last = loss(logits, labels, axis=-1 - softmax)
-  np.testing.assert_array_equal(last, loss(logits, labels, axis=1))
-  both = loss(logits, labels, axis=(0, 1))
-  np.testing.assert_array_equal(both, loss(logits, labels, axis=None))
+  by = functools.partial(at_once, loss, logits, labels)
+  np.testing.assert_array_equal(by(axis=-1 - softmax), by(axis=1))
+  np.testing.assert_array_equal(by(axis=(0, 1)), by(axis=None))
 
 
 @pytest.mark.parametrize('loss', BOTH)
 def test_order_of_a_set_does_not_matter(loss):
   logits, labels = example(loss is losses.lovasz_softmax, shape=(60,))
   logits = logits.round()  # Some errors tie.
+  loss = jit(loss)
   value = loss(logits, labels)
   for seed in range(5):
     order = np.random.default_rng(seed).permutation(60)
@@ -360,15 +370,16 @@ def test_order_of_a_set_does_not_matter(loss):
 
 def test_any_type_of_labels():
   logits, labels = example(False)
-  want = losses.lovasz_hinge(logits, labels)
+  hinge, softmax = map(jit, BOTH)
+  want = hinge(logits, labels)
   halves = np.where(labels, 0.51, 0.5)
   for same in (labels > 0, labels.astype(np.uint8), halves, 3 * labels - 2):
-    np.testing.assert_array_equal(losses.lovasz_hinge(logits, same), want)
+    np.testing.assert_array_equal(hinge(logits, same), want)
   logits, labels = example(True, shape=(2,), classes=300)
   labels[:] = [3, 7]
-  want = losses.lovasz_softmax(logits, labels)
+  want = softmax(logits, labels)
   for dtype in (np.uint8, np.int8, np.int64):
-    same = losses.lovasz_softmax(logits, labels.astype(dtype))
+    same = softmax(logits, labels.astype(dtype))
     np.testing.assert_array_equal(same, want)
 
 

@@ -19,6 +19,7 @@ from jax.test_util import check_grads
 from loss_checks import SETS
 from loss_checks import SOFTMAX
 from loss_checks import agree
+from loss_checks import at_once
 from loss_checks import by_axis
 from loss_checks import check
 from loss_checks import example
@@ -122,9 +123,9 @@ def test_one_vs_rest_keeps_its_digits():
     [[40.0, 0.0, 1.0], [1e4, 9.9e3, -1e4], [3.0, 3.0, 3.0], [0.0, -50.0, 1e4]]
   )
   log_p, log_not_p = oracle.binary_scores(rows, softmax=True)
-  got = one_vs_rest(jnp.asarray(rows, jnp.float32))
+  got = jit(one_vs_rest)(jnp.asarray(rows, jnp.float32))
   np.testing.assert_allclose(got, log_p - log_not_p, rtol=3e-7)
-  grad = jax.jacobian(one_vs_rest)(jnp.asarray(rows[0], jnp.float32))
+  grad = jit(jax.jacobian(one_vs_rest))(jnp.asarray(rows[0], jnp.float32))
   # Only the other classes are left to compare with: e^0 : e^1.
   share = np.exp(1) / (1 + np.exp(1))
   np.testing.assert_allclose(grad[0], [1, share - 1, -share], rtol=1e-6)
@@ -233,20 +234,23 @@ def test_extreme_logits(dtype, softmax, alpha, decay_gradient):
   of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=True)
   # The gradient is cast to `dtype`.
   rounding = 2.0 * jnp.finfo(dtype).eps
+
+  @functools.partial(jit, static_argnames='axis')
+  @jax.value_and_grad
+  def run(x, labels, axis):
+    return losses.self_adjusting_dice(
+      x, labels, alpha=alpha, axis=axis, decay_gradient=decay_gradient
+    ).sum()
+
   for label, axis in itertools.product([0, 1], [(), None]):
     labels = np.full(examples, label)
-
-    def loss(x, labels=labels, axis=axis):
-      return losses.self_adjusting_dice(
-        x, labels, alpha=alpha, axis=axis, decay_gradient=decay_gradient
-      ).sum()
 
     def reference(x, labels=labels, axis=axis):
       return oracle.set_loss(
         of_set, x, labels, axis=axis, softmax=softmax, alpha=alpha
       ).sum()
 
-    value, grad = jax.value_and_grad(loss)(logits)
+    value, grad = run(logits, labels, axis)
     assert value.dtype == jnp.float32 and grad.dtype == dtype
     exact = np.asarray(logits, np.float64)
     np.testing.assert_allclose(value, reference(exact), rtol=1e-6)
@@ -311,7 +315,7 @@ def test_hessian_in_a_tie():
 def test_any_type_of_labels_and_numbers():
   logits, labels = example(True, shape=(2,), classes=300)
   labels[:] = [3, 7]
-  for loss in (losses.dice, losses.cross_entropy):
+  for loss in map(jit, (losses.dice, losses.cross_entropy)):
     want = loss(logits, labels)
     for dtype in (np.uint8, np.int8, np.int64):
       np.testing.assert_array_equal(loss(logits, labels.astype(dtype)), want)
@@ -333,7 +337,9 @@ def test_float64_stays():
   with jax.enable_x64(True):
     logits, labels = example(True)
     logits = logits.astype(np.float64)
-    got = losses.self_adjusting_dice(logits, labels, alpha=0.3, axis=None)
+    got = at_once(
+      losses.self_adjusting_dice, logits, labels, alpha=0.3, axis=None
+    )
     of_set = functools.partial(oracle.dice_of_set, smooth=1.0, square=True)
     want = oracle.set_loss(
       of_set, logits, labels, axis=None, softmax=True, alpha=0.3
@@ -504,10 +510,15 @@ def test_which_f1_each_average_is_a_surrogate_of():
   logits = 60 * jax.nn.one_hot(found, 4)
   no_background = np.array([0.0, 1, 1, 1])
   for average in ('micro', 'macro'):
-    loss = losses.dice(
-      logits, gold, average=average, class_weights=no_background, smooth=0
+    loss = at_once(
+      losses.dice,
+      logits,
+      gold,
+      average=average,
+      class_weights=no_background,
+      smooth=0,
     )
     want = f1_score(gold, found, labels=[1, 2, 3], average=average)
     np.testing.assert_allclose(1 - loss, want, rtol=1e-6)
-  accuracy = losses.dice(logits, gold, average='micro', smooth=0)
+  accuracy = at_once(losses.dice, logits, gold, average='micro', smooth=0)
   np.testing.assert_allclose(1 - accuracy, (gold == found).mean(), rtol=1e-6)
