@@ -7,6 +7,7 @@ import os
 import pathlib
 
 import hypothesis
+import pytest
 
 _here = pathlib.Path(__file__).parent
 # Many tests compile the same programs, in processes of their own. With a limit
@@ -51,6 +52,21 @@ _without = {
   and "pip install '.[parity]' brings PyTorch",
 }
 collect_ignore = [file for file, reason in _without.items() if reason]
+
+
+@pytest.fixture(scope='module')
+def one_device():
+  """Has the runs of a module use one device: eight compile and save longer."""
+  from train import parallel
+
+  make_mesh = parallel.make_mesh
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(
+      parallel,
+      'make_mesh',
+      lambda fsdp=1: make_mesh(fsdp, jax.devices()[:1]),
+    )
+    yield
 
 
 def pytest_report_header():

@@ -33,10 +33,11 @@ from train import step
 from train import workdir as files
 from train.trainer import Trainer
 
-# Orbax leaves what it was reading when another array could not be read.
-pytestmark = pytest.mark.filterwarnings(
-  'ignore::pytest.PytestUnraisableExceptionWarning'
-)
+pytestmark = [
+  # Orbax leaves what it was reading when another array could not be read.
+  pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning'),
+  pytest.mark.usefixtures('one_device'),
+]
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -25,6 +25,7 @@ from train.data import unlabelled
 from train.data.fields import Text
 from train.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures('one_device')
 SENTENCES = 'We met Ann Bob in Rome .', 'Gus', '', 'We met Hal in Oslo .'
 
 
@@ -152,9 +153,7 @@ CASES = {
 @pytest.fixture(
   scope='module',
   params=[
-    case
-    if case in ('tagging', 'label sets')
-    else pytest.param(case, marks=pytest.mark.slow)
+    case if case == 'tagging' else pytest.param(case, marks=pytest.mark.slow)
     for case in CASES
   ],
 )
