@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 
+import pytest
 import tokenizers
 
 from configs import default
@@ -108,6 +109,12 @@ def load_config(path):
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   return module.get_config
+
+
+def slow_except(few, every):
+  """Returns parameters of a test, of which a few are quick."""
+  slow = pytest.mark.slow
+  return [pytest.param(x, marks=() if x in few else slow) for x in every]
 
 
 def run_command(module, *args, **kwargs):

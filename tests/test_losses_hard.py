@@ -12,6 +12,7 @@ import numpy as np
 import oracle
 import pytest
 from draws import examples
+from helpers import slow_except
 
 from dicejax import losses
 
@@ -65,7 +66,9 @@ def test_is_a_sort(data, size):
   np.testing.assert_array_equal(got, oracle.kept(loss, labels, k, keep))
 
 
-@pytest.mark.parametrize('ratio', [0.01, 0.072, 0.1, 0.29, 0.7, 1.1, 3])
+@pytest.mark.parametrize(
+  'ratio', slow_except((0.29, 0.7, 3), [0.01, 0.072, 0.1, 0.29, 0.7, 1.1, 3])
+)
 def test_counts_are_those_of_the_written_ratio(ratio):
   positives = np.arange(0, 3000, 15)
   labels = np.arange(3000) < positives[:, None]

@@ -101,9 +101,9 @@ def test_means_over_devices(name, axis):
   labels, where = rng.integers(0, 3, (8, 4)), rng.random((8, 4)) < 0.5
   where[:3] = False
   args = logits, labels, where
-  whole = first_value(make_loss(config))(*args)
+  whole = jax.jit(first_value(make_loss(config)))(*args)
   loss = make_loss(config, axis_name='x')
-  spread = jax.vmap(first_value(loss), axis_name='x')
+  spread = jax.jit(jax.vmap(first_value(loss), axis_name='x'))
   together = spread(*(x.reshape(4, 2, *x.shape[1:]) for x in args))
   np.testing.assert_allclose(together, whole, rtol=1e-6)
 

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from helpers import first_value
+from helpers import slow_except
 from ml_collections import config_dict
 from sklearn.utils import class_weight
 
@@ -34,6 +35,7 @@ CONFIG = BertConfig(
   num_hidden_layers=1,
   num_attention_heads=2,
   intermediate_size=16,
+  attention_probs_dropout_prob=0.0,
   initializer_range=0.3,
 )
 
@@ -73,14 +75,15 @@ def test_sentence_sets_without_words_do_not_count():
   b = batch()
   logits, where = logits_for(b), b['labels'] >= 0
   loss = make_loss(loss_config('paper_dice', options={'axis': 1}), LABELS)
+  dice = jax.jit(losses.dice)
   want = np.mean(
     [
-      losses.dice(x[w], y[w], axis=None)
+      dice(x[w], y[w])
       for x, y, w in zip(logits, b['labels'], where, strict=True)
       if w.any()
     ]
   )
-  got = first_value(loss)(logits, b['labels'], where)
+  got = jax.jit(first_value(loss))(logits, b['labels'], where)
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -106,37 +109,55 @@ def test_sets_are_what_the_loss_says_by_default():
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
-def test_nothing_labelled_is_no_loss():
+# One of each way to make a loss is quick.
+FEW = 'running_dice', 'paper_self_adjusting_dice', 'lovasz_softmax', 'ldam'
+FEW += 'lovasz_hinge', 'zlpr'
+
+
+def every(table):
+  """Makes a test per loss, by one preset that names it."""
+  alone = {preset['name']: name for name, preset in table.items()}
+  names = ['running_dice', *alone.values()]
+  return pytest.mark.parametrize('name', slow_except(FEW, names))
+
+
+@every(presets.SOFTMAX)
+def test_nothing_labelled_is_no_loss(name):
   b = batch()
   nothing = np.full_like(b['labels'], -1)
-  alone = {preset['name']: name for name, preset in presets.SOFTMAX.items()}
-  for name in ['running_dice', *alone.values()]:
-    counts = np.array([8, 2, 1])
-    loss = make_loss(loss_config(name), LABELS, class_counts=counts)
-    value, grad = jax.jit(jax.value_and_grad(first_value(loss)))(
-      logits_for(b), nothing, nothing >= 0
-    )
-    assert value == 0 and not grad.any()
+  counts = np.array([8, 2, 1])
+  loss = make_loss(loss_config(name), LABELS, class_counts=counts)
+  value, grad = jax.jit(jax.value_and_grad(first_value(loss)))(
+    logits_for(b), nothing, nothing >= 0
+  )
+  assert value == 0 and not grad.any()
 
 
-def test_sigmoids_are_one_set():
-  """The loss is the batch's soft F1, and 0 without a word."""
+def sigmoids():
   rng = np.random.default_rng(0)
   logits = rng.normal(size=(4, 6)).astype(np.float32)
   labels = rng.integers(0, 2, (4, 6)).astype(np.float32)
-  where = rng.random((4, 6)) < 0.7
-  alone = {preset['name']: name for name, preset in presets.SIGMOID.items()}
-  for name in ['running_dice', *alone.values()]:
-    loss = make_loss(presets.get_loss(name, sigmoid=True))
-    both = jax.jit(jax.value_and_grad(first_value(loss)))
-    value, grad = both(logits, labels, where)
-    assert not grad[~where].any() and grad[where].any()
-    assert both(logits, labels, np.zeros_like(where))[0] == 0
-    if name != 'zlpr':  # Its set is an example's labels.
-      flat = jax.jit(first_value(loss))(
-        logits[where], labels[where], where[where]
-      )
-      np.testing.assert_allclose(value, flat, rtol=1e-5)
+  return logits, labels, rng.random((4, 6)) < 0.7
+
+
+@every(presets.SIGMOID)
+def test_sigmoids_are_one_set(name):
+  """The loss is 0 without a word."""
+  logits, labels, where = sigmoids()
+  loss = make_loss(presets.get_loss(name, sigmoid=True))
+  both = jax.jit(jax.value_and_grad(first_value(loss)))
+  value, grad = both(logits, labels, where)
+  assert not grad[~where].any() and grad[where].any()
+  assert both(logits, labels, np.zeros_like(where))[0] == 0
+  if name != 'zlpr':  # Its set is an example's labels.
+    flat = jax.jit(first_value(loss))(
+      logits[where], labels[where], where[where]
+    )
+    np.testing.assert_allclose(value, flat, rtol=1e-5)
+
+
+def test_sigmoids_are_the_soft_f1_of_the_batch():
+  logits, labels, where = sigmoids()
   paper = make_loss(presets.get_loss('paper_dice', sigmoid=True))
   value = first_value(paper)(logits, labels, where)
   p, y = 1 / (1 + np.exp(-logits[where].astype(float))), labels[where]
@@ -196,7 +217,7 @@ def test_keep_hardest():
   logits, labels = logits_for(b), b['labels']
   config = loss_config('tversky', cross_entropy=0.5, keep_hardest=0.25)
   loss = make_loss(config, LABELS, background=True)
-  got = first_value(loss)(logits, labels, labels >= 0)
+  got = jax.jit(first_value(loss))(logits, labels, labels >= 0)
   entropy = np.array(losses.cross_entropy(logits, labels, where=labels >= 0))
   number = (labels > 0).sum() // 4
   least = np.sort(entropy[labels == 0])[-number]
@@ -382,9 +403,9 @@ def test_optimizers_descend(name):
   config.update(name=name, warmup=0.0, learning_rate=1e-2)
   optimizer = make_optimizer(config, 50)
   params = {'kernel': jnp.ones((2, 2)), 'bias': jnp.ones(2)}
-  state = optimizer.init(params)
+  state, update = optimizer.init(params), jax.jit(optimizer.update)
   for _ in range(20):
-    updates, state = optimizer.update(params, state, params)
+    updates, state = update(params, state, params)
     params = optax.apply_updates(params, updates)
   assert all(jnp.max(jnp.abs(x)) < 0.99 for x in jax.tree.leaves(params))
 
@@ -445,7 +466,8 @@ def make_step(loss, dropout=0.0, seed=0, **options):
   )
   model = TokenTagger(config, num_labels=3)
   optimizer = make_optimizer(default.get_config().optimizer, 10)
-  params = model.init(jax.random.key(0), batch()['tokens'])['params']
+  init = jax.jit(model.init)
+  params = init(jax.random.key(0), batch()['tokens'])['params']
   loss = make_loss(loss_config(loss), LABELS)
   objective = Objective(
     lambda logits, b: loss.init(logits, b['labels']),
