@@ -40,6 +40,7 @@ ENCODER = BertConfig(
   num_attention_heads=2,
   intermediate_size=32,
   hidden_dropout_prob=0.0,
+  attention_probs_dropout_prob=0.0,
 )
 
 
