@@ -209,8 +209,8 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
       frozen=False,
       frozen_memory=8.0,  # Limit of these states in memory, in GiB.
       frozen_cache=8.0,  # Limit of these states in data.cache, in GiB.
-      # The state of a text: 'cls', the first token, or 'mean', the mean of
-      # all tokens (better where the encoder is frozen).
+      # The state of a text: 'cls', the token [CLS], or 'mean', the mean of all
+      # tokens (better where the encoder is frozen).
       pooling='cls',
       # Starts the bias of the head at the log odds of the classes in the
       # training split, so that rare classes are predicted rarely from the

@@ -10,6 +10,7 @@ import transformers
 from encoder_checks import gradient_error
 from encoder_checks import hidden_error
 from golden import make_bert
+from golden import make_xlnet
 
 from dicejax.models import Bert
 from dicejax.models import BertConfig
@@ -17,8 +18,10 @@ from dicejax.models import QuerySpanTagger
 from dicejax.models import SpanExtractor
 from dicejax.models import TextClassifier
 from dicejax.models import TokenTagger
+from dicejax.models import load_finetuned
 from dicejax.models import load_pooler
 from dicejax.models import load_pretrained
+from dicejax.models import save_finetuned
 from dicejax.models import save_pretrained
 
 CONFIG = BertConfig(
@@ -103,6 +106,64 @@ def test_heads_agree(tmp_path, theirs, ours, top):
     expected = outputs.logits
   real = MASK if actual.ndim == 3 else slice(None)
   np.testing.assert_allclose(actual[real], expected[real], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', make_xlnet.SHAPES)
+@pytest.mark.parametrize('length', [2, 9, 40])
+def test_xlnet_agrees_on_new_weights(tmp_path, name, length):
+  make_xlnet.write(tmp_path, 100, length, **make_xlnet.SHAPES[name])
+  assert hidden_error(tmp_path) < 1
+  assert gradient_error(tmp_path) < 1
+
+
+@pytest.mark.parametrize(
+  'end',
+  [
+    'TokenClassification',
+    'SequenceClassification',
+    'QuestionAnsweringSimple',
+  ],
+)
+def test_xlnet_heads_agree_both_ways(tmp_path, end):
+  """Their class has padding on the left, and ours here on the right."""
+  shape = make_xlnet.SHAPES['xlnet_deep']
+  labels = {} if 'Answering' in end else {'num_labels': 3}
+  kind = getattr(transformers, f'XLNetFor{end}')
+  torch.manual_seed(0)
+  theirs = kind(transformers.XLNetConfig(**shape, **labels)).eval()
+  for p in theirs.parameters():
+    p.data += 0.3 * torch.randn(p.shape)
+  theirs.save_pretrained(tmp_path / 'theirs')
+  model, params, names, _ = load_finetuned(tmp_path / 'theirs')
+  segments = np.array([[0, 0, 1, 1, 2], [0, 0, 2, 0, 0]])
+  actual = model.apply({'params': params}, TOKENS, segments, MASK)
+  save_finetuned(tmp_path / 'ours', model, params, names)
+  auto = 'AutoModelFor' + end.removesuffix('Simple')
+  again, info = getattr(transformers, auto).from_pretrained(
+    tmp_path / 'ours', output_loading_info=True
+  )
+  assert type(again) is kind and not any(info.values())
+  rows = [np.roll(x[1], 2) for x in (TOKENS, MASK, segments)]
+  inputs = [
+    torch.tensor(np.stack([x[0], row]).astype(int))
+    for x, row in zip((TOKENS, MASK, segments), rows, strict=True)
+  ]
+  for other in (theirs, again.eval()):
+    with torch.no_grad():
+      found = other(
+        inputs[0], attention_mask=inputs[1], token_type_ids=inputs[2]
+      )
+    if 'Answering' in end:
+      expected = torch.stack([found.start_logits, found.end_logits], -1)
+    else:
+      expected = found.logits
+    expected = expected.numpy()
+    if actual.ndim == 3:
+      expected[1] = np.roll(expected[1], -2, axis=0)
+    real = MASK if actual.ndim == 3 else slice(None)
+    np.testing.assert_allclose(
+      actual[real], expected[real], rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize('name', ['start', 'end', 'match'])

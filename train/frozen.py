@@ -29,7 +29,6 @@ import tqdm
 
 from dicejax.models import TextClassifier
 from dicejax.models import make_encoder
-from dicejax.models import pool_states
 from dicejax.text.runs import Moments
 from train import inference
 from train.encoder import digest_params
@@ -145,7 +144,7 @@ def _make_encode(model, pooled):
       {'params': params}, batch['tokens'], batch.get('segments'), batch['mask']
     )
     if pooled:
-      return pool_states(states, batch['mask'], model.pooling)[:, None]
+      return model.pool(states, batch['mask'])[:, None]
     return states
 
   return encode

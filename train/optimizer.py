@@ -84,7 +84,11 @@ def make_optimizer(config, num_steps: int) -> optax.GradientTransformation:
 
 def decays(params):
   """Marks the parameters that decay: matrices, not biases or norms."""
-  return jax.tree.map(lambda x: x.ndim > 1, params)
+  return jax.tree.map_with_path(
+    # XLNet has a bias per head and unit.
+    lambda path, x: x.ndim > 1 and 'bias' not in jax.tree_util.keystr(path),
+    params,
+  )
 
 
 def _find(key: str, name: str, example: str) -> Callable:

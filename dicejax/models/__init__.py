@@ -20,6 +20,8 @@ from dicejax.models.pretrained import load_pooler
 from dicejax.models.pretrained import load_pretrained
 from dicejax.models.pretrained import resolve
 from dicejax.models.pretrained import save_pretrained
+from dicejax.models.xlnet import XLNet
+from dicejax.models.xlnet import XLNetConfig
 
 __all__ = [
   'FAMILIES',
@@ -32,6 +34,8 @@ __all__ = [
   'SpanExtractor',
   'TextClassifier',
   'TokenTagger',
+  'XLNet',
+  'XLNetConfig',
   'find_family',
   'load_finetuned',
   'load_pooler',

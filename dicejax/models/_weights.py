@@ -20,8 +20,8 @@ _LEAVES = {  # A kernel is the transposed weight; the others are the same.
   'embed': (('weight', 'embedding'),),
   'norm': (('weight', 'scale'), ('bias', 'bias')),
   'dense': (('weight', 'kernel'), ('bias', 'bias')),
+  'array': (('', ''),),  # A parameter that is no module.
 }
-
 
 # The layer of the logits of tokens and spans, for each task that transformers
 # has a class for.
@@ -56,7 +56,7 @@ def head_names(task, config):
 
 def _expand(rows):
   return {
-    f'{path}/{ours}': f'{name}.{theirs}'
+    f'{path}/{ours}'.rstrip('/'): f'{name}.{theirs}'.rstrip('.')
     for name, path, kind in rows
     for theirs, ours in _LEAVES[kind]
   }

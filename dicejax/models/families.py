@@ -10,11 +10,13 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from dicejax.models import bert
+from dicejax.models import xlnet
 from dicejax.models.family import EncoderConfig
 from dicejax.models.family import Family
 
 FAMILIES: Mapping[str, Family] = {
   **bert.FAMILIES,
+  **xlnet.FAMILIES,
 }
 
 

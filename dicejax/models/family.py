@@ -122,6 +122,8 @@ class Family(NamedTuple):
     fixed: fields that a `config.json` does not have, and their values.
     defaults: what a `config.json` that leaves a field out means.
     required: settings for which only one value is supported, and this value.
+    classes: tasks whose class in transformers ends otherwise, and its end.
+    cls_is_last: whether the token for a whole text is the last, not the first.
   """
 
   name: str
@@ -138,3 +140,5 @@ class Family(NamedTuple):
   fixed: Mapping[str, Any] = _NOTHING
   defaults: Mapping[str, Any] = _NOTHING
   required: Mapping[str, Any] = _NOTHING
+  classes: Mapping[str, str] = _NOTHING
+  cls_is_last: bool = False

@@ -64,7 +64,7 @@ def load_finetuned(directory_or_hub_name: str | os.PathLike) -> FineTuned:
   directory = pretrained.resolve(directory_or_hub_name)
   file = directory / 'config.json'
   config, values = pretrained.read_config(file), pretrained.read_values(file)
-  task = _find_task(file, values)
+  task = _find_task(file, values, config)
   names = _names(config, task)
   file = pretrained.find_weights(directory)
   weights = pretrained.read_weights(
@@ -144,7 +144,7 @@ def save_finetuned(
   _weights.check(file, weights, _shapes(model, names))
   own = {'model_type': config.model_type, **(own or {})}
   values: dict[str, Any] = {
-    'architectures': [f'{find_family(config).name}For{task}'],
+    'architectures': [_class_name(config, task)],
   }
   if labels:
     values['id2label'] = {str(i): label for i, label in enumerate(labels)}
@@ -159,15 +159,23 @@ def save_finetuned(
   pretrained.write(directory, weights, config, values | {OWN: own})
 
 
-def _find_task(file, values) -> str:
-  """Returns the end of the name of the class that the config names."""
+def _class_name(config, task) -> str:
+  """Returns the name of the class in transformers."""
+  family = find_family(config)
+  return f'{family.name}For{family.classes.get(task, task)}'
+
+
+def _find_task(file, values, config) -> str:
+  """Returns the task of the class that the config names."""
   classes = values.get('architectures') or []
+  ends = find_family(config).classes
   for task in _TASKS.values():
-    if any(str(name).endswith(f'For{task}') for name in classes):
+    end = f'For{ends.get(task, task)}'
+    if any(str(name).endswith(end) for name in classes):
       return task
   raise ValueError(
     f'{file}: architectures is {classes}; expected a class for '
-    f'{", ".join(_TASKS.values())}.'
+    f'{", ".join(ends.get(task, task) for task in _TASKS.values())}.'
   )
 
 

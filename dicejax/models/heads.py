@@ -143,8 +143,8 @@ class TextClassifier(_Head):
   """Scores the labels of each text: a pooler, dropout and a linear layer.
 
   The pooler is a linear layer and tanh (ELECTRA: GELU, DistilBERT: ReLU), on
-  the state of the first token, [CLS], or on the mean of all. `load_pooler`
-  reads the one of a published checkpoint.
+  the state of the token [CLS], the first (XLNet: the last), or on the mean of
+  all. `load_pooler` reads the one of a published checkpoint.
   The output is logits `[B, num_labels]`, float32. A row is one text: if `mask`
   says that it holds several, the logits belong to the first.
 
@@ -152,7 +152,7 @@ class TextClassifier(_Head):
     config: the shape of the encoder.
     num_labels: the number of classes.
     dtype: the type in which the encoder computes; the head uses float32.
-    pooling: 'cls' or 'mean', as for `pool_states`.
+    pooling: 'cls' or 'mean', see `pool_states`.
 
   Example:
     >>> from dicejax.models import BertConfig
@@ -176,10 +176,15 @@ class TextClassifier(_Head):
   pooling: str = 'cls'
 
   def _score(self, states, mask, deterministic):
-    x = pool_states(states, mask, self.pooling)
+    x = self.pool(states, mask)
     x = self._dense(self.config.hidden_size, 'pooler')(x)
     x = ACTIVATIONS[find_family(self.config).hidden.activation](x)
     return self._dense(self.num_labels, 'head')(self._dropout(x, deterministic))
+
+  def pool(self, states: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """Reduces the hidden states of each text to what the pooler gets."""
+    is_last = self.pooling == 'cls' and find_family(self.config).cls_is_last
+    return pool_states(states, mask, 'last' if is_last else self.pooling)
 
 
 def pool_states(
@@ -190,25 +195,36 @@ def pool_states(
   Args:
     states: float `[B, L, H]`.
     mask: bool or int `[B, L]`, 0 for padding; None means no padding.
-    pooling: 'cls' takes the state of the first token, 'mean' the mean over all
-      tokens except padding, or 0 for a row of padding only.
+    pooling: 'cls' takes the state of the first token, 'last' that of the last
+      one of the text, 'mean' the mean over all tokens except padding, or 0 for
+      a row of padding only.
 
   Returns:
     float `[B, H]`, with the type of `states`.
 
   Raises:
-    ValueError: `pooling` is neither of the two.
+    ValueError: `pooling` is none of the three.
 
   Example:
     >>> states = jnp.array([[[1.0], [2.0], [9.0]]])
     >>> mask = jnp.array([[True, True, False]])
-    >>> print(pool_states(states, mask), pool_states(states, mask, 'mean'))
-    [[1.]] [[1.5]]
+    >>> for pooling in ('cls', 'last', 'mean'):
+    ...   print(pool_states(states, mask, pooling))
+    [[1.]]
+    [[2.]]
+    [[1.5]]
   """
   if pooling == 'cls':
     return states[:, 0]
+  if pooling == 'last':
+    # In a row of several texts, 1 is the number of the first.
+    index = jnp.arange(states.shape[1])
+    if mask is not None:
+      index = jnp.where(mask == 1, index, 0)
+    last = jnp.broadcast_to(index.max(axis=-1), states.shape[:1])
+    return jnp.take_along_axis(states, last[:, None, None], axis=1)[:, 0]
   if pooling != 'mean':
-    raise ValueError(f"pooling is 'cls' or 'mean', not {pooling!r}.")
+    raise ValueError(f"pooling is 'cls', 'last' or 'mean', not {pooling!r}.")
   real = jnp.ones(states.shape[:2]) if mask is None else mask > 0
   # The sum is float32: adding many tokens in bfloat16 would lose digits.
   total = jnp.einsum('bl,blh->bh', real.astype(jnp.float32), states)

@@ -225,9 +225,9 @@ def write(directory, weights, config, values):
       metadata={'format': 'pt'},  # transformers refuses files without it.
     )
   )
-  published = {
-    theirs: getattr(config, ours) for ours, theirs in _keys(config.model_type)
-  }
+  # Where two fields have one key there, the first is written.
+  keys = reversed(_keys(config.model_type))
+  published = {theirs: getattr(config, ours) for ours, theirs in keys}
   values = {'model_type': config.model_type, **published, **values}
   text = json.dumps(values, indent=2, ensure_ascii=False)
   config_file.write_text(f'{text}\n', encoding='utf-8')

@@ -28,6 +28,8 @@ from dicejax.text.tokenizer import load_tokenizer
 # Prefixes of tags in BIOES, BILOU and BMES -> those in BIO.
 _BIO = dict(zip('BIESLUM', 'BIIBIBI', strict=True))
 _DTYPES = 'float32', 'bfloat16'
+# The length in pretraining of encoders that have no limit of their own.
+_PRETRAINED, _UNKNOWN = 512, 1e9
 
 
 def load(
@@ -51,7 +53,7 @@ def load(
     batch_size: number of inputs that are computed together.
     max_length: largest number of sub-words of an input; longer ones are cut,
       or have several windows for a question. 0: as in training, or as many as
-      the encoder has positions for.
+      the encoder has positions for; 512 if there is no limit.
     dtype: the number type of the computation, 'float32' or 'bfloat16'.
 
   Returns:
@@ -191,9 +193,10 @@ def _problem(found: FineTuned) -> str:
   return problem.removesuffix('_classification')
 
 
-def _longest(directory: pathlib.Path, limit: int) -> int:
+def _longest(directory: pathlib.Path, limit: float) -> int:
   """Returns the largest input of a published model, in sub-words."""
   file = directory / 'tokenizer_config.json'
   values = read_values(file) if file.is_file() else {}
+  longest = min(limit, values.get('model_max_length') or limit)
   # Where nobody knows, transformers writes a number of 30 digits.
-  return int(min(limit, values.get('model_max_length') or limit))
+  return int(longest) if longest < _UNKNOWN else _PRETRAINED
