@@ -45,16 +45,20 @@ def hidden_error(reference, **changes):
   return relative(hidden[e['mask']], e['hidden'][e['mask']])
 
 
-def gradient_error(reference):
-  """Returns the distance of the gradient, by all parameters."""
+def hidden_and_gradient_errors(reference):
+  """Returns the distances of hidden states and of the whole gradient."""
   config, params = load_pretrained(reference)
   _, expected = load_pretrained(reference / 'gradient')
   e = np.load(reference / 'expected.npz')
 
   @jit
-  @jax.grad
+  @functools.partial(jax.grad, has_aux=True)
   def gradient(params):
     hidden = apply(params, e['tokens'], e['segments'], e['mask'], config=config)
-    return jnp.sum(hidden * e['cotangent'])
+    return jnp.sum(hidden * e['cotangent']), hidden
 
-  return relative(ravel_pytree(gradient(params))[0], ravel_pytree(expected)[0])
+  found, hidden = gradient(params)
+  return (
+    relative(hidden[e['mask']], e['hidden'][e['mask']]),
+    relative(ravel_pytree(found)[0], ravel_pytree(expected)[0]),
+  )

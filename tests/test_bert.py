@@ -13,7 +13,7 @@ from compiling import jit
 from encoder_checks import CONFIG
 from encoder_checks import TOKENS
 from encoder_checks import apply
-from encoder_checks import gradient_error
+from encoder_checks import hidden_and_gradient_errors
 from encoder_checks import hidden_error
 from encoder_checks import relative
 from jax.flatten_util import ravel_pytree
@@ -41,20 +41,24 @@ def _params():
 
 @pytest.mark.parametrize('reference', REFERENCES, ids=lambda path: path.name)
 def test_agrees_with_pytorch(reference):
-  assert hidden_error(reference) < 1
-  assert gradient_error(reference) < 1
+  assert max(hidden_and_gradient_errors(reference)) < 1
 
 
 @pytest.mark.parametrize(
   'reference, change',
   [
     ('bert_deep', dict(hidden_act='gelu_new')),
-    ('bert_tanh', dict(hidden_act='gelu')),
-    ('bert_deep', dict(hidden_act='relu')),
     ('bert_deep', dict(layer_norm_eps=0.0101)),
-    ('bert_deep', dict(num_attention_heads=2)),
-    ('roberta_tiny', dict(model_type='bert')),
     ('roberta_tiny', dict(pad_token_id=0)),
+    *(
+      pytest.param(reference, change, marks=pytest.mark.slow)
+      for reference, change in [
+        ('bert_tanh', dict(hidden_act='gelu')),
+        ('bert_deep', dict(hidden_act='relu')),
+        ('bert_deep', dict(num_attention_heads=2)),
+        ('roberta_tiny', dict(model_type='bert')),
+      ]
+    ),
   ],
 )
 def test_a_mistake_is_seen(reference, change):
@@ -285,7 +289,7 @@ def test_one_sequence_a_row_is_no_packing():
 )
 def test_rematerialisation_changes_no_value(deterministic):
   def gradient(remat):
-    config = dataclasses.replace(CONFIG, remat=remat)
+    config = dataclasses.replace(CONFIG, num_hidden_layers=1, remat=remat)
 
     def loss(params):
       rngs = {'dropout': jax.random.key(0)}

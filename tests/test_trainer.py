@@ -24,6 +24,7 @@ from train import report
 from train import workdir as files
 from train.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures('one_device')
 TUNED = 'micro, tuned'  # The row that chooses checkpoints of a tagger.
 
 
