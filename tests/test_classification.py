@@ -97,6 +97,8 @@ def test_what_is_cut_is_counted(tokenizer):
 
 def test_truncation_is_that_of_this_task(tokenizer):
   long, short = topics(tokenizer), topics(tokenizer, max_length=3)
+  with pytest.raises(ValueError, match='max_length is at least 4, for a sub'):
+    short.features([Text('a', 'b', 'law', 1)])
   examples = [Text('a b', None, 'law', 1)]
   short.features(examples)
   assert len(long.features(examples)[0]['tokens']) == 4

@@ -41,13 +41,14 @@ class TextDecoder:
       max_length: largest number of sub-words of an input.
 
     Raises:
-      ValueError: `max_length` leaves no room for a pair of texts.
+      ValueError: `max_length` leaves no room for a text.
     """
-    check_length(tokenizer, max_length, pair=True)
+    check_length(tokenizer, max_length)
     self.labels = tuple(labels)
     self.fill = {'tokens': padding_id(tokenizer), 'segments': 0}
     self._tokenizer = copy_tokenizer(tokenizer)
     self._tokenizer.enable_truncation(max_length, strategy='longest_first')
+    self._max_length = max_length
 
   def read(self, given: str | tuple[str, str]) -> Input:
     """Reads a text, or a pair of texts.
@@ -77,7 +78,12 @@ class TextDecoder:
       Per text, int32 `[sub-words]`: `tokens`; `segments`, 1 in the second text
       if the tokenizer's model has segments; and 0-D: `cut`, 1 if a text was
       cut.
+
+    Raises:
+      ValueError: `max_length` leaves no room for a pair, which one of them is.
     """
+    if any(isinstance(text, tuple) for text in texts):
+      check_length(self._tokenizer, self._max_length, pair=True)
     return [
       {
         'tokens': np.array(encoding.ids, np.int32),
