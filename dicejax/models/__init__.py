@@ -2,6 +2,8 @@
 
 from dicejax.models.bert import Bert
 from dicejax.models.bert import BertConfig
+from dicejax.models.deberta import Deberta
+from dicejax.models.deberta import DebertaConfig
 from dicejax.models.families import FAMILIES
 from dicejax.models.families import find_family
 from dicejax.models.families import make_config
@@ -27,6 +29,8 @@ __all__ = [
   'FAMILIES',
   'Bert',
   'BertConfig',
+  'Deberta',
+  'DebertaConfig',
   'EncoderConfig',
   'FineTuned',
   'QuerySpanLogits',

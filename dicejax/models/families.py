@@ -10,12 +10,14 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from dicejax.models import bert
+from dicejax.models import deberta
 from dicejax.models import xlnet
 from dicejax.models.family import EncoderConfig
 from dicejax.models.family import Family
 
 FAMILIES: Mapping[str, Family] = {
   **bert.FAMILIES,
+  **deberta.FAMILIES,
   **xlnet.FAMILIES,
 }
 

@@ -142,9 +142,9 @@ class SpanExtractor(_Head):
 class TextClassifier(_Head):
   """Scores the labels of each text: a pooler, dropout and a linear layer.
 
-  The pooler is a linear layer and tanh (ELECTRA: GELU, DistilBERT: ReLU), on
-  the state of the token [CLS], the first (XLNet: the last), or on the mean of
-  all. `load_pooler` reads the one of a published checkpoint.
+  The pooler is a linear layer and tanh (ELECTRA and DeBERTa: GELU, DistilBERT:
+  ReLU), on the state of the token [CLS], the first (XLNet: the last), or on the
+  mean of all. `load_pooler` reads the one of a published checkpoint.
   The output is logits `[B, num_labels]`, float32. A row is one text: if `mask`
   says that it holds several, the logits belong to the first.
 

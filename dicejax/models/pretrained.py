@@ -130,10 +130,15 @@ def load_pretrained(
   """
   directory = resolve(directory_or_hub_name)
   config = read_config(directory / 'config.json')
+  names = _weights.encoder_names(config)
   file = find_weights(directory)
-  weights = read_weights(file, config, lambda name: not is_other(name, config))
+  weights = read_weights(
+    file,
+    config,
+    lambda name: name in names.values() or not is_other(name, config),
+  )
   _weights.check(file, weights, _weights.encoder_shapes(config))
-  return config, _weights.to_params(weights, _weights.encoder_names(config))
+  return config, _weights.to_params(weights, names)
 
 
 def load_pooler(
