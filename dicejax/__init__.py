@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 from typing import Any
 
-from dicejax import losses
-from dicejax import metrics
-
 if TYPE_CHECKING:
+  from dicejax import losses
+  from dicejax import metrics
   from dicejax.text.loading import load
 
 __all__ = ['load', 'losses', 'metrics']
@@ -16,7 +16,10 @@ __version__ = '0.2.0'
 
 
 def __getattr__(name: str) -> Any:
-  # Loading models needs packages that losses and metrics do not.
+  # Loading models needs packages that losses and metrics do not, and these
+  # import JAX, which takes longer than a search for reports.
+  if name in ('losses', 'metrics'):
+    return importlib.import_module(f'dicejax.{name}')
   if name == 'load':
     from dicejax.text.loading import load
 

@@ -636,16 +636,25 @@ def test_label_refuses_one_file_in_two_roles(home, run, outs):
 
 
 def test_nothing_is_overwritten_without_force(index, run):
-  before = index.read_bytes()
-  for arguments in (
-    ['index', *_INPUT, '--out=i'],
-    ['label', *_INPUT, '--labels=labels.tsv', '--out=i'],
-    ['label', *_INPUT, '--labels=labels.tsv', '--out=new', '--trail=i'],
+  before = ReportIndex.load(index)
+  for arguments, message in (
+    (
+      ['index', *_INPUT, '--out=i'],
+      'the index exists, and is not overwritten.',
+    ),
+    (
+      ['label', *_INPUT, '--labels=labels.tsv', '--out=i'],
+      'is a directory, expected a file.',
+    ),
+    (
+      ['label', *_INPUT, '--labels=labels.tsv', '--out=new', '--trail=x.obo'],
+      'the file exists, and is not overwritten.',
+    ),
   ):
     code, out, err = run(*arguments)
     assert (code, out) == (1, '')
-    assert err == 'error: i: the file exists, and is not overwritten.\n'
-  assert index.read_bytes() == before
+    assert err.endswith(f': {message}\n')
+  assert ReportIndex.load(index) == before
   assert not pathlib.Path('new').exists()
   assert run('index', *_INPUT, '--out=i', '--force')[0] == 0
 

@@ -1,10 +1,12 @@
 """Reports from CSV files, and the file of an index."""
 
+import contextlib
 import io
+import itertools
 import json
+import os
 import pathlib
 import pickle
-import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from dicejax.concepts.files import replacing
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
+from dicejax.concepts.search import pool
 from dicejax.concepts.search.index import ReportIndex
 from dicejax.concepts.text.aliases import Aliases
 from dicejax.concepts.text.cues import read_cues
@@ -318,33 +321,193 @@ def test_no_such_report():
     _build().row('b')
 
 
-def test_a_file_that_is_there_is_kept(tmp_path):
+def test_what_is_there_is_kept(tmp_path):
   path = tmp_path / 'i'
   path.write_text('mine')
   with pytest.raises(FileExistsError, match='i: the file exists, and is not'):
     _build().save(path)
   assert path.read_text() == 'mine'
-  with open(path) as before:
-    _build().save(path, force=True)
-    # Another file in its place: who reads the old one is not disturbed.
-    assert before.read() == 'mine'
-  assert ReportIndex.load(path) == _build()
+  _build().save(path, force=True)
+  before = ReportIndex.load(path)
+  with pytest.raises(FileExistsError, match='i: the index exists, and is not'):
+    _build().save(path)
+  _small('new').save(path, force=True)
+  # Who has the old index open is not disturbed, not even by a query's text.
+  assert before == _build() and before.reports.texts[2] == 'mass'
+  assert ReportIndex.load(path).reports.ids == ['new']
+  assert len(list(path.iterdir())) == 5
+  with pytest.raises(IsADirectoryError, match='directory, but not an index'):
+    _build().save(tmp_path, force=True)
+  with pytest.raises(FileNotFoundError, match='/none: no such directory'):
+    _build().save(tmp_path / 'none' / 'i')
 
 
-def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):
+def _small(*ids):
+  return ReportIndex(ONTOLOGY, Reports(ids, ids, {}), [()] * len(ids))
+
+
+class _KilledError(BaseException):
+  """Stops the process that writes an index."""
+
+
+@pytest.mark.parametrize('force', [False, True])
+def test_killed_at_any_moment_the_old_index_or_the_new(
+  tmp_path, monkeypatch, force
+):
+  """Every call that changes the disk is the last one, in turn."""
+  names = [(os, 'replace'), (os, 'fsync'), (pathlib.Path, 'rename')]
+  names += [(pathlib.Path, 'unlink'), (pathlib.Path, 'mkdir')]
+  path = tmp_path / 'i'
+  if force:
+    _small('old').save(path)
+
+  def attempt(left):
+    def counted(function):
+      def call(*arguments, **options):
+        nonlocal left
+        left -= 1
+        if left < 0:
+          raise _KilledError
+        return function(*arguments, **options)
+
+      return call
+
+    with monkeypatch.context() as patch:
+      for owner, name in names:
+        patch.setattr(owner, name, counted(getattr(owner, name)))
+      _small('new').save(path, force=force)
+
+  seen = []
+  for left in itertools.count():
+    try:
+      attempt(left)
+    except _KilledError:
+      known = ReportIndex.load(path).reports.ids[0] if path.exists() else None
+      seen.append(known)
+    except FileExistsError:  # The last one was killed when all was done.
+      assert not force
+      break
+    else:
+      break
+  assert seen == sorted(seen, key=['old', None, 'new'].index)
+  assert seen[0] == ('old' if force else None) and len(seen) > 10
+  assert ReportIndex.load(path).reports.ids == ['new']
+  # What the killed ones left is gone.
+  assert len(list(path.iterdir())) == 5
+
+
+def test_two_writers_of_one_index(tmp_path):
   path = tmp_path / 'i'
   _build().save(path)
-  before = path.read_bytes()
 
-  def fail(file, **arrays):
-    file.write(b'half of it')
-    raise OSError('disk full')
+  def reports():
+    with pytest.raises(ValueError, match='i: another process writes this ind'):
+      _build().save(path, force=True)
+    yield 'a', 'mass'
 
-  monkeypatch.setattr(np, 'savez_compressed', fail)
-  with pytest.raises(OSError, match='disk full'):
-    _build().save(path, force=True)
-  assert path.read_bytes() == before
-  assert [p.name for p in tmp_path.iterdir()] == ['i']
+  index = ReportIndex.create(
+    path, reports(), _look_up, ontology=ONTOLOGY, force=True
+  )
+  assert index.reports.ids == ['a']
+
+
+def test_an_id_in_two_segments(tmp_path, monkeypatch):
+  monkeypatch.setattr(pool, 'REPORTS', 2)
+  path = tmp_path / 'i'
+  for ids, wrong in (('abc', ''), ('abca', 'a'), ('abb', 'b'), ('aa', 'a')):
+    with (
+      contextlib.nullcontext()
+      if not wrong
+      else pytest.raises(
+        ValueError, match=f"^the id '{wrong}' is that of two reports"
+      )
+    ):
+      _small(*ids).save(path, force=True)
+    assert ReportIndex.load(path).reports.ids == list('abc')
+
+
+def _version_2():
+  file = io.BytesIO()
+  about = json.dumps({'format': 'dicejax concepts index', 'version': 2})
+  np.savez_compressed(file, about=np.frombuffer(about.encode(), np.uint8))
+  return file.getvalue()
+
+
+class _Evil:
+  def __reduce__(self):
+    return pathlib.Path('evil').touch, ()
+
+
+@pytest.mark.parametrize(
+  'content', [b'', b'id,t\n1,x\n', pickle.dumps(_Evil()), _version_2()[:-1]]
+)
+def test_foreign_files(tmp_path, monkeypatch, content):
+  monkeypatch.chdir(tmp_path)
+  path = tmp_path / 'i'
+  path.write_bytes(content)
+  with pytest.raises(ValueError) as raised:
+    ReportIndex.load(path)
+  assert str(raised.value) == f'{path}: not an index, or damaged.'
+  assert not pathlib.Path('evil').exists()
+  path.unlink()
+  path.mkdir()
+  (path / 'index.json').write_bytes(content)
+  with pytest.raises(ValueError, match='i: not an index, or damaged'):
+    ReportIndex.load(path)
+
+
+def test_old_indexes_name_the_command_that_makes_them_again(tmp_path):
+  path = tmp_path / 'i'
+  path.write_bytes(_version_2())
+  with pytest.raises(ValueError) as raised:
+    ReportIndex.load(path)
+  assert str(raised.value) == (
+    f"{path}: 'dicejax concepts index' of version 2, but this dicejax reads "
+    'version 3: make it again with python -m dicejax.concepts index '
+    f'REPORTS.csv --text-columns NAMES --ontology OBO --out {path} --force'
+  )
+
+
+def test_damaged_files(tmp_path):
+  path = tmp_path / 'i'
+  _build().save(path)
+  for file in path.iterdir():
+    data = file.read_bytes()
+    # Whatever is lost or changed is noticed, of arrays if one asks for it.
+    for cut in (0, 1, len(data) // 2, len(data) - 1):
+      file.write_bytes(data[:cut])
+      with pytest.raises(ValueError, match='not an index, or damaged'):
+        ReportIndex.load(path).verify()
+    for place in range(0, len(data), 11):
+      changed = bytearray(data)
+      changed[place] ^= 0xFF
+      file.write_bytes(changed)
+      try:
+        index = ReportIndex.load(path)
+        assert file.suffix == '.arrays' or file.stem.startswith('linker')
+        index.verify()
+      except ValueError as error:
+        assert 'damaged' in str(error)
+      else:
+        assert index == _build()  # Between two arrays, or the like.
+    file.unlink()
+    with pytest.raises(ValueError, match='not an index, or damaged'):
+      ReportIndex.load(path)
+    file.write_bytes(data)
+  ReportIndex.load(path).verify()
+
+
+def test_numbers_that_lead_nowhere(tmp_path):
+  path = tmp_path / 'i'
+  _build().save(path)
+  (arrays,) = path.glob('*.arrays')
+  parts = json.loads(next(path.glob('reports-*.json')).read_bytes())
+  _, shape, place, _ = parts['arrays']['postings']
+  with open(arrays, 'r+b') as file:
+    file.seek(place)
+    file.write(b'\x7f' * 4 * shape[0])
+  with pytest.raises(ValueError, match='i: damaged'):
+    ReportIndex.load(path).search('ü', weights='uniform')
 
 
 def test_text_is_replaced_whole_or_not_at_all(tmp_path):
@@ -359,98 +522,3 @@ def test_text_is_replaced_whole_or_not_at_all(tmp_path):
       raise KeyError
   assert path.read_bytes() == 'é\n'.encode()
   assert [p.name for p in tmp_path.iterdir()] == ['labels.csv']
-
-
-def test_where_no_file_can_be(tmp_path):
-  with pytest.raises(FileNotFoundError, match='/none: no such directory'):
-    _build().save(tmp_path / 'none' / 'i')
-  with pytest.raises(IsADirectoryError, match='is a directory, expected'):
-    _build().save(tmp_path, force=True)
-
-
-def _npz(**arrays):
-  file = io.BytesIO()
-  np.savez(file, **arrays)
-  return file.getvalue()
-
-
-def _about(**about):
-  return np.frombuffer(json.dumps(about).encode(), np.uint8)
-
-
-def _zip_of_text():
-  file = io.BytesIO()
-  with zipfile.ZipFile(file, 'w') as archive:
-    archive.writestr('about.txt', 'x')
-  return file.getvalue()
-
-
-class _Evil:
-  def __reduce__(self):
-    return pathlib.Path('evil').touch, ()
-
-
-@pytest.mark.parametrize(
-  'content',
-  [
-    b'',
-    b'id,t\n1,x\n',
-    pickle.dumps(_Evil()),
-    _zip_of_text(),
-    _npz(about=np.zeros(3)),
-    _npz(about=_about(format='dicejax concepts index', version=2)),
-    _npz(about=_about(version=2)),
-    _npz(about=np.array([_Evil()], object)),
-  ],
-)
-def test_foreign_files(tmp_path, monkeypatch, content):
-  monkeypatch.chdir(tmp_path)
-  path = tmp_path / 'i'
-  path.write_bytes(content)
-  with pytest.raises(ValueError) as raised:
-    ReportIndex.load(path)
-  assert str(raised.value) == f'{path}: not an index, or damaged.'
-  assert not pathlib.Path('evil').exists()
-
-
-def test_other_version(tmp_path):
-  (tmp_path / 'i').write_bytes(
-    _npz(about=_about(format='dicejax concepts index', version=1))
-  )
-  with pytest.raises(ValueError, match='of version 1, but this dicejax reads'):
-    ReportIndex.load(tmp_path / 'i')
-
-
-def test_damaged_files(tmp_path):
-  path = tmp_path / 'i'
-  _build().save(path)
-  data = path.read_bytes()
-  for cut in range(0, len(data), 97):
-    path.write_bytes(data[:cut])
-    with pytest.raises(ValueError, match='not an index, or damaged'):
-      ReportIndex.load(path)
-  noticed = 0
-  for place in range(0, len(data), 7):
-    changed = bytearray(data)
-    changed[place] ^= 0xFF
-    path.write_bytes(changed)
-    try:
-      loaded = ReportIndex.load(path)
-    except ValueError as error:
-      assert 'i: not an index, or damaged.' in str(error)
-      noticed += 1
-    else:
-      assert loaded == _build()  # A time of day in the zip, or the like.
-  assert noticed > len(data) / 14
-
-
-def test_parts_that_do_not_belong_together(tmp_path):
-  path = tmp_path / 'i'
-  _build().save(path)
-  with np.load(path) as arrays:
-    arrays = dict(arrays)
-  lengths = arrays.pop('lengths')
-  for wrong in (lengths[:-1], lengths + 1, [[1, 2], [3, 4]]):
-    path.write_bytes(_npz(**arrays, lengths=wrong))
-    with pytest.raises(ValueError, match='not an index, or damaged'):
-      ReportIndex.load(path)

@@ -111,7 +111,7 @@ def _pair():
       ('"8"', other, mentions),
     )
   ]
-  scorer = Scorer(_ONTOLOGY, [], weights='uniform')
+  scorer = Scorer(_ONTOLOGY, weights='uniform')
   return page.pair_page(explain_pair(*sides, _ONTOLOGY, scorer), _ONTOLOGY)
 
 

@@ -3,12 +3,14 @@
 import itertools
 import re
 
+import numpy as np
 import pytest
 
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
 from dicejax.concepts.search import agreement
 from dicejax.concepts.search.index import ReportIndex
+from dicejax.concepts.search.segment import Packer
 from dicejax.concepts.text import modifiers
 from dicejax.concepts.text.linker import Linker
 from dicejax.concepts.text.mentions import Experiencer
@@ -182,13 +184,23 @@ def test_mentions_are_compared_finding_by_finding():
   said = agreement.modified([*query, query[0], denied])
   assert said == query[:2]
   best = [_mention('a', 'large right'), _mention('a', 'small left')]
-  assert agreement.mentions_agree(said, best) == 3
-  assert agreement.mentions_agree(said, [*best, _mention('b', 'stable')]) == 2
   others = [
     _mention('a', 'small left', polarity=Polarity.ABSENT),
     _mention('a', 'small left', experiencer=Experiencer.OTHER),
   ]
-  assert agreement.mentions_agree(said, others) == 0
+  reports = [best, [*best, _mention('b', 'stable')], others]
+  compared = _compare(agreement.agreements, said, reports)
+  assert compared.tolist() == [3, 2, 0]
+
+
+def _compare(function, query, reports):
+  """Compares the modifiers of a query and of all reports, in one segment."""
+  packer = Packer(Ontology({id: Term(id, id) for id in 'abcd'}))
+  ids = [str(number) for number in range(len(reports))]
+  query = [
+    ('abcd'.index(mention.concept), mention.modifiers) for mention in query
+  ]
+  return function(packer.pack(ids, ids, reports), np.arange(len(ids)), query)
 
 
 def _build(texts):
@@ -253,5 +265,6 @@ def test_ties_far_behind_the_last_hit_are_looked_at():
 )
 def test_a_required_side_is_named_and_nothing_contradicted(hit, fits):
   query = [_mention('a', 'small left')]
-  assert agreement.has_modifiers(query, [_mention('a', hit)]) is fits
-  assert not agreement.has_modifiers(query, [])
+  reports = [[_mention('a', hit)], []]
+  compared = _compare(agreement.have_modifiers, query, reports)
+  assert compared.tolist() == [fits, False]

@@ -21,7 +21,12 @@ from dicejax.concepts import Reports
 from dicejax.concepts import Symmetric
 from dicejax.concepts import Term
 from dicejax.concepts import concept_sets
+from dicejax.concepts import on_grid
 from dicejax.concepts import pairwise
+from dicejax.concepts import search_sets
+from dicejax.concepts.ontology.weights import Frequencies
+from dicejax.concepts.search import agreement
+from dicejax.concepts.search import pool
 from dicejax.concepts.search.findings import compare
 from dicejax.concepts.search.scorer import Scorer
 from dicejax.concepts.text.mentions import count_left_out
@@ -118,10 +123,11 @@ def test_the_formula_gives_the_score(measure):
   ontology = Ontology(
     {id: Term(id, id) for id in _IDS}, equivalents=(('a', 'b'), ('d', 'c'))
   )
-  scorer = Scorer(ontology, said, weights=_WEIGHTS, measure=measure)
+  scorer = Scorer(ontology, weights=_WEIGHTS, measure=measure)
+  sets = concept_sets(said, ontology)
   scores = pairwise(
-    scorer.sets,
-    scorer.sets,
+    sets,
+    sets,
     scorer.weights,
     measure=measure,
     synonyms=[0, 0, 2, 2, 4, 5, 6, 7],
@@ -138,7 +144,7 @@ def test_the_formula_gives_the_score(measure):
 
 def test_weights_of_a_scorer():
   ontology = Ontology({id: Term(id, id) for id in 'abc'})
-  found = [Findings(frozenset('a')), Findings(frozenset('ab'))]
+  found = Frequencies(2, [2, 1, 0])
   weights = Scorer(ontology, found).weight_by_id
   for id, number in (('a', 2), ('b', 1), ('c', 0)):
     assert abs(weights[id] - math.log(3 / (number + 1))) <= 1 / 128
@@ -228,6 +234,112 @@ def test_search_by_brute_force(reports, k, uncertain):
       assert hit.forgiven == ()
       explained = index.explain(id, hit.id, **options)
       assert explained[2:4] == (hit.score, hit.negative_score)
+
+
+_MENTIONS = st.lists(
+  st.lists(
+    st.builds(
+      Mention,
+      st.sampled_from(_IDS),
+      st.just(0),
+      st.just(1),
+      st.sampled_from(concepts.Polarity),
+      st.none(),
+      st.sampled_from([concepts.Experiencer.PATIENT]),
+      time=st.sampled_from([concepts.Time.CURRENT] * 3 + [concepts.Time.PAST]),
+      modifiers=st.sampled_from([(), ('left',), ('right',), ('small', 'left')]),
+    ),
+    max_size=5,
+  ),
+  # One size, so that the matrices are compiled once for each measure.
+  min_size=24,
+  max_size=24,
+)
+
+
+@examples(60)
+@given(
+  _MENTIONS,
+  st.integers(1, 12),
+  st.sampled_from(['ignore', 'present']),
+  st.sampled_from(
+    [Asymmetric(), Asymmetric(1, 0), Symmetric(), Symmetric(0.3)]
+  ),
+  st.sampled_from([(), (('a', 'b'), ('d', 'c'))]),
+  st.sampled_from(['corpus', 'uniform', dict.fromkeys('abc', 1), _WEIGHTS]),
+  st.sampled_from(['rank', 'require', 'ignore']),
+)
+def test_search_as_with_matrices(
+  mentions, k, uncertain, measure, equivalents, weights, modifiers
+):
+  """Compares with `search_sets`, and with modifiers one report at a time."""
+  terms = {id: Term(id, id) for id in _IDS}
+  ontology = Ontology(terms, equivalents=equivalents)
+  count = len(mentions)
+  ids = [str(row) for row in range(count)]
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(pool, 'REPORTS', 7)
+    index = ReportIndex(ontology, Reports(ids, ids, {}), mentions)
+    scorer = index.scorer(uncertain=uncertain, weights=weights, measure=measure)
+  said = [Findings.of(row, uncertain=uncertain) for row in mentions]
+  if isinstance(weights, str) and weights == 'corpus':
+    found = concepts.corpus_information(ontology, [row[0] for row in said])
+    assert scorer.weights.tolist() == on_grid(list(found.values())).tolist()
+  sets = concept_sets(
+    [*said, Findings(frozenset('abcde'), frozenset('abcde'))], ontology
+  )[:count]
+  synonyms = [0, 0, 2, 2, 4, 5, 6, 7] if equivalents else range(8)
+  hits = search_sets(
+    *(sets, sets, count, scorer.weights),
+    measure=measure,
+    synonyms=np.array(synonyms),
+  )
+  for own in np.flatnonzero(list(map(bool, said))).tolist():
+    query = agreement.modified(mentions[own] if modifiers != 'ignore' else [])
+    ranked = []
+    for row, score, negative in zip(
+      *(part[own].tolist() for part in hits), strict=True
+    ):
+      shares = not said[own].present or said[own].overlaps(said[row])
+      fits = modifiers != 'require' or _have(query, mentions[row])
+      if row != own and shares and fits:
+        ranked.append((ids[row], score, negative, _agree(query, mentions[row])))
+    if query:
+      ranked.sort(key=lambda hit: (-hit[1], -hit[3]))
+    found = index.search(
+      *(ids[own], k),
+      **{'uncertain': uncertain, 'weights': weights, 'measure': measure},
+      modifiers=modifiers,
+    )
+    found = [(h.id, h.score, h.negative_score, h.agreement) for h in found]
+    assert found == ranked[:k]
+
+
+def _said(query, hit):
+  """The modifiers of a finding of the query in another report."""
+  return [
+    m.modifiers
+    for m in hit
+    if m.concept == query.concept and m.is_current and m.polarity != ABSENT
+  ]
+
+
+def _agree(query, hit):
+  best = 0.0
+  for asked in query:
+    said = [agreement.agreement(asked.modifiers, x) for x in _said(asked, hit)]
+    best += max(said, default=0.0)
+  return best
+
+
+def _have(query, hit):
+  sides = {'left', 'right'}
+  return all(
+    any(
+      sides.intersection(asked.modifiers) <= set(x) for x in _said(asked, hit)
+    )
+    for asked in query
+  )
 
 
 def _index():

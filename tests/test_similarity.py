@@ -18,8 +18,8 @@ from dicejax.concepts.search import similarity
 from dicejax.concepts.search.measures import Asymmetric
 from dicejax.concepts.search.measures import Symmetric
 from dicejax.concepts.search.measures import on_grid
-from dicejax.concepts.search.measures import soft_similarity
 from dicejax.concepts.search.sets import ConceptSets
+from dicejax.concepts.search.soft import soft_similarity
 
 VOCABULARY = 7
 FEW = Asymmetric(alpha=1, beta=0.3), Symmetric(alpha=0.3, beta=2)

@@ -15,6 +15,10 @@ searches the reports and explains its hits::
   labels = concepts.label(reports.texts, linker)
 """
 
+import importlib
+from typing import TYPE_CHECKING
+from typing import Any
+
 from dicejax.concepts.labels.rules import PAPER_ORDER
 from dicejax.concepts.labels.rules import PRESENT_FIRST
 from dicejax.concepts.labels.rules import Evidence
@@ -40,12 +44,6 @@ from dicejax.concepts.search.index import ReportIndex
 from dicejax.concepts.search.measures import Asymmetric
 from dicejax.concepts.search.measures import Symmetric
 from dicejax.concepts.search.measures import on_grid
-from dicejax.concepts.search.measures import soft_similarity
-from dicejax.concepts.search.sets import ConceptSets
-from dicejax.concepts.search.sets import concept_sets
-from dicejax.concepts.search.similarity import greedy_retrieve
-from dicejax.concepts.search.similarity import pairwise
-from dicejax.concepts.search.similarity import search_sets
 from dicejax.concepts.text.aliases import Aliases
 from dicejax.concepts.text.aliases import read_aliases
 from dicejax.concepts.text.cues import read_cues
@@ -61,6 +59,24 @@ from dicejax.concepts.text.radgraph import RadGraphExtractor
 from dicejax.concepts.text.radgraph import read_radgraph
 from dicejax.concepts.text.reports import Reports
 from dicejax.concepts.text.reports import read_reports
+
+if TYPE_CHECKING:
+  from dicejax.concepts.search.sets import ConceptSets
+  from dicejax.concepts.search.sets import concept_sets
+  from dicejax.concepts.search.similarity import greedy_retrieve
+  from dicejax.concepts.search.similarity import pairwise
+  from dicejax.concepts.search.similarity import search_sets
+  from dicejax.concepts.search.soft import soft_similarity
+
+# What needs JAX, whose import takes longer than a search.
+_LAZY = {
+  'ConceptSets': 'sets',
+  'concept_sets': 'sets',
+  'greedy_retrieve': 'similarity',
+  'pairwise': 'similarity',
+  'search_sets': 'similarity',
+  'soft_similarity': 'soft',
+}
 
 __all__ = [
   'Aliases',
@@ -110,3 +126,10 @@ __all__ = [
   'soft_similarity',
   'type_weights',
 ]
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _LAZY:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  module = importlib.import_module(f'dicejax.concepts.search.{_LAZY[name]}')
+  return getattr(module, name)

@@ -27,6 +27,7 @@ from dicejax.concepts.ontology import merge
 from dicejax.concepts.ontology import read_obo
 from dicejax.concepts.ontology import read_umls
 from dicejax.concepts.search.index import ReportIndex
+from dicejax.concepts.search.storage import check_target
 from dicejax.concepts.text.aliases import CHEST
 from dicejax.concepts.text.aliases import Aliases
 from dicejax.concepts.text.aliases import read_aliases
@@ -64,28 +65,23 @@ class _Input(NamedTuple):
 
 
 def index(arguments) -> None:
-  """Finds the concepts of reports and keeps them in one file."""
+  """Finds the concepts of reports and keeps them in a directory."""
   began = time.monotonic()
-  check_writable(arguments.out, force=arguments.force)
+  check_target(arguments.out, force=arguments.force)
   given = _read_input(arguments)
-  made = ReportIndex.build(
-    given.reports,
+  ids, texts, skipped = given.reports
+  made = ReportIndex.create(
+    arguments.out,
+    zip(ids, display.progress(texts), strict=True),
     given.extractor,
     ontology=given.ontology,
-    progress=display.progress,
+    skipped=skipped,
+    force=arguments.force,
   )
-  made.save(arguments.out, force=arguments.force)
-  mentions = list(itertools.chain(*made.mentions))
-  counts = {
-    'reports': len(made.reports.ids),
-    'reports without concept': sum(not row for row in made.mentions),
-    'mentions': len(mentions),
-    'distinct concepts': len({mention.concept for mention in mentions}),
-    'concepts of the ontology': len(made.ontology.terms),
-    'seconds': f'{time.monotonic() - began:.1f}',
-  }
+  counts, left_out = made.summary()
+  counts['seconds'] = f'{time.monotonic() - began:.1f}'
   print(display.format_counts(counts))
-  _print_left_out(given, mentions)
+  _print_left_out(given, left_out)
 
 
 def search(arguments) -> None:
@@ -131,7 +127,7 @@ def label(arguments) -> None:
   _print_labels(columns, labels)
   empty = sum(not row for row in mentions)
   print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
-  _print_left_out(given, itertools.chain(*mentions))
+  _print_left_out(given, count_left_out(itertools.chain(*mentions)))
   _print_other_findings(mentions, labels)
 
 
@@ -230,8 +226,8 @@ def _write_page(text, arguments):
     file.write(text)
 
 
-def _print_left_out(given, mentions):
-  counts = (given.reports.skipped, given.skipped, count_left_out(mentions))
+def _print_left_out(given, left_out):
+  counts = (given.reports.skipped, given.skipped, left_out)
   for reason, count in itertools.chain(*(part.items() for part in counts)):
     print(f'left out: {reason}: {count:,}', file=sys.stderr)
 

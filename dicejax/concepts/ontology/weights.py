@@ -5,6 +5,8 @@ import math
 import types
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from dicejax.concepts.ontology.graph import ancestors
 from dicejax.concepts.ontology.terms import Ontology
@@ -12,6 +14,19 @@ from dicejax.concepts.ontology.terms import OntologyError
 
 # Disease or syndrome, pathologic function, finding.
 TYPE_WEIGHTS = types.MappingProxyType({'T047': 3.0, 'T046': 2.0, 'T033': 1.0})
+
+
+class Frequencies(NamedTuple):
+  """How often concepts occur.
+
+  Attributes:
+    size: the number of documents.
+    counts: of those that have a concept or one below it, for each in the order
+      of the ontology.
+  """
+
+  size: int
+  counts: Sequence[int]
 
 
 def corpus_information(
@@ -57,7 +72,19 @@ def corpus_information(
       if id not in closures:
         raise OntologyError(f'document {size} has {id}, which is not a term.')
     counts.update(set().union(*(closures[id] for id in document)))
-  return {id: math.log((size + 1) / (counts[id] + 1)) for id in ontology.terms}
+  counts = [counts[id] for id in ontology.terms]
+  return information(ontology, Frequencies(size, counts))
+
+
+def information(
+  ontology: Ontology, frequencies: Frequencies
+) -> dict[str, float]:
+  """Computes `corpus_information` of what was counted before."""
+  size, counts = frequencies
+  return {
+    id: math.log((size + 1) / (count + 1))
+    for id, count in zip(ontology.terms, counts, strict=True)
+  }
 
 
 def intrinsic_information(ontology: Ontology) -> dict[str, float]:

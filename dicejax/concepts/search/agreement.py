@@ -1,10 +1,16 @@
 """How well the sides and degrees of findings agree, which decides ties."""
 
-import itertools
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 
+import numpy as np
+
+from dicejax.concepts.search.segment import POLARITIES
+from dicejax.concepts.search.segment import Segment
+from dicejax.concepts.search.segment import expand
+from dicejax.concepts.search.segment import is_current
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.modifiers import KINDS
@@ -22,6 +28,9 @@ _IMPLIED = {
   'massive': {'large'},
   'old': {'chronic'},
 }
+Modified = tuple[int, tuple[str, ...]]
+
+_ABSENT = POLARITIES.index(Polarity.ABSENT)
 _SIDES = frozenset(['left', 'right'])
 # The wrong side is a worse mistake than another size.
 _SIDE_WEIGHT = 2.0
@@ -59,80 +68,75 @@ def modified(mentions: Iterable[Mention]) -> list[Mention]:
   return list({(m.concept, m.modifiers): m for m in kept}.values())
 
 
-def rank_ties(
-  hits: Iterable[tuple[int, float, float]],
-  k: int,
-  query: Sequence[Mention],
-  mentions: Sequence[Sequence[Mention]],
-) -> list[tuple[int, float, float, float]]:
-  """Orders hits with the same score by how well they agree with the query.
+def agreements(
+  segment: Segment, rows: np.ndarray, query: Sequence[Modified]
+) -> np.ndarray:
+  """Computes how well modifiers of shared findings agree, for each report.
 
   Args:
-    hits: the row of each report, the score of what is present and the score of
-      what is absent, best first; all with the first score of the k-th must be
-      there.
-    k: how many to return, at most.
-    query: what `modified` gave.
-    mentions: of all reports.
+    segment: the reports.
+    rows: `[n]`, those that are compared.
+    query: the mentions that `modified` gave: the position of the concept in the
+      ontology, and the modifiers.
 
   Returns:
-    The hits, each with its agreement; as they came where that is the same.
+    `[n]` sums over the query's mentions; each is compared with the mention of
+    its concept in the report that agrees best.
+  """
+  total = np.zeros(len(rows))
+  for best in _best(segment, rows, query, agreement):
+    total += np.where(np.isfinite(best), best, 0)
+  return total
+
+
+def have_modifiers(
+  segment: Segment, rows: np.ndarray, query: Sequence[Modified]
+) -> np.ndarray:
+  """Whether reports say what the query's modifiers require.
+
+  For each mention of the query, the report has one of its concept that is on
+  the side that the query names, if any, and says nothing against its other
+  modifiers.
+
+  Args:
+    segment: the reports.
+    rows: `[n]`, those that are compared.
+    query: as in `agreements`.
+
+  Returns:
+    `[n]` bool.
+  """
+  fitting = np.ones(len(rows), bool)
+  for best in _best(segment, rows, query, _fits):
+    fitting &= best > 0
+  return fitting
+
+
+def _best(segment, rows, query, compare) -> Iterator[np.ndarray]:
+  """Yields, for each mention of the query, the best comparison in each report.
+
+  It is -inf for a report without a mention of the concept.
   """
   if not query:
-    return [(*hit, 0.0) for hit in itertools.islice(hits, k)]
-  ranked = []
-  for _, tied in itertools.groupby(hits, key=lambda hit: hit[1]):
-    if len(ranked) >= k:
-      break
-    agreeing = [(*hit, mentions_agree(query, mentions[hit[0]])) for hit in tied]
-    ranked += sorted(agreeing, key=lambda hit: -hit[-1])
-  return ranked[:k]
-
-
-def mentions_agree(query: Sequence[Mention], hit: Iterable[Mention]) -> float:
-  """How well the modifiers of the findings that two reports share agree.
-
-  Args:
-    query: what `modified` gave.
-    hit: the mentions of a report.
-
-  Returns:
-    The sum over the query's mentions; each is compared with the mention of its
-    concept in the hit that agrees best.
-  """
-  said = _modifiers_by_concept(hit) if query else {}
-  best = (
-    max(agreement(mention.modifiers, other) for other in said[mention.concept])
-    for mention in query
-    if mention.concept in said
-  )
-  return sum(best, start=0.0)
-
-
-def has_modifiers(query: Sequence[Mention], hit: Iterable[Mention]) -> bool:
-  """Whether a hit says what the query's modifiers require.
-
-  For each mention of the query, the hit has one of its concept that is on the
-  side that the query names, if any, and says nothing against its other
-  modifiers.
-  """
-  said = _modifiers_by_concept(hit)
-  return all(
-    any(_fits(m.modifiers, other) for other in said.get(m.concept, ()))
-    for m in query
-  )
+    return
+  at, places = expand(segment.mention_stops, rows)
+  concepts = segment.mentions['concept'][places]
+  for concept, modifiers in query:
+    own = np.flatnonzero(concepts == concept)
+    said = segment.mentions[places[own]]
+    counts = is_current(said) & (said['polarity'] != _ABSENT)
+    codes, own = said['modifiers'][counts], own[counts]
+    table = np.zeros(len(segment.modifiers))
+    # Reports repeat themselves: few modifiers are compared.
+    for code in np.unique(codes).tolist():
+      table[code] = compare(modifiers, segment.modifiers[code])
+    best = np.full(len(rows), -np.inf)
+    np.maximum.at(best, at[own], table[codes])
+    yield best
 
 
 def _counts(mention) -> bool:
   return mention.is_current and mention.polarity is not Polarity.ABSENT
-
-
-def _modifiers_by_concept(mentions) -> dict[str, set[tuple[str, ...]]]:
-  said = {}
-  for mention in mentions:
-    if _counts(mention):
-      said.setdefault(mention.concept, set()).add(mention.modifiers)
-  return said
 
 
 def _fits(query, hit) -> bool:

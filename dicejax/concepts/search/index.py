@@ -1,5 +1,6 @@
 """Reports, what they mention and their ontology: built, kept, searched."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
@@ -11,17 +12,25 @@ from typing import Any
 from typing import NamedTuple
 
 from dicejax.concepts.ontology import Ontology
-from dicejax.concepts.search import agreement
 from dicejax.concepts.search import storage
+from dicejax.concepts.search.agreement import modified
 from dicejax.concepts.search.explanation import Explanation
 from dicejax.concepts.search.explanation import Side
 from dicejax.concepts.search.explanation import explain_pair
 from dicejax.concepts.search.findings import Findings
 from dicejax.concepts.search.measures import Asymmetric
 from dicejax.concepts.search.measures import Measure
+from dicejax.concepts.search.packing import pack_linker
+from dicejax.concepts.search.packing import pack_ontology
+from dicejax.concepts.search.packing import unpack_linker
+from dicejax.concepts.search.packing import unpack_ontology
+from dicejax.concepts.search.pool import Column
+from dicejax.concepts.search.pool import Pool
+from dicejax.concepts.search.pool import extract_segments
+from dicejax.concepts.search.pool import pack_segments
+from dicejax.concepts.search.ranking import Ranker
 from dicejax.concepts.search.scorer import Scorer
-from dicejax.concepts.search.storage import pack_linker
-from dicejax.concepts.search.storage import unpack_linker
+from dicejax.concepts.search.segment import Segment
 from dicejax.concepts.text.extraction import extract
 from dicejax.concepts.text.extraction import find_mentions
 from dicejax.concepts.text.extraction import name_of
@@ -74,8 +83,6 @@ class ReportIndex:
     mentions: of each report.
     extractor: finds the mentions of a query's text, if it is at hand.
     extractor_name: its name.
-    linker_settings: what makes the linker again with the ontology; None if the
-      mentions were found by a function of one's own.
 
   Example:
     >>> from dicejax.concepts.ontology import Term
@@ -94,7 +101,9 @@ class ReportIndex:
   mentions: Sequence[Sequence[Mention]]
   extractor: Extractor | None = dataclasses.field(default=None, compare=False)
   extractor_name: str = ''
-  linker_settings: dict[str, Any] | None = None
+  _stored: storage.Stored | None = dataclasses.field(
+    default=None, repr=False, compare=False
+  )
   _made: dict[Any, Any] = dataclasses.field(
     default_factory=dict, init=False, repr=False, compare=False
   )
@@ -108,7 +117,7 @@ class ReportIndex:
     ontology: Ontology | None = None,
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
   ) -> 'ReportIndex':
-    """Finds the concepts of each report.
+    """Finds the concepts of each report, in memory.
 
     Args:
       reports: to search in.
@@ -124,10 +133,39 @@ class ReportIndex:
     _check_reports(reports)
     mentions = extract(reports, linker, ontology, progress=progress)
     known = ontology_of(linker, ontology)
-    # RadGraph has no graph of a query; the dictionary of its entities links it.
-    own = linker.linker if isinstance(linker, RadGraphExtractor) else linker
-    settings = pack_linker(own) if isinstance(own, Linker) else None
-    return cls(known, reports, mentions, own, name_of(linker), settings)
+    return cls(known, reports, mentions, _for_queries(linker), name_of(linker))
+
+  @classmethod
+  def create(
+    cls,
+    path: str | os.PathLike,
+    reports: Iterable[tuple[str, str]],
+    linker: Extractor,
+    *,
+    ontology: Ontology | None = None,
+    skipped: Mapping[str, int] | None = None,
+    force: bool = False,
+  ) -> 'ReportIndex':
+    """Builds and saves an index with some thousands of reports in memory.
+
+    Args:
+      path: the directory to make.
+      reports: ids and texts; they are read once.
+      linker: as in `build`.
+      ontology: as in `build`.
+      skipped: counts for `Reports.skipped`.
+      force: whether an index or a file that exists may be replaced.
+
+    Raises:
+      FileExistsError: the index exists, and `force` is not set.
+      ValueError: as in `build`, or another process writes the index.
+    """
+    known = ontology_of(linker, ontology)
+    about = {'extractor': name_of(linker), 'skipped': skipped or {}}
+    files = _files(known, _for_queries(linker))
+    segments = extract_segments(reports, linker, known)
+    storage.write(path, about, files, segments, force=force)
+    return cls.load(path, _for_queries(linker))
 
   def search(
     self,
@@ -168,27 +206,26 @@ class ReportIndex:
         f'modifiers must be one of {", ".join(MODIFIERS)}, got {modifiers!r}.'
       )
     scorer = self.scorer(weights=weights, measure=measure, uncertain=uncertain)
-    findings = self.findings(uncertain)
-    said = [] if modifiers == 'ignore' else agreement.modified(asked.mentions)
-    hits = self._rank(asked, scorer, findings)
-    if modifiers == 'require':
-      hits = (
-        hit
-        for hit in hits
-        if agreement.has_modifiers(said, self.mentions[hit[0]])
-      )
-    return [
-      Hit(
-        self.reports.ids[row],
-        score,
-        negative_score,
-        *scorer.compare(asked.findings, findings[row]),
-        agrees,
-      )
-      for row, score, negative_score, agrees in agreement.rank_ties(
-        hits, k, said, self.mentions
-      )
-    ]
+    said = [] if modifiers == 'ignore' else modified(asked.mentions)
+    with self._refusing_damage():
+      return [
+        Hit(
+          self.reports.ids[row],
+          score,
+          negative_score,
+          *scorer.compare(asked.findings, self.findings(uncertain)[row]),
+          agrees,
+        )
+        for row, score, negative_score, agrees in self._ranker(
+          scorer, uncertain
+        ).best(
+          asked.findings,
+          k,
+          own=self._pool.find(asked.name),
+          modified=said,
+          require=modifiers == 'require',
+        )
+      ]
 
   def explain(
     self,
@@ -215,18 +252,20 @@ class ReportIndex:
     asked, other = (
       self.side(name, uncertain=uncertain) for name in (query, candidate)
     )
-    if not asked.mentions and query not in self._rows:
+    if not asked.mentions and self._pool.find(query) is None:
       raise ValueError(self._why_nothing(asked))
     scorer = self.scorer(weights=weights, measure=measure, uncertain=uncertain)
     return explain_pair(asked, other, self.ontology, scorer)
 
-  def findings(self, uncertain: str = 'ignore') -> list[Findings]:
-    """Returns what each report finds; it is collected once."""
+  def findings(self, uncertain: str = 'ignore') -> Sequence[Findings]:
+    """Returns what each report finds."""
+    Findings.of((), uncertain=uncertain)  # A wrong value is an error now.
 
-    def make():
-      return [Findings.of(row, uncertain=uncertain) for row in self.mentions]
+    def read(segment, row):
+      mentions = segment.mentions_of(row, self._concepts)
+      return Findings.of(mentions, uncertain=uncertain)
 
-    return self._once(('findings', uncertain), make)
+    return Column(self._pool, read)
 
   def scorer(
     self,
@@ -238,8 +277,10 @@ class ReportIndex:
     """Returns what compares findings with all reports; it is made once."""
 
     def make():
-      findings = self.findings(uncertain)
-      return Scorer(self.ontology, findings, weights=weights, measure=measure)
+      frequencies = self._pool.frequencies(uncertain)
+      return Scorer(
+        self.ontology, frequencies, weights=weights, measure=measure
+      )
 
     if not isinstance(weights, str):
       return make()
@@ -247,47 +288,42 @@ class ReportIndex:
 
   def side(self, query: str, *, uncertain: str = 'ignore') -> Side:
     """Returns the report with an id, or a text with its mentions."""
-    row = self._rows.get(query)
+    row = self._pool.find(query)
     if row is None:
-      mentions = self._read_query(query)
-      return Side(
-        query, query, mentions, Findings.of(mentions, uncertain=uncertain)
-      )
-    return Side(
-      query,
-      self.reports.texts[row],
-      tuple(self.mentions[row]),
-      self.findings(uncertain)[row],
-    )
+      text, mentions = query, self._read_query(query)
+    else:
+      text, mentions = self.reports.texts[row], tuple(self.mentions[row])
+    findings = Findings.of(mentions, uncertain=uncertain)
+    return Side(query, text, mentions, findings)
 
   def row(self, id: str) -> int:
     """Returns the position of a report; raises ValueError if there is none."""
-    if id not in self._rows:
+    row = self._pool.find(id)
+    if row is None:
       raise ValueError(f'{id!r} is not the id of a report in the index.')
-    return self._rows[id]
+    return row
 
   def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
-    """Writes the index; nobody ever sees half a file.
+    """Writes the index into a directory; nobody ever sees half of it.
 
     Raises:
-      FileExistsError: the file exists, and `force` is not set.
+      FileExistsError: the index exists, and `force` is not set.
     """
-    parts = {
-      'ontology': storage.pack_ontology(self.ontology),
-      'reports': list(self.reports),
-      'extractor': [self.extractor_name, self.linker_settings],
-      **storage.pack_mentions(self.mentions, self.ontology),
-    }
-    storage.write_arrays(path, parts, force=force)
+    about = {'extractor': self.extractor_name, 'skipped': self.reports.skipped}
+    files = _files(self.ontology, self._linker)
+    storage.write(path, about, files, self._pool.segments, force=force)
 
   @classmethod
   def load(
     cls, path: str | os.PathLike, extractor: Extractor | None = None
   ) -> 'ReportIndex':
-    """Reads what `save` wrote.
+    """Opens what `save` wrote; reports are read when they are looked at.
+
+    Checksums of the arrays are not compared, which takes longer than a search:
+    `verify` does it.
 
     Args:
-      path: the file.
+      path: the directory.
       extractor: the function that found the mentions, if it was not a `Linker`;
         only searching by a text needs it.
 
@@ -295,46 +331,87 @@ class ReportIndex:
       FileNotFoundError: there is no such file.
       ValueError: it is not an index, damaged or of another version.
     """
+    stored = storage.open_index(path)
+    ontology = unpack_ontology(stored.read('ontology'))
+    concepts = list(ontology.terms)
+    about, pool = stored.header['about'], Pool(stored.segments)
+    return cls(
+      ontology,
+      Reports(
+        Column(pool, Segment.id), Column(pool, Segment.text), about['skipped']
+      ),
+      Column(pool, lambda segment, row: segment.mentions_of(row, concepts)),
+      extractor,
+      about['extractor'],
+      stored,
+    )
 
-    def unpack(arrays):
-      ontology = storage.unpack_ontology(storage.from_json(arrays['ontology']))
-      reports = Reports(*storage.from_json(arrays['reports']))
-      mentions = storage.unpack_mentions(arrays, ontology)
-      if not len(reports.ids) == len(reports.texts) == len(mentions):
-        raise ValueError('The reports do not belong to the mentions.')
-      made_by = storage.from_json(arrays['extractor'])
-      return cls(ontology, reports, mentions, extractor, *made_by)
+  def verify(self) -> None:
+    """Compares the checksums of an index that was loaded.
 
-    return storage.read_arrays(path, unpack)
+    Raises:
+      ValueError: one is wrong: the index is damaged.
+    """
+    if self._stored:
+      storage.verify(self._stored)
 
-  def _rank(self, asked, scorer, findings) -> Iterator[tuple]:
-    """Yields the other reports that share a finding, the best first."""
-    query, own = asked.findings, self._rows.get(asked.name)
-    for hit in scorer.rank(query):
-      # A query without a present finding asks for reports that have few.
-      shares = not query.present or query.overlaps(findings[hit[0]])
-      if shares and hit[0] != own:
-        yield hit
+  def summary(self) -> tuple[dict[str, int | str], dict[str, int]]:
+    """Counts what the index has, and by reason what does not count."""
+    counts = self._pool.summary()
+    counts['concepts of the ontology'] = len(self.ontology.terms)
+    return {**counts}, self._pool.left_out()
 
   @property
-  def _rows(self) -> dict[str, int]:
-    ids = self.reports.ids
-    return self._once('rows', lambda: {id: row for row, id in enumerate(ids)})
+  def _concepts(self) -> list[str]:
+    return self._once('concepts', lambda: list(self.ontology.terms))
+
+  @property
+  def _pool(self) -> Pool:
+    def make():
+      if self._stored:
+        return Pool(self._stored.segments)
+      return Pool(
+        pack_segments(*self.reports[:2], self.mentions, self.ontology)
+      )
+
+    return self._once('pool', make)
+
+  @property
+  def _linker(self) -> Linker | None:
+    """The linker that found the mentions, or None for another extractor."""
+
+    def read():
+      settings = self._stored and self._stored.read('linker')
+      return settings and unpack_linker(settings, self.ontology)
+
+    if isinstance(self.extractor, Linker):
+      return self.extractor
+    return self._once('linker', read)
+
+  def _ranker(self, scorer, uncertain) -> Ranker:
+    def make():
+      return Ranker(self._pool.segments, scorer, uncertain)
+
+    return self._once(('ranker', id(scorer), uncertain), make)
 
   def _once(self, key, make):
     if key not in self._made:
       self._made[key] = make()
     return self._made[key]
 
+  @contextlib.contextmanager
+  def _refusing_damage(self) -> Iterator[None]:
+    """Makes one sentence of numbers that lead nowhere."""
+    try:
+      yield
+    except (IndexError, UnicodeDecodeError) as error:
+      if not self._stored:
+        raise
+      raise ValueError(f'{self._stored.path}: damaged.') from error
+
   def _read_query(self, text) -> tuple[Mention, ...]:
-    if self.extractor:
-      extractor = self.extractor
-    elif self.linker_settings:
-      settings = self.linker_settings
-      extractor = self._once(
-        'linker', lambda: unpack_linker(settings, self.ontology)
-      )
-    else:
+    extractor = self.extractor or self._linker
+    if not extractor:
       raise ValueError(
         f'{text!r} is not the id of a report in the index, and to search by a '
         f'text the index needs the extractor that made it, '
@@ -353,7 +430,7 @@ class ReportIndex:
         f'{side.name!r} mentions only findings of the past, of other people, '
         'or hypothetical ones.'
       )
-    if side.name in self._rows:
+    if self._pool.find(side.name) is not None:
       return f'The report {side.name!r} mentions no concept of the ontology.'
     return (
       f'{side.name!r} is not the id of a report in the index, and none of its '
@@ -370,3 +447,13 @@ def _check_reports(reports) -> None:
     seen = set()
     id = next(id for id in reports.ids if id in seen or seen.add(id))
     raise ValueError(f'the id {id!r} is that of two reports.')
+
+
+def _for_queries(linker) -> Extractor:
+  # RadGraph has no graph of a query; the dictionary of its entities links it.
+  return linker.linker if isinstance(linker, RadGraphExtractor) else linker
+
+
+def _files(ontology, linker) -> dict[str, Any]:
+  settings = pack_linker(linker) if isinstance(linker, Linker) else None
+  return {'ontology': pack_ontology(ontology), 'linker': settings}

@@ -1,24 +1,41 @@
-"""Measures: a score from what two sets share and do not share."""
+"""Measures: a score from what two sets share and do not share.
+
+They work on numpy arrays and on those of JAX. JAX is imported for the latter
+only: importing it takes longer than a search.
+"""
+
+from __future__ import annotations
 
 import dataclasses
 import fractions
 import math
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import NamedTuple
 from typing import Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dicejax.tversky import Counts
-from dicejax.tversky import tversky_index
+if TYPE_CHECKING:
+  from jax.typing import ArrayLike
+
+  from dicejax.tversky import Counts
+
+
+class SetCounts(NamedTuple):
+  """What `dicejax.tversky.Counts` is, without JAX."""
+
+  tp: Any
+  fp: Any
+  fn: Any
 
 
 class Measure(Protocol):
   """Computes a score from the counts of a query and a candidate; hashable."""
 
   def __call__(
-    self, counts: Counts, contradiction: jax.typing.ArrayLike
-  ) -> jax.Array: ...
+    self, counts: Counts | SetCounts, contradiction: ArrayLike
+  ) -> Any: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,14 +86,15 @@ class Symmetric:
       )
 
   def __call__(self, counts, contradiction=0):
-    smaller = jnp.minimum(counts.fp, counts.fn)
-    larger = counts.fp + counts.fn - smaller
+    both = counts.fp + counts.fn
+    # The smaller of two exact sums, for arrays of either kind.
+    smaller = (both - abs(counts.fp - counts.fn)) / 2
     alpha, beta = _fraction(self.alpha), _fraction(self.beta)
-    counts = Counts(counts.tp, smaller, larger)
+    counts = SetCounts(counts.tp, smaller, both - smaller)
     return _index(counts, beta * alpha, beta * (1 - alpha), contradiction)
 
 
-def on_grid(weights: jax.typing.ArrayLike, step: float = 1 / 64) -> np.ndarray:
+def on_grid(weights: ArrayLike, step: float = 1 / 64) -> np.ndarray:
   """Rounds weights `[V]` to multiples of a step, so that sums are exact.
 
   Example:
@@ -84,45 +102,6 @@ def on_grid(weights: jax.typing.ArrayLike, step: float = 1 / 64) -> np.ndarray:
     [0.5, 0.25]
   """
   return (np.rint(np.asarray(weights, float) / step) * step).astype(np.float32)
-
-
-def soft_similarity(
-  query: jax.typing.ArrayLike,
-  candidate: jax.typing.ArrayLike,
-  weights: jax.typing.ArrayLike,
-  *,
-  measure: Measure = Asymmetric(),  # noqa: B008 -- immutable.
-) -> jax.Array:
-  r"""Compares sets to which concepts belong in part; differentiable.
-
-  .. math::
-    I = \sum w x y \qquad f = \sum w (1 - x) y \qquad b = \sum w x (1 - y)
-
-  With `Asymmetric`, probabilities as `candidate` and labels as `query`, this is
-  1 minus `losses.tversky` without smoothing: both papers have one formula.
-  `Symmetric` has a kink where f = b.
-
-  Args:
-    query: x, `[..., V]` between 0 and 1.
-    candidate: y, the same.
-    weights: w, `[V]`.
-    measure: of the counts.
-
-  Returns:
-    `[...]`.
-
-  Example:
-    >>> float(soft_similarity([1.0, 0.0], [0.5, 0.0], [1.0, 1.0]))
-    0.5263158082962036
-  """
-  x, y = jnp.asarray(query), jnp.asarray(candidate)
-  w = jnp.expand_dims(jnp.asarray(weights), range(x.ndim - 1))
-  counts = Counts(
-    tp=(w * x * y).sum(-1),
-    fp=(w * (1 - x) * y).sum(-1),
-    fn=(w * x * (1 - y)).sum(-1),
-  )
-  return measure(counts, 0)
 
 
 def _fraction(number):
@@ -137,7 +116,12 @@ def _index(counts, alpha, beta, contradiction):
   scale = math.lcm(alpha.denominator, beta.denominator)
   if scale > 1000:  # Whole numbers would outgrow float32: as they are.
     scale = 1
+  shared, against = scale * counts.tp, scale * contradiction
   missed = float(alpha * scale) * counts.fp + float(beta * scale) * counts.fn
-  return tversky_index(
-    Counts(scale * counts.tp, missed, scale * contradiction), 1, 1
-  )
+  total = shared + (missed + against)
+  if isinstance(total, np.ndarray):
+    return np.divide(shared, total, out=np.zeros_like(total), where=total != 0)
+  from dicejax.tversky import Counts
+  from dicejax.tversky import tversky_index
+
+  return tversky_index(Counts(shared, missed, against), 1, 1)

@@ -1,192 +1,366 @@
-"""The file of an index: a zip of numpy arrays (`numpy.savez`), some are JSON.
+"""The directory of an index: JSON and mapped arrays, with checksums.
 
-There is no pickle in it: loading it runs no code of whoever wrote it.
+`index.json` names all other files; their names have their checksums. They are
+written beside those in use, and become the index when `index.json` is replaced,
+which is one step: whoever is stopped at any moment leaves the old index or the
+new one. There is no pickle: reading runs no code of whoever wrote the index.
+
+Opening an index compares the checksums of the JSON files and the sizes of the
+arrays. The checksums of the arrays, which take longer than a search, are for
+`verify`.
 """
 
-import itertools
+import contextlib
+import hashlib
 import json
+import math
+import mmap
 import os
+import pathlib
+import shutil
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from dicejax.concepts.files import check_writable
 from dicejax.concepts.files import replacing
-from dicejax.concepts.ontology import Ontology
-from dicejax.concepts.ontology import Term
-from dicejax.concepts.text.aliases import Aliases
-from dicejax.concepts.text.cues import LETTERS
-from dicejax.concepts.text.linker import Linker
-from dicejax.concepts.text.mentions import Experiencer
-from dicejax.concepts.text.mentions import Mention
-from dicejax.concepts.text.mentions import Polarity
-from dicejax.concepts.text.mentions import Time
-from dicejax.concepts.text.phrases import Phrases
+from dicejax.concepts.search.segment import ARRAYS
+from dicejax.concepts.search.segment import Segment
+
+try:
+  import fcntl
+except ImportError:  # On Windows, two writers of one index are not noticed.
+  fcntl = None
 
 _FORMAT = 'dicejax concepts index'
-_VERSION = 2
-_NUMBERS = 9  # of a mention, the concept and eight more
+_VERSION = 3
+_HEADER = 'index.json'
+_ALIGNED = 64  # Each array begins at a multiple of so many bytes.
 
 
-def write_arrays(
-  path: str | os.PathLike, parts: Mapping[str, Any], *, force: bool
-) -> None:
-  """Writes arrays, and anything else as JSON; never half a file.
+class Stored(NamedTuple):
+  """An index that is open; replacing it on the disk does not disturb it.
+
+  Attributes:
+    path: its directory.
+    header: what `index.json` has.
+    files: the JSON files that `write` was given, mapped.
+    segments: the reports, mapped.
+  """
+
+  path: pathlib.Path
+  header: dict[str, Any]
+  files: dict[str, mmap.mmap]
+  segments: list[Segment]
+
+  def read(self, name: str) -> Any:
+    """Reads one of the JSON files."""
+    with _refusing(self.path):
+      return _parse(self.files[name], self.header['files'][name])
+
+
+def check_target(path: str | os.PathLike, *, force: bool = False) -> None:
+  """Raises early what `write` would raise after the work is done.
 
   Raises:
-    FileExistsError: the file exists, and `force` is not set.
+    FileExistsError: there is an index or a file, and `force` is not set.
+    IsADirectoryError: there is a directory that is not an index.
+    FileNotFoundError: its directory does not exist.
   """
-  about = {'format': _FORMAT, 'version': _VERSION}
-  arrays = {
-    name: part if isinstance(part, np.ndarray) else _to_json(part)
-    for name, part in {'about': about, **parts}.items()
-  }
-  with replacing(path, force=force) as file:
-    np.savez_compressed(file, **arrays)
+  path = pathlib.Path(path)
+  if not (path / _HEADER).exists():
+    if path.is_dir():
+      raise IsADirectoryError(f'{path}: is a directory, but not an index.')
+    check_writable(path, force=force)
+  elif not force:
+    raise FileExistsError(f'{path}: the index exists, and is not overwritten.')
 
 
-def read_arrays(
-  path: str | os.PathLike, unpack: Callable[[Mapping[str, np.ndarray]], Any]
-) -> Any:
-  """Reads what `write_arrays` wrote, and makes something of it.
+def write(
+  path: str | os.PathLike,
+  about: Any,
+  files: Mapping[str, Any],
+  segments: Iterable[Segment],
+  *,
+  force: bool = False,
+) -> None:
+  """Writes an index: an old one stays until the new one is complete.
+
+  Args:
+    path: the directory.
+    about: goes into the header.
+    files: values by name, each of which goes into a JSON file.
+    segments: only one at a time is in memory.
+    force: whether an index or a file that exists may be replaced.
+
+  Raises:
+    FileExistsError, IsADirectoryError, FileNotFoundError: see `check_target`.
+    ValueError: two reports have one id, or another process writes the index.
+  """
+  path = pathlib.Path(path)
+  check_target(path, force=force)
+  if path.is_dir():
+    with _locked(path):
+      _fill(path, about, _write_files(path, files), segments)
+    return
+  part = path.with_name(f'{path.name}.{os.getpid()}.part')
+  part.mkdir()
+  try:
+    _fill(part, about, _write_files(part, files), segments)
+    path.unlink(missing_ok=True)  # A file, which `force` allows to replace.
+    part.rename(path)
+    _sync(path.parent)
+  finally:
+    shutil.rmtree(part, ignore_errors=True)
+
+
+def add(path: str | os.PathLike, segments: Iterable[Segment]) -> None:
+  """Adds segments to an index: all of them or none.
+
+  Raises:
+    ValueError: two reports have one id, or another process writes the index.
+  """
+  path = pathlib.Path(path)
+  with _locked(path):
+    old = open_index(path)
+    about, files = old.header['about'], old.header['files']
+    names = old.header['segments']
+    _fill(path, about, files, segments, (names, old.segments))
+
+
+def open_index(path: str | os.PathLike) -> Stored:
+  """Opens an index without reading its arrays.
 
   Raises:
     FileNotFoundError: there is no such file.
     ValueError: it is not an index, damaged or of another version.
   """
+  path = pathlib.Path(path)
+  os.stat(path)
+  try:
+    return _open(path)
+  except ValueError as error:
+    # Another process may have replaced the index after its header was read.
+    if not isinstance(error.__cause__, FileNotFoundError):
+      raise
+    return _open(path)
+
+
+def verify(stored: Stored) -> None:
+  """Compares all checksums; raises ValueError if one is wrong."""
+  for name in stored.files:
+    stored.read(name)
+  names = stored.header['segments']
+  for name, segment in zip(names, stored.segments, strict=True):
+    sums = _parse(_mapped(stored.path / f'{name}.json'), name)['arrays']
+    for field, (*_, checksum) in sums.items():
+      if zlib.crc32(_bytes(getattr(segment, field))) != checksum:
+        raise ValueError(
+          f'{stored.path}: damaged: {field} in {name}.arrays has another '
+          'checksum.'
+        )
+
+
+def _open(path) -> Stored:
+  with _refusing(path):
+    if path.is_file():
+      _refuse_file(path)
+    header = json.loads((path / _HEADER).read_bytes())
+    if (header['format'], header['version']) != (_FORMAT, _VERSION):
+      raise _OtherVersionError(header['format'], header['version'])
+    if header.pop('checksum') != _digest(_to_json(header)):
+      raise ValueError('The header has another checksum.')
+    files = {
+      name: _mapped(path / f'{file}.json')
+      for name, file in header['files'].items()
+    }
+    segments = [_map_segment(path, name) for name in header['segments']]
+    return Stored(path, header, files, segments)
+
+
+class _OtherVersionError(Exception):
+  """An index of another format or version, which are its arguments."""
+
+
+@contextlib.contextmanager
+def _refusing(path) -> Iterator[None]:
+  """Makes one sentence of whatever a foreign or damaged index raises."""
+  try:
+    yield
+  except PermissionError:
+    raise
+  except _OtherVersionError as error:
+    name, version = error.args
+    raise ValueError(
+      f'{path}: {name!r} of version {version}, but this dicejax reads version '
+      f'{_VERSION}: make it again with python -m dicejax.concepts index '
+      f'REPORTS.csv --text-columns NAMES --ontology OBO --out {path} --force'
+    ) from None
+  except Exception as error:
+    raise ValueError(f'{path}: not an index, or damaged.') from error
+
+
+def _refuse_file(path):
+  """Raises for a file; before version 3, an index was a zip of arrays."""
+  with zipfile.ZipFile(path) as archive:
+    array = archive.read('about.npy')
+  about = json.loads(array[array.index(b'\n') + 1 :])
+  raise _OtherVersionError(about['format'], about['version'])
+
+
+def _fill(path, about, files, segments, old=((), ())) -> None:
+  """Writes segments, then the header, into the directory of an index."""
+  names, known = map(list, old)
+  try:
+    for segment in segments:
+      _check_new(segment, known)
+      names.append(_write_segment(path, segment))
+      known.append(_map_segment(path, names[-1]))
+    header = {
+      'format': _FORMAT,
+      'version': _VERSION,
+      'about': about,
+      'files': files,
+      'segments': names,
+    }
+    header['checksum'] = _digest(_to_json(header))
+    _sync(path)
+    with replacing(path / _HEADER, force=True) as file:
+      file.write(_to_json(header))
+    _sync(path)
+  finally:
+    _tidy(path)
+
+
+def _tidy(path):
+  """Removes what neither the header nor a reader that comes needs."""
+  if not (path / _HEADER).exists():
+    return
+  header = json.loads((path / _HEADER).read_bytes())
+  kept = {*header['files'].values(), *header['segments'], 'index'}
+  for file in path.iterdir():
+    if file.stem not in kept:
+      file.unlink()
+
+
+def _check_new(segment: Segment, known: Sequence[Segment]) -> None:
+  """Raises ValueError if the segment has an id twice, or one that is known."""
+  twice = np.flatnonzero(segment.keys[1:] == segment.keys[:-1])
+  for pair in segment.key_rows[np.stack([twice, twice + 1], 1)].tolist():
+    _refuse_same(*map(segment.id, pair))
+  for other in known:
+    places = np.searchsorted(other.keys, segment.keys)
+    places = np.minimum(places, len(other) - 1)
+    for row in segment.key_rows[other.keys[places] == segment.keys]:
+      if other.find(id := segment.id(row)) is not None:
+        _refuse_same(id, id)
+
+
+def _refuse_same(one, other):
+  if one == other:  # Else only their hashes are the same.
+    raise ValueError(f'the id {one!r} is that of two reports.')
+
+
+def _write_files(path, files) -> dict[str, str]:
+  names = {}
+  for name, value in files.items():
+    names[name] = _write_json(path, name, value)
+  return names
+
+
+def _write_json(path, name, value) -> str:
+  """Writes JSON; returns the name of the file, which has its checksum."""
+  data = _to_json(value)
+  name = f'{name}-{_digest(data)}'
+  with replacing(path / f'{name}.json', force=True) as file:
+    file.write(data)
+  return name
+
+
+def _write_segment(path, segment) -> str:
+  arrays, place = {}, 0
+  for field in ARRAYS:
+    array = getattr(segment, field)
+    dtype = array.dtype.descr if array.dtype.names else array.dtype.str
+    checksum = zlib.crc32(_bytes(array))
+    arrays[field] = (dtype, array.shape, place, checksum)
+    place += math.ceil(array.nbytes / _ALIGNED) * _ALIGNED
+  parts = {'arrays': arrays, 'bytes': place, 'modifiers': segment.modifiers}
+  name = _write_json(path, 'reports', parts)
+  with replacing(path / f'{name}.arrays', force=True) as file:
+    for field, (*_, place, _) in arrays.items():
+      file.seek(place)
+      file.write(_bytes(getattr(segment, field)))
+    file.truncate(parts['bytes'])
+  return name
+
+
+def _map_segment(path, name) -> Segment:
+  parts = _parse(_mapped(path / f'{name}.json'), name)
+  data = _mapped(path / f'{name}.arrays')
+  if len(data) != parts['bytes']:
+    raise ValueError('The arrays have another size.')
+  arrays = {
+    field: np.frombuffer(
+      data,
+      np.dtype(dtype if isinstance(dtype, str) else list(map(tuple, dtype))),
+      math.prod(shape),
+      place,
+    ).reshape(shape)
+    for field, (dtype, shape, place, _) in parts['arrays'].items()
+  }
+  modifiers = list(map(tuple, parts['modifiers']))
+  return Segment(**arrays, modifiers=modifiers, data=data)
+
+
+def _mapped(path) -> mmap.mmap:
   with open(path, 'rb') as file:
-    try:
-      # numpy would say of a file that is not a zip that it may be a pickle.
-      is_zip = zipfile.is_zipfile(file)
-      file.seek(0)
-      arrays = np.load(file, allow_pickle=False) if is_zip else {}
-      about = from_json(arrays['about'])
-      found = about['format'], about['version']
-      if found == (_FORMAT, _VERSION):
-        return unpack(arrays)
-    # A foreign or damaged file makes zip, numpy and JSON raise anything.
-    except Exception as error:
-      raise ValueError(f'{path}: not an index, or damaged.') from error
-  raise ValueError(
-    f'{path}: {found[0]!r} of version {found[1]}, but this dicejax reads '
-    f'version {_VERSION}: build the index again.'
-  )
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def from_json(array: np.ndarray) -> Any:
-  """Reads JSON from bytes."""
-  return json.loads(array.tobytes())
+def _parse(data, name) -> Any:
+  if not name.endswith(f'-{_digest(data)}'):
+    raise ValueError(f'{name} has another checksum.')
+  return json.loads(bytes(data))
 
 
-def _to_json(value) -> np.ndarray:
-  return np.frombuffer(json.dumps(value).encode(), np.uint8)
+def _bytes(array) -> memoryview:
+  return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
-def pack_ontology(ontology: Ontology) -> list:
-  """Makes lists of an ontology."""
-  terms = [list(term) for term in ontology.terms.values()]
-  return [
-    terms,
-    ontology.alternatives,
-    ontology.equivalents,
-    ontology.skipped,
-  ]
+def _digest(data) -> str:
+  return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def unpack_ontology(parts: list) -> Ontology:
-  """Makes an ontology of what `pack_ontology` returned."""
-  terms, alternatives, equivalents, skipped = parts
-  return Ontology(
-    {term[0]: Term(*term[:2], *map(tuple, term[2:])) for term in terms},
-    alternatives,
-    tuple(map(tuple, equivalents)),
-    skipped,
-  )
+def _to_json(value) -> bytes:
+  return json.dumps(value, separators=(',', ':')).encode()
 
 
-def pack_mentions(
-  mentions: Sequence[Sequence[Mention]], ontology: Ontology
-) -> dict[str, Any]:
-  """Makes numbers of mentions: a row per attribute, which compresses best."""
-  flat = list(itertools.chain(*mentions))
-  modifiers = list(dict.fromkeys(mention.modifiers for mention in flat))
-  kinds = [list(Polarity), list(Experiencer), list(Time), modifiers]
-  concepts, *codes = (
-    {value: number for number, value in enumerate(values)}
-    for values in (ontology.terms, *kinds)
-  )
-  numbers = [
-    (
-      concepts[concept],
-      start,
-      end,
-      *(cue or (-1, -1)),
-      *(code[value] for code, value in zip(codes, rest, strict=True)),
-    )
-    for concept, start, end, polarity, cue, *others in flat
-    for rest in [(polarity, *others)]
-  ]
-  table = np.array(numbers, np.int32).reshape(-1, _NUMBERS)
-  return {
-    'kinds': kinds,
-    'mentions': np.ascontiguousarray(table.T),
-    'lengths': np.array([len(row) for row in mentions], np.int32),
-  }
+@contextlib.contextmanager
+def _locked(path) -> Iterator[None]:
+  """Keeps other writers out of the directory of an index."""
+  handle = os.open(path, os.O_RDONLY)
+  try:
+    if fcntl:
+      fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    yield
+  except BlockingIOError:
+    raise ValueError(f'{path}: another process writes this index.') from None
+  finally:
+    os.close(handle)
 
 
-def unpack_mentions(
-  arrays: Mapping[str, np.ndarray], ontology: Ontology
-) -> list[tuple[Mention, ...]]:
-  """Makes mentions of what `pack_mentions` returned."""
-  concepts, starts, ends, *cues, polarity, experiencer, time, modifiers = (
-    row.tolist() for row in arrays['mentions']
-  )
-  kinds = zip(
-    (Polarity, Experiencer, Time, tuple),
-    from_json(arrays['kinds']),
-    (polarity, experiencer, time, modifiers),
-    strict=True,
-  )
-  polarities, *others = (
-    map([make(value) for value in values].__getitem__, codes)
-    for make, values, codes in kinds
-  )
-  spans = (None if cue[0] < 0 else cue for cue in zip(*cues, strict=True))
-  ids = map(list(ontology.terms).__getitem__, concepts)
-  flat = list(map(Mention, ids, starts, ends, polarities, spans, *others))
-  stops = [0, *np.cumsum(arrays['lengths']).tolist()]
-  if stops[-1] != len(flat):
-    raise ValueError('The lengths do not belong to the mentions.')
-  return [tuple(flat[a:b]) for a, b in itertools.pairwise(stops)]
-
-
-def pack_linker(linker: Linker) -> dict[str, Any]:
-  """Keeps what a linker has beside the terms, which are the ontology's."""
-  names = {letter: name for name, letter in LETTERS.items()}
-  elsewhere = linker.aliases.elsewhere
-  return {
-    'stop': sorted(linker.aliases.stop),
-    'elsewhere': {id: sorted(words) for id, words in elsewhere.items()},
-    'cues': linker.cues and [[names[c], *words] for words, c in linker.cues],
-    'alternatives': linker.alternatives,
-  }
-
-
-def unpack_linker(settings: Mapping[str, Any], ontology: Ontology) -> Linker:
-  """Makes a linker of what `pack_linker` returned."""
-  cues = None
-  if settings['cues']:
-    cues = Phrases()
-    for name, *words in settings['cues']:
-      cues.add(words, LETTERS[name])
-  words = settings['elsewhere']
-  aliases = Aliases(
-    stop=frozenset(settings['stop']),
-    elsewhere={id: frozenset(given) for id, given in words.items()},
-  )
-  return Linker(
-    ontology, aliases, cues=cues, alternatives=settings['alternatives']
-  )
+def _sync(path):
+  """Writes the names in a directory to the disk."""
+  handle = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(handle)
+  finally:
+    os.close(handle)

@@ -48,12 +48,15 @@ class Linker:
     alternatives: what "A or B" and "A versus B" say of both where nothing else
       decides: `'present'`, as the indexers of Open-i count them, or
       `'uncertain'`, as the radiologists of CheXpert do.
+    forms: those of a linker whose ontology and aliases these are, which spares
+      the time to collect them.
 
   Attributes:
     ontology: the terms with those of the alias table.
     aliases: the alias table.
     cues: the table of cues; None for the package's own.
     alternatives: as given.
+    forms: the surface forms that are linked.
     skipped: counts of what was left out, by reason.
 
   Raises:
@@ -74,18 +77,21 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
     *,
     cues: phrases.Phrases | None = None,
     alternatives: str = 'present',
+    forms: phrases.Phrases | None = None,
   ):
     # A wrong value is an error now, not at the first text.
     assertion.assert_findings([], [], alternatives=alternatives)
     self.cues, self.alternatives = cues, alternatives
     self.aliases = aliases or Aliases()
-    self.ontology = add_aliases(ontology, self.aliases)
-    self._forms = phrases.Phrases()
+    self.ontology = ontology
+    if forms is None:
+      self.ontology = add_aliases(ontology, self.aliases)
+    self.forms = phrases.Phrases() if forms is None else forms
     self._elsewhere = {
       self.ontology.alternatives.get(id, id): frozenset(map(fold, words))
       for id, words in self.aliases.elsewhere.items()
     }
-    self.skipped = self._add_forms()
+    self.skipped = self._add_forms() if forms is None else {}
 
   def __call__(self, text: str) -> list[Mention]:
     """Finds the mentions in a text, in order; none overlaps another."""
@@ -129,12 +135,12 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
       for words, abbreviation in own.items():
         if words in stopped or not is_clear(words):
           skipped['forms that are never linked'] += 1
-        elif not self._forms.add(words, (term.id, abbreviation)):
+        elif not self.forms.add(words, (term.id, abbreviation)):
           skipped['forms of several terms, which mean the first'] += 1
     return dict(skipped)
 
   def _link(self, sentence, text) -> Iterator[tuple[str, Span]]:
-    words, longest = sentence.words, self._forms.longest
+    words, longest = sentence.words, self.forms.longest
     place, count = 0, len(words)
     while place < count:
       found = longest(words, place, count)

@@ -4,6 +4,7 @@ import collections
 import enum
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -75,14 +76,21 @@ def count_left_out(mentions: Iterable[Mention]) -> dict[str, int]:
     >>> count_left_out([Mention('X:1', 0, 8, Polarity.PRESENT, time=Time.PAST)])
     {'mentions of the past': 1}
   """
+  return name_left_out(
+    collections.Counter((m.experiencer, m.time) for m in mentions)
+  )
+
+
+def name_left_out(
+  counts: Mapping[tuple[Experiencer, Time], int],
+) -> dict[str, int]:
+  """Names what `count_left_out` counts, of numbers by experiencer and time."""
   reasons = {
     Experiencer.OTHER: 'mentions of others',
     Time.PAST: 'mentions of the past',
     Time.HYPOTHETICAL: 'hypothetical mentions',
   }
-  counts = collections.Counter(
-    m.time if m.experiencer is Experiencer.PATIENT else m.experiencer
-    for m in mentions
-    if not m.is_current
-  )
-  return {name: counts[why] for why, name in reasons.items() if counts[why]}
+  found = collections.Counter()
+  for (experiencer, time), count in counts.items():
+    found[time if experiencer is Experiencer.PATIENT else experiencer] += count
+  return {name: found[why] for why, name in reasons.items() if found[why]}

@@ -41,14 +41,18 @@ class Phrases:
     True
     >>> phrases.longest(['heart', 'is', 'mildly', 'enlarged', 'now'], 0, 5)
     (7, 4)
+
+  Attributes:
+    tree: the phrases as dictionaries in one another, a word each; it can be
+      written as JSON if the values can.
   """
 
-  def __init__(self):
-    self._root = {}
+  def __init__(self, tree: dict[str, Any] | None = None):
+    self.tree = tree or {}
 
   def add(self, words: Sequence[str], value: Any) -> bool:
     """Adds a phrase; False, and nothing is changed, if it is there already."""
-    node = self._root
+    node = self.tree
     for word in words:
       node = node.setdefault(word, {})
     if _VALUE in node:
@@ -58,7 +62,7 @@ class Phrases:
 
   def __iter__(self) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yields each phrase with its value."""
-    pending = [((), self._root)]
+    pending = [((), self.tree)]
     while pending:
       words, node = pending.pop()
       for word, below in node.items():
@@ -75,7 +79,7 @@ class Phrases:
     Returns:
       The value and the position after its last word; None if there is none.
     """
-    node = self._root.get(words[start])
+    node = self.tree.get(words[start])
     if node is None:
       return None
     found, end = None, start + 1
