@@ -635,6 +635,59 @@ def test_label_refuses_one_file_in_two_roles(home, run, outs):
   assert not pathlib.Path('x').exists()
 
 
+def test_reports_are_added_all_or_none(index, run):
+  pathlib.Path('more.csv').write_text('id,t\n20,Big heart.\n21,No effusion.\n')
+  add = ['index', '--text-columns=t', '--out=i', '--add']
+  code, out, err = run(*add, 'more.csv')
+  assert code == 0, err
+  assert re.search(r'^reports +8$', out, re.M)
+  hits = _rows(run('search', 'i', 'cardiomegaly', '--verify')[1])
+  assert [hit['id'] for hit in hits] == ['20', '10', '11']
+  # The same as the index of all of them at once.
+  pathlib.Path('all.csv').write_text(
+    _CSV + '20,Big heart.,\n21,No effusion.,\n'
+  )
+  assert run('index', 'all.csv', *_INPUT[1:], '--out=j')[0] == 0
+  assert ReportIndex.load('i').reports[:2] == ReportIndex.load('j').reports[:2]
+  for query in ('20', 'no effusion', 'large left pneumothorax'):
+    assert run('search', 'i', query) == run('search', 'j', query)
+  for arguments, message in (
+    ([*add, 'more.csv'], "the id '20' is that of two reports."),
+    ([*add, 'more.csv', '--ontology=x.obo'], '--add takes what the index has'),
+    ([*add, 'more.csv', '--out=none'], 'none: No such file'),
+  ):
+    code, _, err = run(*arguments)
+    assert code == 1 and err.startswith(f'error: {message}')
+  assert len(ReportIndex.load('i').reports.ids) == 8
+
+
+def test_queries_of_a_file(index, run):
+  pathlib.Path('q.txt').write_text('10\n\nweather\n no effusion \n')
+  code, out, _ = run('search', 'i', '--queries=q.txt', '--weights=uniform')
+  first, second, third = map(json.loads, out.splitlines())
+  assert code == 0 and first['hits'][0]['id'] == '11'
+  assert first['hits'][0]['shared'] == ['X:3', 'X:1']
+  assert second['error'].startswith("'weather' is not the id of a report in")
+  assert third['query'] == 'no effusion' and len(third['hits']) == 6
+  for arguments, message in (
+    (['10', '--queries=q.txt'], 'Give a QUERY or --queries, not both.'),
+    (['--queries=q.txt', '--format=csv'], '--queries writes JSON lines'),
+    ([], 'No query: give a QUERY or --queries FILE.'),
+    (['--queries=none'], 'none: No such file'),
+  ):
+    code, _, err = run('search', 'i', *arguments)
+    assert code == 1 and err.startswith(f'error: {message}')
+
+
+def test_a_terminal_is_asked_for_queries(index, run, monkeypatch):
+  monkeypatch.setattr(sys.stdin, 'isatty', lambda: True, raising=False)
+  asked = iter(['10', 'weather', ''])
+  monkeypatch.setattr('builtins.input', lambda _: next(asked))
+  code, out, err = run('search', 'i', '-k1')
+  assert code == 0 and _rows(out)[0]['id'] == '11'
+  assert "'weather' is not the id" in err
+
+
 def test_nothing_is_overwritten_without_force(index, run):
   before = ReportIndex.load(index)
   for arguments, message in (
@@ -738,7 +791,6 @@ def test_bad_input_is_one_sentence(index, run, arguments, message):
   [
     [],
     ['find'],
-    ['search', 'i'],
     ['search', 'i', '10', '-k', '0'],
     ['search', 'i', '10', '-k', 'ten'],
     ['search', 'i', '10', '--alpha=-1'],

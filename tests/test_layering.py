@@ -66,3 +66,12 @@ def test_settings_import_nothing_of_the_program():
     f'import sys, configs.default\nprint(*{{*{absent}}} & {{*sys.modules}})'
   )
   assert done.stdout.split() == []
+
+
+def test_searches_of_reports_do_not_wait_for_jax():
+  absent = ['jax', 'scipy', *NEVER]
+  done = run(
+    f'import sys, dicejax.concepts.__main__\n'
+    f'print(*{{*{absent}}} & {{*sys.modules}})'
+  )
+  assert done.stdout.split() == []

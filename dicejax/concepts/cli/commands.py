@@ -14,6 +14,7 @@ from typing import NamedTuple
 from dicejax.concepts.cli import display
 from dicejax.concepts.cli import options
 from dicejax.concepts.cli import page
+from dicejax.concepts.cli import queries
 from dicejax.concepts.cli import views
 from dicejax.concepts.files import check_writable
 from dicejax.concepts.files import replacing
@@ -67,32 +68,48 @@ class _Input(NamedTuple):
 def index(arguments) -> None:
   """Finds the concepts of reports and keeps them in a directory."""
   began = time.monotonic()
-  check_target(arguments.out, force=arguments.force)
-  given = _read_input(arguments)
-  ids, texts, skipped = given.reports
-  made = ReportIndex.create(
-    arguments.out,
-    zip(ids, display.progress(texts), strict=True),
-    given.extractor,
-    ontology=given.ontology,
-    skipped=skipped,
-    force=arguments.force,
-  )
-  counts, left_out = made.summary()
+  made, left_out = (_add if arguments.add else _create)(arguments)
+  counts, not_counted = made.summary()
   counts['seconds'] = f'{time.monotonic() - began:.1f}'
   print(display.format_counts(counts))
-  _print_left_out(given, left_out)
+  _print_left_out(*left_out, not_counted)
+
+
+def _create(arguments):
+  """Makes an index; returns it and counts of what was left out."""
+  check_target(arguments.out, force=arguments.force)
+  given = _read_input(arguments)
+  made = ReportIndex.create(
+    arguments.out,
+    _pairs(given.reports),
+    given.extractor,
+    ontology=given.ontology,
+    skipped=given.reports.skipped,
+    force=arguments.force,
+  )
+  return made, (given.reports.skipped, given.skipped)
+
+
+def _add(arguments):
+  """Adds to an index; returns it and counts of what was left out."""
+  for name in ('ontology', 'umls', 'aliases', 'cues', 'radgraph', 'force'):
+    if getattr(arguments, name):
+      raise ValueError(f'--add takes what the index has: leave --{name} out.')
+  extractor = _load_extractor(arguments.extractor)
+  old = ReportIndex.load(arguments.out, extractor)
+  reports = _read_reports(arguments)
+  return old.add(_pairs(reports)), (reports.skipped,)
+
+
+def _pairs(reports):
+  return zip(reports.ids, display.progress(reports.texts), strict=True)
 
 
 def search(arguments) -> None:
   """Shows the reports most like one of them, or like a text."""
+  queries.check(arguments)
   loaded, settings = _load(arguments)
-  hits = loaded.search(
-    arguments.query, arguments.k, modifiers=arguments.modifiers, **settings
-  )
-  query = loaded.side(arguments.query, uncertain=arguments.uncertain)
-  scorer = loaded.scorer(**settings)
-  views.show_hits(hits, query, loaded, scorer, arguments.format)
+  queries.search(loaded, arguments, settings)
 
 
 def explain(arguments) -> None:
@@ -127,7 +144,8 @@ def label(arguments) -> None:
   _print_labels(columns, labels)
   empty = sum(not row for row in mentions)
   print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
-  _print_left_out(given, count_left_out(itertools.chain(*mentions)))
+  not_counted = count_left_out(itertools.chain(*mentions))
+  _print_left_out(given.reports.skipped, given.skipped, not_counted)
   _print_other_findings(mentions, labels)
 
 
@@ -153,7 +171,10 @@ def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
   given = {'alpha': arguments.alpha, 'beta': arguments.beta}
   given = {name: value for name, value in given.items() if value is not None}
   measure = options.MEASURES[arguments.measure]()
-  return ReportIndex.load(arguments.index, extractor), {
+  loaded = ReportIndex.load(arguments.index, extractor)
+  if arguments.verify:
+    loaded.verify()
+  return loaded, {
     'weights': arguments.weights,
     'measure': dataclasses.replace(measure, **given),
     'uncertain': arguments.uncertain,
@@ -170,12 +191,7 @@ def _read_input(arguments) -> _Input:
   if not parts:
     raise ValueError('No ontology: name one with --ontology or --umls.')
   extractor = _load_extractor(arguments.extractor)
-  reports = read_reports(
-    arguments.reports,
-    arguments.text_columns,
-    id_column=arguments.id_column,
-    encoding=arguments.encoding,
-  )
+  reports = _read_reports(arguments)
   aliases = _read_aliases(arguments.aliases, extractor)
   ontologies = [read(path) for read, path in parts]
   ontology = merge(*ontologies) if len(parts) > 1 else ontologies[0]
@@ -194,6 +210,15 @@ def _read_input(arguments) -> _Input:
     extractor = RadGraphExtractor(graphs, linker)
     skipped |= extractor.skipped
   return _Input(reports, linker.ontology, extractor or linker, skipped)
+
+
+def _read_reports(arguments) -> Reports:
+  return read_reports(
+    arguments.reports,
+    arguments.text_columns,
+    id_column=arguments.id_column,
+    encoding=arguments.encoding,
+  )
 
 
 def _read_aliases(names, extractor) -> Aliases:
@@ -226,8 +251,7 @@ def _write_page(text, arguments):
     file.write(text)
 
 
-def _print_left_out(given, left_out):
-  counts = (given.reports.skipped, given.skipped, left_out)
+def _print_left_out(*counts):
   for reason, count in itertools.chain(*(part.items() for part in counts)):
     print(f'left out: {reason}: {count:,}', file=sys.stderr)
 

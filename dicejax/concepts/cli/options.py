@@ -182,6 +182,12 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
     'as in the paper',
   )
   parser.add_argument('--format', choices=FORMATS, help='output format')
+  parser.add_argument(
+    '--verify',
+    action='store_true',
+    help='compare the checksums of all files of the index first, which takes '
+    'longer than a search; without it, only their sizes are compared',
+  )
   _add_extractor(parser)
 
 

@@ -1,6 +1,6 @@
 """Reports as sets of concepts: `python -m dicejax.concepts COMMAND`.
 
-  index     finds the concepts of reports and keeps them in one file
+  index     finds the concepts of reports and keeps them in a directory
   search    finds the reports most like one of them, or like a text
   explain   shows two reports side by side, and how their score comes about
   label     writes which findings each report has, excludes or is unsure about
@@ -87,10 +87,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_index(added):
-  parser = _add(added, 'index', commands.index, 'Keeps reports in one file.')
+  parser = _add(added, 'index', commands.index, 'Keeps reports for searches.')
   options.add_input(parser)
   parser.add_argument(
-    '--out', required=True, metavar='INDEX', help='file to create'
+    '--out', required=True, metavar='INDEX', help='directory to create'
+  )
+  parser.add_argument(
+    '--add',
+    action='store_true',
+    help='add the reports to INDEX, which exists, with its ontology, aliases '
+    'and cues, instead of creating it; all of them are added, or none',
   )
 
 
@@ -100,7 +106,15 @@ def _add_search(added):
   parser.add_argument(
     'query',
     metavar='QUERY',
-    help='id of a report, which is then left out of the hits, or any text',
+    nargs='?',
+    help='id of a report, which is then left out of the hits, or any text; '
+    'without one, a terminal is asked for them',
+  )
+  parser.add_argument(
+    '--queries',
+    metavar='FILE',
+    help='text file with a query in each line; the hits are written as JSON '
+    'lines, one for each query',
   )
   parser.add_argument(
     '-k', type=options.positive, default=10, help='number of hits (default: 10)'

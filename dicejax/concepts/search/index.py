@@ -346,6 +346,31 @@ class ReportIndex:
       stored,
     )
 
+  def add(self, reports: Iterable[tuple[str, str]]) -> 'ReportIndex':
+    """Adds reports to an index that was loaded, on the disk: all or none.
+
+    Args:
+      reports: ids and texts; they are read once.
+
+    Returns:
+      The index with the reports. This one stays as it is.
+
+    Raises:
+      ValueError: the index was not loaded, or the extractor that made it is not
+        at hand; or as in `create`.
+    """
+    extractor = self.extractor or self._linker
+    if not self._stored:
+      raise ValueError('Reports are added to an index that was loaded only.')
+    if not extractor or name_of(extractor) != self.extractor_name:
+      raise ValueError(
+        f'To add reports, the index needs the extractor that made it, '
+        f'{self.extractor_name}.'
+      )
+    segments = extract_segments(reports, extractor, self.ontology)
+    storage.add(self._stored.path, segments)
+    return self.load(self._stored.path, self.extractor)
+
   def verify(self) -> None:
     """Compares the checksums of an index that was loaded.
 

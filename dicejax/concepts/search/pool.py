@@ -107,8 +107,6 @@ class Column(Sequence):
       return False
     return all(map(lambda one, two: one == two, self, other))
 
-  __hash__ = None  # Nor have lists one.
-
 
 def extract_segments(
   reports: Iterable[tuple[str, str]], extractor: Extractor, ontology: Ontology
