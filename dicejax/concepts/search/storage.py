@@ -11,15 +11,13 @@ arrays. The checksums of the arrays, which take longer than a search, are for
 """
 
 import contextlib
-import hashlib
+import errno
 import json
-import math
 import mmap
 import os
 import pathlib
 import shutil
 import zipfile
-import zlib
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -31,18 +29,24 @@ import numpy as np
 
 from dicejax.concepts.files import check_writable
 from dicejax.concepts.files import replacing
-from dicejax.concepts.search.segment import ARRAYS
+from dicejax.concepts.search.mapping import digest
+from dicejax.concepts.search.mapping import map_segment
+from dicejax.concepts.search.mapping import mapped
+from dicejax.concepts.search.mapping import parse
+from dicejax.concepts.search.mapping import to_json
+from dicejax.concepts.search.mapping import verify_segment
+from dicejax.concepts.search.mapping import write_json
+from dicejax.concepts.search.mapping import write_segment
 from dicejax.concepts.search.segment import Segment
 
 try:
   import fcntl
-except ImportError:  # On Windows, two writers of one index are not noticed.
+except ImportError:  # Windows: neither locks nor flushes directories so.
   fcntl = None
 
 _FORMAT = 'dicejax concepts index'
 _VERSION = 3
 _HEADER = 'index.json'
-_ALIGNED = 64  # Each array begins at a multiple of so many bytes.
 
 
 class Stored(NamedTuple):
@@ -63,7 +67,7 @@ class Stored(NamedTuple):
   def read(self, name: str) -> Any:
     """Reads one of the JSON files."""
     with _refusing(self.path):
-      return _parse(self.files[name], self.header['files'][name])
+      return parse(self.files[name], self.header['files'][name])
 
 
 def check_target(path: str | os.PathLike, *, force: bool = False) -> None:
@@ -159,13 +163,7 @@ def verify(stored: Stored) -> None:
     stored.read(name)
   names = stored.header['segments']
   for name, segment in zip(names, stored.segments, strict=True):
-    sums = _parse(_mapped(stored.path / f'{name}.json'), name)['arrays']
-    for field, (*_, checksum) in sums.items():
-      if zlib.crc32(_bytes(getattr(segment, field))) != checksum:
-        raise ValueError(
-          f'{stored.path}: damaged: {field} in {name}.arrays has another '
-          'checksum.'
-        )
+    verify_segment(stored.path, name, segment)
 
 
 def _open(path) -> Stored:
@@ -175,13 +173,13 @@ def _open(path) -> Stored:
     header = json.loads((path / _HEADER).read_bytes())
     if (header['format'], header['version']) != (_FORMAT, _VERSION):
       raise _OtherVersionError(header['format'], header['version'])
-    if header.pop('checksum') != _digest(_to_json(header)):
+    if header.pop('checksum') != digest(to_json(header)):
       raise ValueError('The header has another checksum.')
     files = {
-      name: _mapped(path / f'{file}.json')
+      name: mapped(path / f'{file}.json')
       for name, file in header['files'].items()
     }
-    segments = [_map_segment(path, name) for name in header['segments']]
+    segments = [map_segment(path, name) for name in header['segments']]
     return Stored(path, header, files, segments)
 
 
@@ -204,6 +202,8 @@ def _refusing(path) -> Iterator[None]:
       f'REPORTS.csv --text-columns NAMES --ontology OBO --out {path} --force'
     ) from None
   except Exception as error:
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+      raise  # Each segment is an open file.
     raise ValueError(f'{path}: not an index, or damaged.') from error
 
 
@@ -221,8 +221,8 @@ def _fill(path, about, files, segments, old=((), ())) -> None:
   try:
     for segment in segments:
       _check_new(segment, known)
-      names.append(_write_segment(path, segment))
-      known.append(_map_segment(path, names[-1]))
+      names.append(write_segment(path, segment))
+      known.append(map_segment(path, names[-1]))
     header = {
       'format': _FORMAT,
       'version': _VERSION,
@@ -230,10 +230,10 @@ def _fill(path, about, files, segments, old=((), ())) -> None:
       'files': files,
       'segments': names,
     }
-    header['checksum'] = _digest(_to_json(header))
+    header['checksum'] = digest(to_json(header))
     _sync(path)
     with replacing(path / _HEADER, force=True) as file:
-      file.write(_to_json(header))
+      file.write(to_json(header))
     _sync(path)
   finally:
     _tidy(path)
@@ -247,7 +247,9 @@ def _tidy(path):
   kept = {*header['files'].values(), *header['segments'], 'index'}
   for file in path.iterdir():
     if file.stem not in kept:
-      file.unlink()
+      # Windows keeps what somebody has open; the next writer removes it.
+      with contextlib.suppress(PermissionError):
+        file.unlink()
 
 
 def _check_new(segment: Segment, known: Sequence[Segment]) -> None:
@@ -258,7 +260,8 @@ def _check_new(segment: Segment, known: Sequence[Segment]) -> None:
   for other in known:
     places = np.searchsorted(other.keys, segment.keys)
     places = np.minimum(places, len(other) - 1)
-    for row in segment.key_rows[other.keys[places] == segment.keys]:
+    rows = np.sort(segment.key_rows[other.keys[places] == segment.keys])
+    for row in rows.tolist():
       if other.find(id := segment.id(row)) is not None:
         _refuse_same(id, id)
 
@@ -269,87 +272,18 @@ def _refuse_same(one, other):
 
 
 def _write_files(path, files) -> dict[str, str]:
-  names = {}
-  for name, value in files.items():
-    names[name] = _write_json(path, name, value)
-  return names
-
-
-def _write_json(path, name, value) -> str:
-  """Writes JSON; returns the name of the file, which has its checksum."""
-  data = _to_json(value)
-  name = f'{name}-{_digest(data)}'
-  with replacing(path / f'{name}.json', force=True) as file:
-    file.write(data)
-  return name
-
-
-def _write_segment(path, segment) -> str:
-  arrays, place = {}, 0
-  for field in ARRAYS:
-    array = getattr(segment, field)
-    dtype = array.dtype.descr if array.dtype.names else array.dtype.str
-    checksum = zlib.crc32(_bytes(array))
-    arrays[field] = (dtype, array.shape, place, checksum)
-    place += math.ceil(array.nbytes / _ALIGNED) * _ALIGNED
-  parts = {'arrays': arrays, 'bytes': place, 'modifiers': segment.modifiers}
-  name = _write_json(path, 'reports', parts)
-  with replacing(path / f'{name}.arrays', force=True) as file:
-    for field, (*_, place, _) in arrays.items():
-      file.seek(place)
-      file.write(_bytes(getattr(segment, field)))
-    file.truncate(parts['bytes'])
-  return name
-
-
-def _map_segment(path, name) -> Segment:
-  parts = _parse(_mapped(path / f'{name}.json'), name)
-  data = _mapped(path / f'{name}.arrays')
-  if len(data) != parts['bytes']:
-    raise ValueError('The arrays have another size.')
-  arrays = {
-    field: np.frombuffer(
-      data,
-      np.dtype(dtype if isinstance(dtype, str) else list(map(tuple, dtype))),
-      math.prod(shape),
-      place,
-    ).reshape(shape)
-    for field, (dtype, shape, place, _) in parts['arrays'].items()
-  }
-  modifiers = list(map(tuple, parts['modifiers']))
-  return Segment(**arrays, modifiers=modifiers, data=data)
-
-
-def _mapped(path) -> mmap.mmap:
-  with open(path, 'rb') as file:
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def _parse(data, name) -> Any:
-  if not name.endswith(f'-{_digest(data)}'):
-    raise ValueError(f'{name} has another checksum.')
-  return json.loads(bytes(data))
-
-
-def _bytes(array) -> memoryview:
-  return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-
-
-def _digest(data) -> str:
-  return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def _to_json(value) -> bytes:
-  return json.dumps(value, separators=(',', ':')).encode()
+  return {name: write_json(path, name, value) for name, value in files.items()}
 
 
 @contextlib.contextmanager
 def _locked(path) -> Iterator[None]:
   """Keeps other writers out of the directory of an index."""
+  if not fcntl:
+    yield
+    return
   handle = os.open(path, os.O_RDONLY)
   try:
-    if fcntl:
-      fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     yield
   except BlockingIOError:
     raise ValueError(f'{path}: another process writes this index.') from None
@@ -359,6 +293,8 @@ def _locked(path) -> Iterator[None]:
 
 def _sync(path):
   """Writes the names in a directory to the disk."""
+  if not fcntl:
+    return
   handle = os.open(path, os.O_RDONLY)
   try:
     os.fsync(handle)
