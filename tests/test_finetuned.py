@@ -1,6 +1,7 @@
 """Fine-tuned models as directories; against PyTorch where it is installed."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -178,10 +179,18 @@ def test_a_head_without_a_class_is_refused(tmp_path):
     save_finetuned(tmp_path, QuerySpanTagger(CONFIG), {})
 
 
-def test_names_the_class_that_it_expected(tmp_path):
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    (dict(architectures=['BertForX']), 'architectures is .*For'),
+    (dict(id2label=['O']), r"id2label is \['O'\], not an object"),
+    (dict(dicejax='x'), "dicejax is 'x', not an object"),
+  ],
+)
+def test_a_config_of_something_else_is_refused(tmp_path, change, message):
   model, params, _ = _make(TokenTagger)
   save_finetuned(tmp_path, model, params, LABELS[TokenTagger])
   file = tmp_path / 'config.json'
-  file.write_text(file.read_text().replace('ForToken', 'ForX'))
-  with pytest.raises(ValueError, match=r'config.json: architectures is .*For'):
+  file.write_text(json.dumps(json.loads(file.read_text()) | change))
+  with pytest.raises(ValueError, match=f'config.json: {message}'):
     load_finetuned(tmp_path)

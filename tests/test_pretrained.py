@@ -267,6 +267,7 @@ def test_a_truncated_file_is_named(tiny):
     ),
     (dict(is_decoder=True), 'is_decoder is True; only False is read'),
     (dict(vocab_size='gone', hidden_act='gone'), 'vocab_size, hidden_act'),
+    (dict(hidden_size='x'), "hidden_size is 'x', not an integer"),
     (dict(num_attention_heads=4), 'num_attention_heads=4 does not divide'),
     (dict(hidden_act='swish'), "hidden_act='swish' is not one of"),
   ],

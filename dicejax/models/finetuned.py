@@ -64,6 +64,9 @@ def load_finetuned(directory_or_hub_name: str | os.PathLike) -> FineTuned:
   directory = pretrained.resolve(directory_or_hub_name)
   file = directory / 'config.json'
   config, values = pretrained.read_config(file), pretrained.read_values(file)
+  for key in ('id2label', OWN):
+    if not isinstance(values.get(key) or {}, dict):
+      raise ValueError(f'{file}: {key} is {values[key]!r}, not an object.')
   task = _find_task(file, values, config)
   names = _names(config, task)
   file = pretrained.find_weights(directory)

@@ -272,6 +272,10 @@ def read_config(file: pathlib.Path) -> EncoderConfig:
   if missing := [key for key in keys.values() if key not in values]:
     raise ValueError(f'{file} lacks {", ".join(missing)}.')
   fields = {ours: values[theirs] for ours, theirs in keys.items()}
+  for name, value in fields.items():
+    is_number = type(getattr(family.config, name)) is int
+    if is_number and not isinstance(value, int | None):
+      raise ValueError(f'{file}: {keys[name]} is {value!r}, not an integer.')
   try:
     return family.config(model_type=kind, **fields, **family.fixed)
   except (TypeError, ValueError) as error:
