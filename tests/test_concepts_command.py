@@ -14,6 +14,7 @@ import pytest
 
 from dicejax.concepts.cli import display
 from dicejax.concepts.cli import parser as command
+from dicejax.concepts.search import pool
 from dicejax.concepts.search.index import ReportIndex
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -659,6 +660,14 @@ def test_reports_are_added_all_or_none(index, run):
     code, _, err = run(*arguments)
     assert code == 1 and err.startswith(f'error: {message}')
   assert len(ReportIndex.load('i').reports.ids) == 8
+
+
+def test_workers_change_nothing(index, run, monkeypatch):
+  monkeypatch.setattr(pool, 'REPORTS', 2)
+  code, _, err = run('index', *_INPUT, '--out=j', '--workers=2')
+  assert code == 0, err
+  assert ReportIndex.load('j') == ReportIndex.load('i')
+  assert len(list(pathlib.Path('j').glob('*.arrays'))) == 3
 
 
 def test_queries_of_a_file(index, run):

@@ -86,6 +86,7 @@ def _create(arguments):
     ontology=given.ontology,
     skipped=given.reports.skipped,
     force=arguments.force,
+    workers=arguments.workers,
   )
   return made, (given.reports.skipped, given.skipped)
 
@@ -98,7 +99,8 @@ def _add(arguments):
   extractor = _load_extractor(arguments.extractor)
   old = ReportIndex.load(arguments.out, extractor)
   reports = _read_reports(arguments)
-  return old.add(_pairs(reports)), (reports.skipped,)
+  made = old.add(_pairs(reports), workers=arguments.workers)
+  return made, (reports.skipped,)
 
 
 def _pairs(reports):

@@ -98,6 +98,13 @@ def _add_index(added):
     help='add the reports to INDEX, which exists, with its ontology, aliases '
     'and cues, instead of creating it; all of them are added, or none',
   )
+  parser.add_argument(
+    '--workers',
+    type=options.positive,
+    default=1,
+    metavar='N',
+    help='processes that find the concepts (default: 1)',
+  )
 
 
 def _add_search(added):

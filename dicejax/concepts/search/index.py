@@ -145,6 +145,7 @@ class ReportIndex:
     ontology: Ontology | None = None,
     skipped: Mapping[str, int] | None = None,
     force: bool = False,
+    workers: int = 1,
   ) -> 'ReportIndex':
     """Builds and saves an index with some thousands of reports in memory.
 
@@ -155,6 +156,8 @@ class ReportIndex:
       ontology: as in `build`.
       skipped: counts for `Reports.skipped`.
       force: whether an index or a file that exists may be replaced.
+      workers: processes that find the mentions; to more than one, `linker` is
+        pickled.
 
     Raises:
       FileExistsError: the index exists, and `force` is not set.
@@ -163,7 +166,7 @@ class ReportIndex:
     known = ontology_of(linker, ontology)
     about = {'extractor': name_of(linker), 'skipped': skipped or {}}
     files = _files(known, _for_queries(linker))
-    segments = extract_segments(reports, linker, known)
+    segments = extract_segments(reports, linker, known, workers)
     storage.write(path, about, files, segments, force=force)
     return cls.load(path, _for_queries(linker))
 
@@ -346,11 +349,14 @@ class ReportIndex:
       stored,
     )
 
-  def add(self, reports: Iterable[tuple[str, str]]) -> 'ReportIndex':
+  def add(
+    self, reports: Iterable[tuple[str, str]], *, workers: int = 1
+  ) -> 'ReportIndex':
     """Adds reports to an index that was loaded, on the disk: all or none.
 
     Args:
       reports: ids and texts; they are read once.
+      workers: as in `create`.
 
     Returns:
       The index with the reports. This one stays as it is.
@@ -367,7 +373,7 @@ class ReportIndex:
         f'To add reports, the index needs the extractor that made it, '
         f'{self.extractor_name}.'
       )
-    segments = extract_segments(reports, extractor, self.ontology)
+    segments = extract_segments(reports, extractor, self.ontology, workers)
     storage.add(self._stored.path, segments)
     return self.load(self._stored.path, self.extractor)
 

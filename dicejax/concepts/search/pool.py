@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,10 @@ class Column(Sequence):
 
 
 def extract_segments(
-  reports: Iterable[tuple[str, str]], extractor: Extractor, ontology: Ontology
+  reports: Iterable[tuple[str, str]],
+  extractor: Extractor,
+  ontology: Ontology,
+  workers: int = 1,
 ) -> Iterator[Segment]:
   """Finds the mentions of reports, some thousands at a time.
 
@@ -117,14 +121,54 @@ def extract_segments(
     reports: ids and texts.
     extractor: a `Linker`, or any function from a text to mentions.
     ontology: the concepts.
+    workers: processes that do it; with several, the extractor is pickled.
   """
-  packer, reports = Packer(ontology), iter(reports)
-  while batch := list(itertools.islice(reports, REPORTS)):
+  reports = iter(reports)
+  batches = iter(lambda: list(itertools.islice(reports, REPORTS)), [])
+  if workers == 1:
+    yield from map(_Maker(extractor, ontology), batches)
+    return
+  waiting = collections.deque()
+  try:
+    with futures.ProcessPoolExecutor(
+      workers, initializer=_prepare, initargs=(extractor, ontology)
+    ) as pool:
+      for batch in batches:
+        waiting.append(pool.submit(_make, batch))
+        # No more reports are read than the processes can take.
+        if len(waiting) > workers:
+          yield waiting.popleft().result()
+      while waiting:
+        yield waiting.popleft().result()
+  except futures.BrokenExecutor:
+    raise ValueError('A process of --workers ended before its work.') from None
+
+
+class _Maker:
+  """Makes a segment of ids and texts."""
+
+  def __init__(self, extractor, ontology):
+    self._extractor, self._ontology = extractor, ontology
+    self._packer = Packer(ontology)
+
+  def __call__(self, batch: list[tuple[str, str]]) -> Segment:
     mentions = [
-      find_mentions(text, extractor, ontology, f'report {id!r}')
+      find_mentions(text, self._extractor, self._ontology, f'report {id!r}')
       for id, text in batch
     ]
-    yield packer.pack(*zip(*batch, strict=True), mentions)
+    ids, texts = zip(*batch, strict=True)
+    return self._packer.pack(ids, texts, mentions)
+
+
+_makers = []  # of a worker process: one
+
+
+def _prepare(extractor, ontology) -> None:
+  _makers.append(_Maker(extractor, ontology))
+
+
+def _make(batch) -> Segment:
+  return _makers[0](batch)
 
 
 def pack_segments(
