@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -190,6 +191,15 @@ def test_unknown_encoding(read):
   for encoding in ('klingon', 'hex'):
     with pytest.raises(ValueError, match=f"^'{encoding}' is not an encodin"):
       read('id,t\n', ['t'], encoding=encoding)
+
+
+def test_a_pipe_is_read_once(tmp_path):
+  pipe = tmp_path / 'pipe'
+  os.mkfifo(pipe)
+  writer = threading.Thread(target=pipe.write_text, args=['id,t\n1,mass\n'])
+  writer.start()
+  assert read_reports(pipe, ['t'])[:2] == (['1'], ['mass'])
+  writer.join()
 
 
 def test_no_file(tmp_path):

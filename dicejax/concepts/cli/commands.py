@@ -41,7 +41,7 @@ from dicejax.concepts.text.mentions import Polarity
 from dicejax.concepts.text.mentions import count_left_out
 from dicejax.concepts.text.radgraph import RadGraphExtractor
 from dicejax.concepts.text.radgraph import read_radgraph
-from dicejax.concepts.text.reports import Reports
+from dicejax.concepts.text.reports import ReportFile
 from dicejax.concepts.text.reports import read_reports
 
 PRECEDENCES = {'present': PRESENT_FIRST, 'paper': PAPER_ORDER}
@@ -53,13 +53,13 @@ class _Input(NamedTuple):
   """The files and functions that the options of `index` and `label` name.
 
   Attributes:
-    reports: the reports.
+    reports: the reports: `Reports`, or a `ReportFile` of `index`.
     ontology: the concepts, with those of the alias tables.
     extractor: finds the mentions.
     skipped: counts of what was left out of the ontology, by reason.
   """
 
-  reports: Reports
+  reports: Any
   ontology: Ontology
   extractor: Extractor
   skipped: dict[str, int]
@@ -78,10 +78,10 @@ def index(arguments) -> None:
 def _create(arguments):
   """Makes an index; returns it and counts of what was left out."""
   check_target(arguments.out, force=arguments.force)
-  given = _read_input(arguments)
+  given = _read_input(arguments, ReportFile)
   made = ReportIndex.create(
     arguments.out,
-    _pairs(given.reports),
+    display.progress(given.reports),
     given.extractor,
     ontology=given.ontology,
     skipped=given.reports.skipped,
@@ -98,13 +98,9 @@ def _add(arguments):
       raise ValueError(f'--add takes what the index has: leave --{name} out.')
   extractor = _load_extractor(arguments.extractor)
   old = ReportIndex.load(arguments.out, extractor)
-  reports = _read_reports(arguments)
-  made = old.add(_pairs(reports), workers=arguments.workers)
+  reports = _read_reports(arguments, ReportFile)
+  made = old.add(display.progress(reports), workers=arguments.workers)
   return made, (reports.skipped,)
-
-
-def _pairs(reports):
-  return zip(reports.ids, display.progress(reports.texts), strict=True)
 
 
 def search(arguments) -> None:
@@ -187,13 +183,13 @@ def _load_extractor(name) -> Extractor | None:
   return None if name is None else load_extractor(name)
 
 
-def _read_input(arguments) -> _Input:
+def _read_input(arguments, read=read_reports) -> _Input:
   parts = [(read_obo, path) for path in arguments.ontology]
   parts += [(read_umls, path) for path in arguments.umls]
   if not parts:
     raise ValueError('No ontology: name one with --ontology or --umls.')
   extractor = _load_extractor(arguments.extractor)
-  reports = _read_reports(arguments)
+  reports = _read_reports(arguments, read)
   aliases = _read_aliases(arguments.aliases, extractor)
   ontologies = [read(path) for read, path in parts]
   ontology = merge(*ontologies) if len(parts) > 1 else ontologies[0]
@@ -214,8 +210,9 @@ def _read_input(arguments) -> _Input:
   return _Input(reports, linker.ontology, extractor or linker, skipped)
 
 
-def _read_reports(arguments) -> Reports:
-  return read_reports(
+def _read_reports(arguments, read) -> Any:
+  """Reads reports with `read_reports`, or opens them with `ReportFile`."""
+  return read(
     arguments.reports,
     arguments.text_columns,
     id_column=arguments.id_column,

@@ -13,12 +13,24 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import IO
 from typing import Any
+from typing import Protocol
+from typing import TypeVar
 
 FORMATS = ('table', 'csv', 'json')
 
 _COLOURS = {'shared': 32, 'missing': 33, 'extra': 36, 'contradicting': 31}
 _BETWEEN = '; '  # Names of concepts have commas.
 _LEAST = 12  # The width of a column in characters is never less.
+
+
+_T = TypeVar('_T', covariant=True)
+
+
+class Counted(Protocol[_T]):
+  """Something to iterate over whose length is known."""
+
+  def __len__(self) -> int: ...
+  def __iter__(self) -> Iterator[_T]: ...
 
 
 def choose_format(chosen: str | None, stream: IO) -> str:
@@ -165,7 +177,7 @@ def one_line(text: str) -> str:
   return ' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())
 
 
-def progress(texts: Sequence[str]) -> Iterator[str]:
+def progress(texts: Counted[_T]) -> Iterator[_T]:
   """Yields texts and, on a terminal, counts them on standard error."""
   began, shown = time.monotonic(), 0.0
   for done, text in enumerate(texts, start=1):

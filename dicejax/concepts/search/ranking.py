@@ -160,7 +160,8 @@ class Ranker:
         if not (there.weights[concept] or gone.weights[concept]):
           shares[segment.rows_of(concept)] = True
       rows = np.flatnonzero(shares)
-    rows = rows[rows != own]
+    if own is not None:
+      rows = rows[rows != own]
     total = self._total(number, segment, there)[rows]
     score = self._score(there, present, rows, total)
     order = score if there.weight > 0 else -total

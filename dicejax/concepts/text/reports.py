@@ -1,13 +1,16 @@
 """Reports from a CSV file; faults are errors with their line."""
 
 import csv
-import io
+import itertools
 import os
 import pathlib
+import shutil
+import tempfile
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import NamedTuple
 
+_PART = 1 << 20  # Characters that are decoded at a time.
 _ID_COLUMNS = ('id', 'uid', 'report_id', 'study_id')
 
 
@@ -62,71 +65,148 @@ def read_reports(
     >>> reports.ids, reports.texts, reports.skipped
     (['7'], ['No edema.'], {'reports without text': 1})
   """
-  lines, texts, skipped = {}, {}, {}
-  rows = _read_rows(path, _read_text(path, encoding, skipped))
-  _, header = next(rows, (1, []))
-  header = [name.strip() for name in header]
-  texts_at = [_find_column(path, header, name) for name in text_columns]
-  if not texts_at:
-    raise ValueError(f'{path}: text_columns is empty.')
-  id_at = _find_id_column(path, header, id_column)
-  for line, row in rows:
-    if not any(cell.strip() for cell in row) and len(row) < 2:
-      _count(skipped, 'blank lines')
-      continue
-    if len(row) != len(header):
-      raise ValueError(
-        f'{path}:{line}: expected {len(header)} cells, found {len(row)}.'
-      )
-    id = str(len(lines) + 1) if id_at is None else row[id_at].strip()
-    if not id:
-      raise ValueError(f'{path}:{line}: the column {header[id_at]} is blank.')
-    if id in lines:
-      raise ValueError(
-        f'{path}:{line}: the id {id!r} is in line {lines[id]} already.'
-      )
-    lines[id] = line
-    cells = [row[at] for at in texts_at if row[at].strip()]
-    if cells:
-      # An empty line ends a sentence, so that none goes on in another column.
-      texts[id] = '\n\n'.join(cells)
-    else:
-      _count(skipped, 'reports without text')
-  if not texts:
-    named = ', '.join(text_columns)
-    raise ValueError(f'{path}: no report has a text in {named}.')
-  return Reports(list(texts), list(texts.values()), skipped)
+  reports = ReportFile(
+    path, text_columns, id_column=id_column, encoding=encoding
+  )
+  ids, texts = map(list, zip(*reports, strict=True))
+  return Reports(ids, texts, reports.skipped)
 
 
-def _read_text(path, encoding, skipped) -> str:
-  data = pathlib.Path(path).read_bytes()
+class ReportFile:
+  """The reports of a CSV file, as `read_reports` reads them, one at a time.
+
+  The whole file is checked first, so that nothing is wrong with its last line
+  when the others are done. Only its ids are in memory meanwhile.
+
+  Args:
+    path: as in `read_reports`; the file is read several times.
+    text_columns: as in `read_reports`.
+    id_column: as in `read_reports`.
+    encoding: as in `read_reports`.
+
+  Attributes:
+    skipped: counts of what is left out, by reason.
+
+  Raises:
+    ValueError: as in `read_reports`.
+  """
+
+  def __init__(
+    self,
+    path: str | os.PathLike,
+    text_columns: Sequence[str],
+    *,
+    id_column: str | None = None,
+    encoding: str = 'utf-8',
+  ):
+    self._path, self._text_columns = path, text_columns
+    self._id_column, self._encoding = id_column, encoding
+    self._file = path
+    if not os.path.isfile(path):  # A pipe can be read once.
+      self._spool = tempfile.NamedTemporaryFile()
+      with open(path, 'rb') as file:
+        shutil.copyfileobj(file, self._spool)
+      self._spool.flush()
+      self._file = self._spool.name
+    self._size, nul = _scan(path, self._file, encoding)
+    self.skipped = {'NUL characters, read as blanks': nul} if nul else {}
+    lines = {}
+    self._length = 0
+    for line, id, cells in self._cells():
+      if id is None:
+        _count(self.skipped, 'blank lines')
+        continue
+      if id in lines:
+        raise ValueError(
+          f'{path}:{line}: the id {id!r} is in line {lines[id]} already.'
+        )
+      lines[id] = line
+      self._length += bool(cells)
+      if not cells:
+        _count(self.skipped, 'reports without text')
+    if not self._length:
+      named = ', '.join(text_columns)
+      raise ValueError(f'{path}: no report has a text in {named}.')
+
+  def __len__(self) -> int:
+    return self._length
+
+  def __iter__(self) -> Iterator[tuple[str, str]]:
+    """Yields ids and texts."""
+    for _, id, cells in self._cells():
+      if id is not None and cells:
+        # An empty line ends a sentence, so that none goes on in another column.
+        yield id, '\n\n'.join(cells)
+
+  def _cells(self) -> Iterator[tuple[int, str | None, list[str]]]:
+    """Yields the line, id and texts of each row; blank ones have no id."""
+    path, number = self._path, 0
+    with open(self._file, encoding=self._encoding, newline='') as file:
+      rows = _read_rows(path, file, self._size)
+      _, header = next(rows, (1, []))
+      header = [name.strip() for name in header]
+      texts_at = [_find_column(path, header, x) for x in self._text_columns]
+      if not texts_at:
+        raise ValueError(f'{path}: text_columns is empty.')
+      id_at = _find_id_column(path, header, self._id_column)
+      for line, row in rows:
+        if not any(cell.strip() for cell in row) and len(row) < 2:
+          yield line, None, []
+          continue
+        if len(row) != len(header):
+          raise ValueError(
+            f'{path}:{line}: expected {len(header)} cells, found {len(row)}.'
+          )
+        number += 1
+        id = str(number) if id_at is None else row[id_at].strip()
+        if not id:
+          raise ValueError(
+            f'{path}:{line}: the column {header[id_at]} is blank.'
+          )
+        yield line, id, [row[at] for at in texts_at if row[at].strip()]
+
+
+def _scan(path, name, encoding) -> tuple[int, int]:
+  """Counts the characters of a file and the NUL among them."""
+  size = nul = 0
   try:
-    text = data.decode(encoding)
+    with open(name, encoding=encoding, newline='') as file:
+      while part := file.read(_PART):
+        size += len(part)
+        nul += part.count('\0')
   except LookupError:
     raise ValueError(f'{encoding!r} is not an encoding of text.') from None
-  except UnicodeDecodeError as error:
-    line = data.count(b'\n', 0, error.start) + 1
+  except UnicodeDecodeError:
+    line = _line_of_fault(name, encoding)
     raise ValueError(
       f'{path}:{line}: bytes that are not {encoding}: name the encoding of the '
       'file, such as --encoding=cp1252.'
     ) from None
-  nul = text.count('\0')
   # A wrong encoding of two bytes a character gives a NUL for every letter.
-  if nul > len(text) / 4:
+  if nul > size / 4:
     raise ValueError(
-      f'{path}: {nul / len(text):.0%} of the characters are NUL: not text, or '
+      f'{path}: {nul / size:.0%} of the characters are NUL: not text, or '
       'of another --encoding.'.replace('%', ' %')
     )
-  if nul:
-    skipped['NUL characters, read as blanks'] = nul
-  return text.removeprefix('\ufeff').replace('\0', ' ')
+  return size, nul
 
 
-def _read_rows(path, text) -> Iterator[tuple[int, list[str]]]:
+def _line_of_fault(name, encoding) -> int:
+  data = pathlib.Path(name).read_bytes()
+  try:
+    data.decode(encoding)
+  except UnicodeDecodeError as error:
+    return data.count(b'\n', 0, error.start) + 1
+  return 1  # The file was changed meanwhile.
+
+
+def _read_rows(path, file, size) -> Iterator[tuple[int, list[str]]]:
   """Yields each row with the line on which it begins."""
   # The limit of the csv module would refuse long texts.
-  csv.field_size_limit(max(csv.field_size_limit(), len(text)))
-  reader = csv.reader(io.StringIO(text, newline=''), strict=True)
+  csv.field_size_limit(max(csv.field_size_limit(), size))
+  lines = (line.replace('\0', ' ') for line in file)
+  first = (line.removeprefix('\ufeff') for line in itertools.islice(lines, 1))
+  reader = csv.reader(itertools.chain(first, lines), strict=True)
   while True:
     line = reader.line_num + 1
     try:
