@@ -26,6 +26,7 @@ from dicejax.models.layers import ACTIVATIONS
 from dicejax.models.layers import attend
 from dicejax.models.layers import attended_tokens
 from dicejax.models.layers import check_inputs
+from dicejax.models.layers import dense
 from dicejax.models.layers import layer_norm
 from dicejax.models.layers import sequence_starts
 
@@ -290,12 +291,7 @@ def _group_distances(distances: np.ndarray, number: int) -> np.ndarray:
 
 
 def _dense(config, dtype, features, name):
-  return nn.Dense(
-    features,
-    dtype=dtype,
-    kernel_init=nn.initializers.normal(config.initializer_range),
-    name=name,
-  )
+  return dense(features, config.initializer_range, dtype, name)
 
 
 # The names of the modules in Hugging Face's files. Those of a layer continue
