@@ -163,6 +163,87 @@ def test_xlnet_heads_agree_both_ways(tmp_path, end):
     )
 
 
+@pytest.mark.parametrize(
+  'change',
+  [
+    dict(max_position_embeddings=31),  # Blocks, the last of which is not full.
+    dict(max_position_embeddings=31, local_attention=8, hidden_size=12),
+    dict(max_position_embeddings=9, local_attention=5),  # A mask, no blocks.
+    dict(local_attention=100, hidden_activation='gelu_pytorch_tanh'),
+    dict(attention_bias=True, mlp_bias=True, norm_bias=True),
+    dict(global_attn_every_n_layers=2, num_hidden_layers=3),
+    dict(
+      rope_parameters={
+        'full_attention': {'rope_type': 'default', 'rope_theta': 500.0},
+        'sliding_attention': {'rope_type': 'default', 'rope_theta': 50.0},
+      }
+    ),
+  ],
+)
+def test_modernbert_agrees_with_other_settings(tmp_path, change):
+  shape = {**make_bert.SHAPES['modernbert_tiny'], **change}
+  make_bert.write(tmp_path, 100, **shape)
+  assert max(hidden_and_gradient_errors(tmp_path)) < 1
+
+
+@pytest.mark.parametrize(
+  'end, change',
+  [
+    ('TokenClassification', dict(norm_bias=True)),
+    ('SequenceClassification', dict(classifier_pooling='mean')),
+    ('SequenceClassification', dict(classifier_activation='relu')),
+    ('QuestionAnswering', dict(classifier_bias=True)),
+  ],
+)
+def test_modernbert_heads_agree_both_ways(tmp_path, end, change):
+  shape = {**make_bert.SHAPES['modernbert_tiny'], 'pad_token_id': 0, **change}
+  shape.pop('model_type')
+  labels = {} if end == 'QuestionAnswering' else {'num_labels': 3}
+  kind = getattr(transformers, f'ModernBertFor{end}')
+  torch.manual_seed(0)
+  theirs = kind(transformers.ModernBertConfig(**shape, **labels)).eval()
+  for p in theirs.parameters():
+    p.data += 0.3 * torch.randn(p.shape)
+  theirs.save_pretrained(tmp_path / 'theirs')
+  model, params, names, _ = load_finetuned(tmp_path / 'theirs')
+  actual = model.apply({'params': params}, TOKENS, mask=MASK)
+  save_finetuned(tmp_path / 'ours', model, params, names)
+  auto = getattr(transformers, f'AutoModelFor{end}')
+  again, info = auto.from_pretrained(
+    tmp_path / 'ours', output_loading_info=True
+  )
+  assert type(again) is kind and not any(info.values())
+  real = MASK if actual.ndim == 3 else slice(None)
+  for other in (theirs, again.eval()):
+    with torch.no_grad():
+      found = other(torch.tensor(TOKENS), torch.tensor(MASK).long())
+    if end == 'QuestionAnswering':
+      expected = torch.stack([found.start_logits, found.end_logits], -1)
+    else:
+      expected = found.logits
+    np.testing.assert_allclose(
+      actual[real], expected[real], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_masked_language_model_of_modernbert_is_a_start(tmp_path):
+  shape = {**make_bert.SHAPES['modernbert_tiny'], 'pad_token_id': 0}
+  shape.pop('model_type')
+  torch.manual_seed(0)
+  config = transformers.ModernBertConfig(**shape)
+  model = transformers.ModernBertForMaskedLM(config)
+  model.save_pretrained(tmp_path)
+  _, encoder = load_pretrained(tmp_path)
+  pooler = load_pooler(tmp_path)
+  head = TokenTagger(load_pretrained(tmp_path)[0], 3)
+  params = jax.eval_shape(head.init, jax.random.key(0), TOKENS)['params']
+  assert jax.tree.structure(params['encoder']) == jax.tree.structure(encoder)
+  assert jax.tree.structure(params['pooler']) == jax.tree.structure(pooler)
+  np.testing.assert_array_equal(
+    pooler['kernel'], _numpy(model.head.dense.weight).T
+  )
+
+
 @pytest.mark.parametrize('name', ['start', 'end', 'match'])
 def test_query_heads_agree(name):
   """A perceptron per state; for matches, on two states side by side."""

@@ -83,7 +83,8 @@ def make_encoder(
   if config.model.frozen and not find_family(encoder).last_norm(encoder):
     raise ValueError(
       'model.frozen standardises hidden states by the layer norm that an '
-      f'encoder ends with; all layers of {encoder.model_type} share theirs.'
+      f'encoder ends with; that of {encoder.model_type} is shared by layers or '
+      'has no bias.'
     )
   if config.max_length > encoder.max_length:
     raise ValueError(

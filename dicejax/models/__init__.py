@@ -18,6 +18,8 @@ from dicejax.models.heads import SpanExtractor
 from dicejax.models.heads import TextClassifier
 from dicejax.models.heads import TokenTagger
 from dicejax.models.heads import pool_states
+from dicejax.models.modernbert import ModernBert
+from dicejax.models.modernbert import ModernBertConfig
 from dicejax.models.pretrained import load_pooler
 from dicejax.models.pretrained import load_pretrained
 from dicejax.models.pretrained import resolve
@@ -33,6 +35,8 @@ __all__ = [
   'DebertaConfig',
   'EncoderConfig',
   'FineTuned',
+  'ModernBert',
+  'ModernBertConfig',
   'QuerySpanLogits',
   'QuerySpanTagger',
   'SpanExtractor',

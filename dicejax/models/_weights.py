@@ -20,14 +20,10 @@ _LEAVES = {  # A kernel is the transposed weight; the others are the same.
   'embed': (('weight', 'embedding'),),
   'norm': (('weight', 'scale'), ('bias', 'bias')),
   'dense': (('weight', 'kernel'), ('bias', 'bias')),
+  # Without biases.
+  'scale': (('weight', 'scale'),),
+  'kernel': (('weight', 'kernel'),),
   'array': (('', ''),),  # A parameter that is no module.
-}
-
-# The layer of the logits of tokens and spans, for each task that transformers
-# has a class for.
-_HEADS = {
-  'TokenClassification': (('classifier', 'head', 'dense'),),
-  'QuestionAnswering': (('qa_outputs', 'head', 'dense'),),
 }
 
 
@@ -38,7 +34,7 @@ def encoder_names(config):
 
 def pooler_names(config):
   """Maps path to name, for the weights of the pooler."""
-  return _expand(find_family(config).pooler)
+  return _without_absent(_expand(find_family(config).pooler), config)
 
 
 def head_names(task, config):
@@ -50,8 +46,20 @@ def head_names(task, config):
     task: the end of the name of the class in transformers.
     config: the config of the encoder.
   """
-  is_text = task == 'SequenceClassification'
-  return _expand(find_family(config).text_head if is_text else _HEADS[task])
+  family = find_family(config)
+  heads = {
+    'TokenClassification': family.token_head,
+    'QuestionAnswering': family.span_head,
+    'SequenceClassification': family.text_head,
+  }
+  return _without_absent(_expand(heads[task]), config)
+
+
+def _without_absent(names, config):
+  """Leaves out the biases that the layer before the logits does not have."""
+  hidden = find_family(config).hidden(config)
+  absent = {'pooler/bias': hidden.bias, 'pooler/norm/bias': hidden.norm_bias}
+  return {path: name for path, name in names.items() if absent.get(path, True)}
 
 
 def _expand(rows):

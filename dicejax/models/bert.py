@@ -376,7 +376,7 @@ _BERT = Family(
     ('bert.pooler.dense', 'pooler', 'dense'),
     ('classifier', 'head', 'dense'),
   ),
-  hidden=Hidden(),
+  hidden=lambda config: Hidden(),
   last_norm=_last_norm,
   fixed={'embedding_size': 0, 'relative_attention_num_buckets': 0},
   # Old files leave these out.
@@ -405,7 +405,7 @@ FAMILIES = {
   'electra': _ROBERTA._replace(
     name='Electra',
     prefix='electra.',
-    hidden=Hidden('gelu'),
+    hidden=lambda config: Hidden('gelu'),
     ignored=('discriminator_predictions.', 'generator_'),
     fixed={'relative_attention_num_buckets': 0},
     defaults=_BERT.defaults,
@@ -440,7 +440,7 @@ FAMILIES = {
       ('pre_classifier', 'pooler', 'dense'),
       ('classifier', 'head', 'dense'),
     ),
-    hidden=Hidden('relu'),
+    hidden=lambda config: Hidden('relu'),
     ignored=('pre_classifier.', 'vocab_'),
     keys={
       'hidden_size': 'dim',

@@ -435,7 +435,7 @@ FAMILIES = {
       ('pooler.dense', 'pooler', 'dense'),
       ('classifier', 'head', 'dense'),
     ),
-    hidden=Hidden('gelu'),
+    hidden=lambda config: Hidden('gelu'),
     last_norm=_last_norm,
     ignored=(
       'lm_predictions.',

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from dicejax.models import bert
 from dicejax.models import deberta
+from dicejax.models import modernbert
 from dicejax.models import xlnet
 from dicejax.models.family import EncoderConfig
 from dicejax.models.family import Family
@@ -18,6 +19,7 @@ from dicejax.models.family import Family
 FAMILIES: Mapping[str, Family] = {
   **bert.FAMILIES,
   **deberta.FAMILIES,
+  **modernbert.FAMILIES,
   **xlnet.FAMILIES,
 }
 

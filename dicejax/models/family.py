@@ -92,12 +92,14 @@ class Hidden(NamedTuple):
     activation: a key of `ACTIVATIONS`.
     bias: whether the linear layer has a bias.
     norm: whether a layer norm follows the activation.
+    norm_bias: whether this layer norm has a bias.
     on_tokens: whether heads for tokens and spans have it, too.
   """
 
   activation: str = 'tanh'
   bias: bool = True
   norm: bool = False
+  norm_bias: bool = True
   on_tokens: bool = False
 
 
@@ -112,12 +114,19 @@ class Family(NamedTuple):
     encoder: the module, called with a config and a type, and then as `Bert` is.
     weights: lists the encoder's modules, given the config.
     text_head: the modules of a classifier of texts, with the prefix where they
-      have it: `pooler` is the layer before the logits, `head` their own.
-    hidden: what the layer before the logits computes.
+      have it: `pooler` is the layer before the logits, `head` their own. Where
+      a module has no bias there, `hidden` says so.
+    token_head: the same for a classifier of tokens.
+    span_head: the same for answers to questions.
+    pooling: what a `config.json` calls the pooling of a classifier of texts; ''
+      where it is always that of the first token.
+    hidden: returns what the layer before the logits computes, given the config.
     pooler: the pooler that a pretrained encoder may come with.
     ignored: beginnings of the names of other parts of published models.
     last_norm: returns the path of the layer norm that the encoder ends with,
       given the config, or '' if other layers share it.
+    read: returns the settings of a `config.json` under the names that the
+      fields have there, whatever version wrote it.
     keys: fields that a `config.json` calls otherwise, and their names there.
     fixed: fields that a `config.json` does not have, and their values.
     defaults: what a `config.json` that leaves a field out means.
@@ -132,10 +141,14 @@ class Family(NamedTuple):
   encoder: type[nn.Module]
   weights: Callable[[Any], Modules]
   text_head: Modules
-  hidden: Hidden
+  hidden: Callable[[Any], Hidden]
   last_norm: Callable[[Any], str]
+  token_head: Modules = (('classifier', 'head', 'dense'),)
+  span_head: Modules = (('qa_outputs', 'head', 'dense'),)
+  pooling: str = ''
   pooler: Modules = (('pooler.dense', 'pooler', 'dense'),)
   ignored: tuple[str, ...] = ()
+  read: Callable[[dict[str, Any]], dict[str, Any]] = dict
   keys: Mapping[str, str] = _NOTHING
   fixed: Mapping[str, Any] = _NOTHING
   defaults: Mapping[str, Any] = _NOTHING

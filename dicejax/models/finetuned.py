@@ -97,9 +97,9 @@ def save_finetuned(
 
   `AutoModelForTokenClassification`, `…ForSequenceClassification` or
   `…ForQuestionAnswering` of transformers reads them, and computes the same
-  logits. It refuses a `TextClassifier` that pools by the mean, for which it has
-  no class. A single logit of a classifier becomes two, 0 and itself, whose
-  softmax is its sigmoid.
+  logits. It refuses a `TextClassifier` that pools by the mean, except where its
+  class can do so (ModernBERT's). A single logit of a classifier becomes two, 0
+  and itself, whose softmax is its sigmoid.
 
   Args:
     directory: where to write. It is created if it does not exist.
@@ -156,7 +156,9 @@ def save_finetuned(
     kind = 'multi' if several else 'single'
     values['problem_type'] = f'{kind}_label_classification'
     own['pooling'] = model.pooling
-    if model.pooling != 'cls':
+    if key := find_family(config).pooling:
+      values[key] = model.pooling
+    elif model.pooling != 'cls':
       values['model_type'] = OWN
   weights = _weights.to_weights(_names_in_file(config, task), params)
   pretrained.write(directory, weights, config, values | {OWN: own})
@@ -196,7 +198,8 @@ def _make_model(config, task, number, values) -> nn.Module:
   if task == 'TokenClassification':
     return TokenTagger(config, number)
   own = values.get(OWN) or {}
-  return TextClassifier(config, number, pooling=own.get('pooling', 'cls'))
+  pooling = values.get(find_family(config).pooling, 'cls')
+  return TextClassifier(config, number, pooling=own.get('pooling', pooling))
 
 
 def _with_two_logits(model, params):

@@ -17,7 +17,9 @@ from jax.typing import DTypeLike
 from dicejax.models.families import find_family
 from dicejax.models.families import make_encoder
 from dicejax.models.family import EncoderConfig
+from dicejax.models.family import Hidden
 from dicejax.models.layers import ACTIVATIONS
+from dicejax.models.layers import layer_norm
 
 
 class _Head(nn.Module):
@@ -64,6 +66,17 @@ class _Head(nn.Module):
   def _dropout(self, x, deterministic):
     return nn.Dropout(self.config.hidden_dropout_prob)(x, deterministic)
 
+  def _hidden(self, x):
+    """Computes the layer before the logits, where the family has it."""
+    hidden = find_family(self.config).hidden(self.config)
+    return _Hidden(self.config, hidden, name='pooler')(x)
+
+  def _score_tokens(self, states, labels, deterministic):
+    """Computes the logits of tokens `[B, L, labels]`."""
+    if find_family(self.config).hidden(self.config).on_tokens:
+      states = self._hidden(states)
+    return self._dense(labels, 'head')(self._dropout(states, deterministic))
+
   def _dense(self, features, name, **kwargs):
     return nn.Dense(
       features,
@@ -74,8 +87,37 @@ class _Head(nn.Module):
     )
 
 
+class _Hidden(nn.Module):
+  """A linear layer, an activation and perhaps a layer norm."""
+
+  config: EncoderConfig
+  hidden: Hidden
+
+  @nn.compact
+  def __call__(self, x):
+    c, hidden = self.config, self.hidden
+    shape = c.hidden_size, c.hidden_size
+    kernel = self.param(
+      'kernel', nn.initializers.normal(c.initializer_range), shape
+    )
+    x = x.astype(jnp.float32) @ kernel
+    if hidden.bias:
+      bias = self.param('bias', nn.initializers.zeros, shape[1:])
+      x += jnp.expand_dims(bias, range(x.ndim - 1))
+    x = ACTIVATIONS[hidden.activation](x)
+    if hidden.norm:
+      use_bias = hidden.norm_bias
+      norm = layer_norm(
+        c.layer_norm_eps, jnp.float32, 'norm', use_bias=use_bias
+      )
+      x = norm(x)
+    return x
+
+
 class TokenTagger(_Head):
   """Scores the labels of each token: dropout and a linear layer.
+
+  ModernBERT has another layer before, as in `TextClassifier`.
 
   The output is logits `[B, L, num_labels]`, float32.
 
@@ -102,9 +144,7 @@ class TokenTagger(_Head):
   dtype: DTypeLike = jnp.float32
 
   def _score(self, states, mask, deterministic):
-    return self._dense(self.num_labels, 'head')(
-      self._dropout(states, deterministic)
-    )
+    return self._score_tokens(states, self.num_labels, deterministic)
 
 
 class SpanExtractor(_Head):
@@ -136,15 +176,16 @@ class SpanExtractor(_Head):
   dtype: DTypeLike = jnp.float32
 
   def _score(self, states, mask, deterministic):
-    return self._dense(2, 'head')(self._dropout(states, deterministic))
+    return self._score_tokens(states, 2, deterministic)
 
 
 class TextClassifier(_Head):
   """Scores the labels of each text: a pooler, dropout and a linear layer.
 
   The pooler is a linear layer and tanh (ELECTRA and DeBERTa: GELU, DistilBERT:
-  ReLU), on the state of the token [CLS], the first (XLNet: the last), or on the
-  mean of all. `load_pooler` reads the one of a published checkpoint.
+  ReLU, ModernBERT: GELU and layer norm), on the state of the token [CLS], the
+  first (XLNet: the last), or on the mean of all. `load_pooler` reads the one of
+  a published checkpoint.
   The output is logits `[B, num_labels]`, float32. A row is one text: if `mask`
   says that it holds several, the logits belong to the first.
 
@@ -176,10 +217,9 @@ class TextClassifier(_Head):
   pooling: str = 'cls'
 
   def _score(self, states, mask, deterministic):
-    x = self.pool(states, mask)
-    x = self._dense(self.config.hidden_size, 'pooler')(x)
-    x = ACTIVATIONS[find_family(self.config).hidden.activation](x)
-    return self._dense(self.num_labels, 'head')(self._dropout(x, deterministic))
+    x = self._hidden(self.pool(states, mask))
+    x = self._dropout(x, deterministic)
+    return self._dense(self.num_labels, 'head')(x)
 
   def pool(self, states: jax.Array, mask: jax.Array | None) -> jax.Array:
     """Reduces the hidden states of each text to what the pooler gets."""

@@ -141,10 +141,9 @@ def attend(
   # the largest arrays of an encoder, so they are read and written seldom:
   # queries are scaled and outputs divided by the sums, not scores and weights.
   # Keys are a last axis, because XLA has fast gradients for such products.
-  scale = query.shape[-1] ** -0.5 if scale is None else scale
   scores = jnp.einsum(
     'bqnd,bndk->bnqk',
-    query * scale,
+    query * (query.shape[-1] ** -0.5 if scale is None else scale),
     key.transpose(0, 2, 3, 1),
     preferred_element_type=jnp.float32,
   )

@@ -152,7 +152,8 @@ def load_pooler(
   Returns:
     `kernel` and `bias`, float32 numpy arrays `[H, H]` and `[H]` with H =
     `hidden_size`: the `pooler` of the classifier's parameters. None if the
-    checkpoint has no pooler.
+    checkpoint has no pooler. ModernBERT's is that of its masked language model,
+    from which taggers start, too: `kernel` and `norm`.
 
   Raises:
     FileNotFoundError, ImportError, ValueError: as for `load_pretrained`.
@@ -176,11 +177,14 @@ def load_pooler(
   size = config.hidden_size
   names = _weights.pooler_names(config)
   file = find_weights(directory)
-  weights = read_weights(file, config, lambda name: name.startswith('pooler.'))
+  weights = read_weights(file, config, lambda name: name in names.values())
   if not weights:
     return None
-  shapes = {'pooler/kernel': (size, size), 'pooler/bias': (size,)}
-  _weights.check(file, weights, {names[path]: shapes[path] for path in names})
+  shapes = {
+    name: (size, size) if path.endswith('kernel') else (size,)
+    for path, name in names.items()
+  }
+  _weights.check(file, weights, shapes)
   return _weights.to_params(weights, names)['pooler']
 
 
@@ -261,6 +265,10 @@ def read_config(file: pathlib.Path) -> EncoderConfig:
       f'{file}: model_type is {kind!r}, not one of {list(FAMILIES)}.'
     )
   family = FAMILIES[kind]
+  try:
+    values = family.read(values)
+  except ValueError as error:
+    raise ValueError(f'{file}: {error}') from error
   for key, wanted in family.required.items():
     if values.get(key, wanted) != wanted:
       raise ValueError(

@@ -292,7 +292,7 @@ FAMILIES = {
       ('sequence_summary.summary', 'pooler', 'dense'),
       ('logits_proj', 'head', 'dense'),
     ),
-    hidden=Hidden(),
+    hidden=lambda config: Hidden(),
     last_norm=lambda config: f'layer_{config.num_hidden_layers - 1}/mlp_norm',
     ignored=('lm_loss.', 'sequence_summary.', 'logits_proj.'),
     keys={

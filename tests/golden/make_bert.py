@@ -132,6 +132,21 @@ SHAPES = {  # Every one differs from the others in every number.
     conv_kernel_size=3,
     conv_act='gelu',
   ),
+  'modernbert_tiny': dict(  # Long enough for blocks of 2 tokens.
+    model_type='modernbert',
+    vocab_size=17,
+    hidden_size=8,
+    num_hidden_layers=4,
+    num_attention_heads=2,
+    intermediate_size=5,
+    max_position_embeddings=13,
+    local_attention=4,
+    norm_eps=1e-4,
+    bos_token_id=1,
+    cls_token_id=1,
+    eos_token_id=2,
+    sep_token_id=2,
+  ),
 }
 
 
@@ -149,7 +164,7 @@ def write(directory, seed, model_type='bert', pad_token_id=0, **shape):
   with torch.no_grad():
     for name, p in model.named_parameters():
       # Large weights without zeros or ones, so that no mistake is small.
-      is_scale = 'layernorm.weight' in name.replace('_', '').lower()
+      is_scale = name.lower().endswith('norm.weight')
       p.normal_(mean=float(is_scale), std=0.3)
   model.save_pretrained(directory)
 
