@@ -177,7 +177,8 @@ def load_pooler(
   size = config.hidden_size
   names = _weights.pooler_names(config)
   file = find_weights(directory)
-  weights = read_weights(file, config, lambda name: name in names.values())
+  starts = tuple({name.split('.')[0] + '.' for name in names.values()})
+  weights = read_weights(file, config, lambda name: name.startswith(starts))
   if not weights:
     return None
   shapes = {
