@@ -241,6 +241,66 @@ def annotate(files: list[pathlib.Path], texts: list[str]) -> dict:
   }
 
 
+def annotate_learnt(
+  collection: Collection,
+  ontology: concepts.Ontology,
+  learn_from: Sequence[int],
+  labels: Callable[[int], Set[str]],
+  rows: Sequence[int],
+  **settings,
+) -> Annotated:
+  """Learns surface forms from some reports, and annotates others with them.
+
+  Args:
+    collection: the reports.
+    ontology: the concepts; no other aliases are used.
+    learn_from: rows of the reports that are learnt from.
+    labels: from such a row to its labels.
+    rows: the reports that are annotated; the others have no mentions.
+    **settings: of `learn_aliases`.
+  """
+  texts = collection.texts
+  learnt = concepts.learn_aliases(
+    [texts[row] for row in learn_from],
+    [labels(row) for row in learn_from],
+    ontology,
+    **settings,
+  )
+  linker = concepts.Linker(ontology, learnt.aliases)
+  mentions = [[] for _ in texts]
+  for row in rows:
+    mentions[row] = linker(texts[row])
+  return Annotated(linker.ontology, mentions)
+
+
+def learnt_system(
+  collection: Collection, ontology: concepts.Ontology, number: int | None
+) -> System:
+  """Ranks with the forms learnt from the human labels of the pool.
+
+  `number` reports of the pool, drawn once, are learnt from; None is all.
+  """
+
+  def scores(queries, pool):
+    annotated = annotate_learnt(
+      collection,
+      ontology,
+      draw_rows(pool, number),
+      lambda row: collection.problems[row] - LEFT_OUT,
+      [*queries, *pool],
+    )
+    return ConceptSystem(annotated, Recipe())(queries, pool)
+
+  return scores
+
+
+def draw_rows(rows: np.ndarray, number: int | None) -> np.ndarray:
+  """Draws so many of the rows, always the same; None is all."""
+  if number is None:
+    return rows
+  return np.sort(np.random.default_rng(0).choice(rows, number, False))
+
+
 def repolarise(mentions, change: dict):
   return [
     [m._replace(polarity=change.get(m.polarity, m.polarity)) for m in report]

@@ -815,7 +815,9 @@ def test_bad_arguments(arguments, capsys):
   assert 'usage: python -m dicejax.concepts' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('name', ['index', 'search', 'explain', 'label'])
+@pytest.mark.parametrize(
+  'name', ['index', 'search', 'explain', 'label', 'learn']
+)
 def test_help_has_an_example_that_parses(name, capsys):
   with pytest.raises(SystemExit) as stopped:
     command.main([name, '--help'])

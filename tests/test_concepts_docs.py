@@ -46,6 +46,11 @@ def home(tmp_path, monkeypatch):
   pathlib.Path('hp.obo').write_text('\n'.join(terms))
   pathlib.Path('doid.obo').write_text('[Term]\nid: DOID:1\nname: asthma\n')
   pathlib.Path('reports.csv').write_text(_CSV)
+  pathlib.Path('labelled.csv').write_text(
+    'findings,impression,problems\n'
+    + 10 * 'Large heart.,,Cardiomegaly\n'
+    + 10 * 'Clear.,,normal\n'
+  )
   pathlib.Path('new.csv').write_text(_CSV.replace('\n', '\n9').rstrip('9'))
   pathlib.Path('queries.txt').write_text('17\nleft effusion\n')
 
@@ -60,9 +65,9 @@ def test_python(home):
 
 
 def test_commands(home, capsys):
-  (block,) = [block for block in _blocks('sh') if 'dicejax.concepts' in block]
-  lines = block.replace('\\\n', ' ').splitlines()
-  assert len(lines) == 7
+  blocks = [block for block in _blocks('sh') if 'dicejax.concepts' in block]
+  lines = ''.join(blocks).replace('\\\n', ' ').splitlines()
+  assert len(lines) == 8
   for line in lines:
     program, arguments = line.split('dicejax.concepts ', 1)
     assert program == 'python -m '

@@ -19,6 +19,10 @@ import importlib
 from typing import TYPE_CHECKING
 from typing import Any
 
+from dicejax.concepts.labels.learning import Learnt
+from dicejax.concepts.labels.learning import LearntForm
+from dicejax.concepts.labels.learning import format_aliases
+from dicejax.concepts.labels.learning import learn_aliases
 from dicejax.concepts.labels.rules import PAPER_ORDER
 from dicejax.concepts.labels.rules import PRESENT_FIRST
 from dicejax.concepts.labels.rules import Evidence
@@ -90,6 +94,8 @@ __all__ = [
   'Hit',
   'Label',
   'LabelRule',
+  'Learnt',
+  'LearntForm',
   'Linker',
   'Mention',
   'Ontology',
@@ -106,10 +112,12 @@ __all__ = [
   'concept_sets',
   'corpus_information',
   'extract',
+  'format_aliases',
   'greedy_retrieve',
   'intrinsic_information',
   'label',
   'label_mentions',
+  'learn_aliases',
   'load_extractor',
   'merge',
   'merge_labels',

@@ -127,7 +127,7 @@ def label(arguments) -> None:
   outs = list(filter(None, outs))
   for path in outs:
     check_writable(path, force=arguments.force)
-  _check_apart(arguments.reports, *outs)
+  check_apart(arguments.reports, *outs)
   given = _read_input(arguments)
   rules = read_labels(arguments.labels, given.ontology)
   mentions = extract(
@@ -183,18 +183,27 @@ def _load_extractor(name) -> Extractor | None:
   return None if name is None else load_extractor(name)
 
 
-def _read_input(arguments, read=read_reports) -> _Input:
-  parts = [(read_obo, path) for path in arguments.ontology]
-  parts += [(read_umls, path) for path in arguments.umls]
-  if not parts:
+def read_ontology(arguments) -> Ontology:
+  """Reads the ontologies that the options name, and joins them."""
+  check_ontologies(arguments)
+  ontologies = [read_obo(path) for path in arguments.ontology]
+  ontologies += [read_umls(path) for path in arguments.umls]
+  return merge(*ontologies) if len(ontologies) > 1 else ontologies[0]
+
+
+def check_ontologies(arguments) -> None:
+  """Raises early what `read_ontology` would raise after the reports."""
+  if not arguments.ontology and not arguments.umls:
     raise ValueError('No ontology: name one with --ontology or --umls.')
+
+
+def _read_input(arguments, read=read_reports) -> _Input:
+  check_ontologies(arguments)
   extractor = _load_extractor(arguments.extractor)
   reports = _read_reports(arguments, read)
   aliases = _read_aliases(arguments.aliases, extractor)
-  ontologies = [read(path) for read, path in parts]
-  ontology = merge(*ontologies) if len(parts) > 1 else ontologies[0]
   linker = Linker(
-    ontology,
+    read_ontology(arguments),
     aliases,
     cues=arguments.cues and read_cues(arguments.cues),
     alternatives=arguments.alternatives,
@@ -237,7 +246,7 @@ def _read_aliases(names, extractor) -> Aliases:
   return Aliases()
 
 
-def _check_apart(*paths):
+def check_apart(*paths) -> None:
   """Refuses one file in two roles: the second would take its place."""
   if len(set(map(os.path.realpath, paths))) < len(paths):
     raise ValueError(

@@ -44,6 +44,13 @@ words that the ontology lacks are an error.
 
 def add_input(parser: argparse.ArgumentParser) -> None:
   """Adds what `index` and `label` read."""
+  add_reports(parser)
+  _add_finding(parser)
+  add_force(parser)
+
+
+def add_reports(parser: argparse.ArgumentParser) -> None:
+  """Adds the reports and the ontologies."""
   parser.add_argument('reports', metavar='REPORTS.csv')
   parser.add_argument(
     '--text-columns',
@@ -62,8 +69,6 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     '--encoding', default='utf-8', help='of the reports (default: utf-8)'
   )
   _add_ontologies(parser)
-  _add_finding(parser)
-  add_force(parser)
 
 
 def _add_ontologies(parser):
@@ -96,12 +101,7 @@ def _add_finding(parser):
     'default) or none (names and synonyms of the ontology alone); may be '
     'repeated to join tables: --aliases=chest --aliases=FILE',
   )
-  finding.add_argument(
-    '--cues',
-    metavar='FILE',
-    help='table of the words that affirm, deny or doubt, see below, instead of '
-    'the English one',
-  )
+  add_cues(finding)
   finding.add_argument(
     '--alternatives',
     choices=ALTERNATIVES,
@@ -116,6 +116,16 @@ def _add_finding(parser):
     metavar='JSON',
     help='graphs that RadGraph made of the same texts: their entities are '
     'linked, and their labels say what is present',
+  )
+
+
+def add_cues(parser) -> None:
+  """Adds the table of words that decide the polarity."""
+  parser.add_argument(
+    '--cues',
+    metavar='FILE',
+    help='table of the words that affirm, deny or doubt, see below, instead of '
+    'the English one',
   )
 
 

@@ -4,6 +4,7 @@
   search    finds the reports most like one of them, or like a text
   explain   shows two reports side by side, and how their score comes about
   label     writes which findings each report has, excludes or is unsure about
+  learn     writes how labelled reports name their labels, as a table of aliases
 
 `COMMAND --help` lists the options of each and gives an example. Results go to
 standard output: a table on a terminal, CSV elsewhere, or as --format says;
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 from dicejax.concepts.cli import commands
+from dicejax.concepts.cli import learning
 from dicejax.concepts.cli import options
 from dicejax.concepts.labels.table import NO_FINDING
 from dicejax.concepts.search.index import MODIFIERS
@@ -24,6 +26,7 @@ _PROGRAM = 'python -m dicejax.concepts'
 _FORMATS = {
   'index': options.ALIASES_FORMAT + options.CUES_FORMAT,
   'label': options.ALIASES_FORMAT + options.CUES_FORMAT + options.LABELS_FORMAT,
+  'learn': options.ALIASES_FORMAT + options.CUES_FORMAT + options.LABELS_FORMAT,
 }
 _EXAMPLES = {
   'index': (
@@ -35,6 +38,10 @@ _EXAMPLES = {
   'label': (
     'reports.csv --text-columns findings,impression --ontology hp.obo '
     '--out labels.csv --trail trail.jsonl'
+  ),
+  'learn': (
+    'reports.csv --text-columns findings,impression --label-column problems '
+    '--label-separator=";" --ontology hp.obo --out my_aliases.tsv'
   ),
 }
 
@@ -83,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
   _add_search(added)
   _add_explain(added)
   _add_label(added)
+  _add_learn(added)
   return parser
 
 
@@ -193,6 +201,47 @@ def _add_outputs_of_label(parser):
     default=200,
     metavar='N',
     help='how many reports the page shows, the first ones (default: 200)',
+  )
+
+
+def _add_learn(added):
+  parser = _add(
+    added, 'learn', learning.learn, 'Learns surface forms, for review.'
+  )
+  options.add_reports(parser)
+  parser.add_argument(
+    '--label-column',
+    required=True,
+    metavar='NAME',
+    help='column with the labels; reports where it is blank are left out',
+  )
+  parser.add_argument(
+    '--label-separator',
+    metavar='MARK',
+    help='what is between several labels of a report (default: a cell is one '
+    'label)',
+  )
+  parser.add_argument(
+    '--labels',
+    metavar='FILE',
+    help='table of labels and their concepts, see below; other labels get the '
+    'concept with their name, or a new one',
+  )
+  parser.add_argument(
+    '--min-reports',
+    type=options.positive,
+    default=10,
+    metavar='N',
+    help='labels of fewer reports are skipped, and named (default: 10)',
+  )
+  options.add_cues(parser)
+  options.add_force(parser)
+  parser.add_argument(
+    '--out',
+    required=True,
+    metavar='TABLE',
+    help='table of surface forms to create, with the support and the precision '
+    'of each as comments; read it before you use it with --aliases',
   )
 
 

@@ -1,5 +1,6 @@
 """Phrases that are looked up among the words of sentences."""
 
+import functools
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +10,17 @@ from dicejax.concepts.text.sentences import split_sentences
 # Words and marks that no phrase has.
 _DROPPED = frozenset(['a', 'an', 'the', '(', ')', '-'])
 # Words that may stand inside a phrase without being part of it.
-_FILLERS = _DROPPED | frozenset(
+FILLERS = _DROPPED | frozenset(
   'borderline grossly markedly mild mildly minimal minimally moderate '
   'moderately severe severely significantly slight slightly somewhat stable '
   'both bilateral left right'.split()
 )
-_MOST_FILLERS = 3  # in a row
+MOST_FILLERS = 3  # in a row
 _VALUE = ''  # the key of a phrase's value: no word is empty
 
 
+# Learning makes one linker after another of the same thousands of names.
+@functools.lru_cache(maxsize=1 << 17)
 def phrase_words(phrase: str) -> tuple[str, ...]:
   """The folded words of a phrase, without articles.
 
@@ -86,8 +89,8 @@ class Phrases:
     while True:
       if _VALUE in node:
         found = node[_VALUE], end
-      last = min(stop, end + _MOST_FILLERS)
-      while end < last and words[end] not in node and words[end] in _FILLERS:
+      last = min(stop, end + MOST_FILLERS)
+      while end < last and words[end] not in node and words[end] in FILLERS:
         end += 1
       if end >= stop or words[end] not in node:
         return found
