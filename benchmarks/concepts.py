@@ -290,17 +290,17 @@ def label_figures(counts: np.ndarray, classes: list[str]) -> dict:
 # Learnt aliases.
 
 
-def evaluate_learning(collection: Collection, files: list) -> dict:
+def evaluate_learning(collection: Collection, files: list, least: int) -> dict:
   """Prints what forms learnt from the pool do for the queries."""
   ontology = concepts.merge(*map(concepts.read_obo, files))
   _, has = has_labels(collection)
   counts = has.sum(0)
   results = {}
   for number, name in ((None, 'the whole pool'), (FEW, f'{FEW} reports')):
-    system = learnt_system(collection, ontology, number)
+    system = learnt_system(collection, ontology, number, min_reports=least)
     precision, _ = score_labels(system, splits_of(collection), has, name)
     asked = ~np.isnan(precision)
-    found, gold = label_learnt(collection, ontology, number)
+    found, gold = label_learnt(collection, ontology, number, least)
     classes = [spaced(name) for name in collection.classes]
     figures = label_figures(f1_counts(found, gold, classes), classes)
     results[name] = {
@@ -322,7 +322,7 @@ def evaluate_learning(collection: Collection, files: list) -> dict:
   return results
 
 
-def label_learnt(collection, ontology, number) -> tuple[list, list]:
+def label_learnt(collection, ontology, number, least) -> tuple[list, list]:
   """Labels the queries with the forms that the pool's gold labels teach."""
   found, gold = [], []
   for queries, pool in progress(splits_of(collection), 'Labels'):
@@ -339,6 +339,7 @@ def label_learnt(collection, ontology, number) -> tuple[list, list]:
       classes,
       rows,
       rules=read_labels(),
+      min_reports=least,
     )
     mentions = [annotated.mentions[row] for row in rows]
     found += present_labels(annotated, mentions)
@@ -495,6 +496,12 @@ def parse_flags() -> argparse.Namespace:
     action='store_true',
     help='only measure surface forms that are learnt from the labels',
   )
+  add(
+    '--min-reports',
+    type=int,
+    default=10,
+    help='with --learn: labels of fewer reports are skipped (default: 10)',
+  )
   add('--json', type=path, help='file for the figures')
   return parser.parse_args()
 
@@ -506,7 +513,8 @@ def main() -> None:
     print('No BM25: run `pip install bm25s` to add it.')
   collection = read_collection(args.data, args.gold)
   if args.learn:
-    results = {'learning': evaluate_learning(collection, args.ontology)}
+    learning = evaluate_learning(collection, args.ontology, args.min_reports)
+    results = {'learning': learning}
   else:
     annotated = annotate(args.ontology, collection.texts)
     systems = retrieval_systems(collection, annotated, args.minilm)

@@ -274,7 +274,10 @@ def annotate_learnt(
 
 
 def learnt_system(
-  collection: Collection, ontology: concepts.Ontology, number: int | None
+  collection: Collection,
+  ontology: concepts.Ontology,
+  number: int | None,
+  **settings,
 ) -> System:
   """Ranks with the forms learnt from the human labels of the pool.
 
@@ -288,6 +291,7 @@ def learnt_system(
       draw_rows(pool, number),
       lambda row: collection.problems[row] - LEFT_OUT,
       [*queries, *pool],
+      **settings,
     )
     return ConceptSystem(annotated, Recipe())(queries, pool)
 
