@@ -10,10 +10,10 @@ has a threshold of 1, for the sum of two probabilities.
 
 Li et al., 2020, table 6, exact match and F1 of BERT: 58.44, 64.95 with cross
 entropy, 60.78, 66.19 focal, 62.03, 66.88 Dice, 62.44, 67.52 self-adjusting
-Dice; of XLNet: 64.52, 71.49 with cross entropy, 65.19, 72.34 focal, 65.77,
-72.85 Dice, 65.98, 72.90 self-adjusting Dice. Table 10, F1 of BERT with Tversky,
-alpha 0.1, 0.2, ... 0.9, and beta 1 - alpha: 63.23, 63.45, 65.88, 68.44, 67.52,
-66.35, 65.09, 64.13, 64.84.
+Dice; of XLNet: 64.52, 71.49 with cross entropy, 65.19, 72.34 focal, 65.98,
+72.90 self-adjusting Dice. Table 10, F1 of BERT with Tversky, alpha 0.1, 0.2,
+... 0.9, and beta 1 - alpha: 63.23, 63.45, 65.88, 68.44, 67.52, 66.35, 65.09,
+64.13, 64.84.
 
 Here cross entropy also has a sigmoid per position, because a softmax has one
 start in a window. The paper does not say how it reads several spans.

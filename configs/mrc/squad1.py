@@ -10,7 +10,7 @@ gives the scores.
 Li et al., 2020, table 6, exact match and F1: BERT 84.1, 90.9 with cross entropy
 (as in the paper of BERT, of the large model), 84.67, 91.25 focal, 84.83, 91.86
 Dice, 85.34, 91.97 self-adjusting Dice. XLNet: 88.95, 94.52 with cross entropy,
-88.90, 94.55 focal, 89.13, 95.36 Dice, 89.79, 95.77 self-adjusting Dice.
+88.90, 94.55 focal, 89.79, 95.77 self-adjusting Dice.
 
 Cross entropy is over the softmax of the positions of a window. Other losses
 have a sigmoid per position; Dice has one set of starts and one of ends per
