@@ -351,7 +351,7 @@ def test_wrong_arguments_of_load(tmp_path, tagger, source, options, message):
 
 @pytest.mark.parametrize(
   'own',
-  [3, {'max_length': '9'}, {'tuned': 3}, {'tuned': {'offset': 'x'}}]
+  [{'max_length': '9'}, {'tuned': 3}, {'tuned': {'offset': 'x'}}]
   + [{'answers': {'x': 1}}, {'tuned': {'threshold': {'B-PER': 0.5}}}],
 )
 def test_a_section_of_a_config_that_somebody_changed(tmp_path, tagger, own):

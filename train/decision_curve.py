@@ -90,12 +90,12 @@ def _of_labels(name, chosen, examples, predictions) -> list[DecisionCurve]:
   ]
 
 
-def _of_answers(task, chosen, examples, predictions) -> DecisionCurve:
+def _of_answers(span_qa, chosen, examples, predictions) -> DecisionCurve:
   """Traces the F1 of questions with an answer, of those without, and of all."""
   pairs = list(zip(examples, predictions, strict=True))
   best = {'null': np.inf}  # Always an answer.
-  found = np.array([task.f1(e, task.texts(p, best)) for e, p in pairs])
-  nothing = np.array([task.f1(e, ['']) for e in examples])
+  found = np.array([span_qa.f1(e, span_qa.texts(p, best)) for e, p in pairs])
+  nothing = np.array([span_qa.f1(e, ['']) for e in examples])
   null = np.array([p.null for p in predictions])
   answerable = np.array([bool(e.answers) for e in examples])
   groups = {'all': answerable | True, 'answerable': answerable}

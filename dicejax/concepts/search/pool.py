@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import multiprocessing
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -131,7 +132,11 @@ def extract_segments(
   waiting = collections.deque()
   try:
     with futures.ProcessPoolExecutor(
-      workers, initializer=_prepare, initargs=(extractor, ontology)
+      workers,
+      # A fork of a process with threads, which JAX starts, may hang.
+      multiprocessing.get_context('spawn'),
+      initializer=_prepare,
+      initargs=(extractor, ontology),
     ) as pool:
       for batch in batches:
         waiting.append(pool.submit(_make, batch))
