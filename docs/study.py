@@ -247,7 +247,7 @@ def write_summary(groups: Mapping[str, Mapping[str, Group]]) -> str:
   hard = [
     found
     for experiment, found in _in_order(groups)
-    if '/' not in experiment and _is_hard(found)
+    if '-' not in experiment.removeprefix('study-') and _is_hard(found)
   ]
   pairs = {
     'argmax': ('argmax', 'argmax'),

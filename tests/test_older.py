@@ -21,7 +21,8 @@ LINES = sorted(
 def test_results_of_the_study_can_be_extended(path):
   digests = {(x['experiment'], x['settings']) for x in results.read(path)}
   for experiment, digest in digests:
-    config = study.get_config(experiment.removeprefix('study-'))
+    name = experiment.removeprefix('study-').replace('-', '/')
+    config = study.get_config(name)
     ours = results.identity(experiment, 'dice', 'report', config)
     assert ours['settings'] == digest, experiment
 

@@ -234,7 +234,8 @@ def test_page(folder):
 
 def test_summary_counts_each_hard_set_once(folder):
   lines = []
-  for name, shift in {'sms3': 0, 'mrpc': 2, 'qqp': 4, 'sst5_0': 9}.items():
+  shifts = {'sms3': 0, 'mrpc': 2, 'qqp': 4, 'sst5_0': 9, 'sms3-dev=50': 7}
+  for name, shift in shifts.items():
     for seed, (loss, more) in itertools.product(
       range(3), (('cross_entropy', 0), ('dice', shift))
     ):
