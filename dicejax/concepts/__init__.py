@@ -72,7 +72,7 @@ if TYPE_CHECKING:
   from dicejax.concepts.search.similarity import search_sets
   from dicejax.concepts.search.soft import soft_similarity
 
-# What needs JAX, whose import takes longer than a search.
+# These need JAX, whose import takes longer than a search.
 _LAZY = {
   'ConceptSets': 'sets',
   'concept_sets': 'sets',

@@ -30,7 +30,7 @@ from dicejax.models.layers import check_inputs
 from dicejax.models.layers import layer_norm
 from dicejax.models.layers import sequence_starts
 
-# Of a token with distances: the key of the distance, or its query.
+# A token is multiplied with the key of a distance, or with its query.
 _TERMS = ('c2p', 'p2c')
 # How many tokens are scored with the same stretch of distances. More score
 # more distances that no pair of these tokens has; fewer give matrices that are
@@ -122,7 +122,7 @@ class DebertaConfig(EncoderConfig):
 
   @property
   def terms(self) -> tuple[str, ...]:
-    """What `pos_att_type` names."""
+    """The terms that `pos_att_type` names."""
     return tuple(x.strip() for x in self.pos_att_type.split('|') if x.strip())
 
   @property

@@ -1,4 +1,4 @@
-"""What an encoder family defines: its config, module and names of weights."""
+"""Defines an encoder family: its config, module and names of weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flax import linen as nn
 from dicejax.models.layers import ACTIVATIONS
 
 # Modules with weights: their name in Hugging Face's files, the path of their
-# parameters here, and their kind, a key of `weights.LEAVES`.
+# parameters here, and their kind, a key of `_LEAVES` in _weights.py.
 Modules = tuple[tuple[str, str, str], ...]
 
 _ATTENTIONS = ('xla', 'cudnn')

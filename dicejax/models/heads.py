@@ -88,7 +88,11 @@ class _Head(nn.Module):
 
 
 class _Hidden(nn.Module):
-  """A linear layer, an activation and perhaps a layer norm."""
+  """A linear layer, an activation and perhaps a layer norm.
+
+  It has the parameters of the linear layer itself, not those of an `nn.Dense`
+  inside, so that `pooler/kernel` is their path with and without a norm.
+  """
 
   config: EncoderConfig
   hidden: Hidden

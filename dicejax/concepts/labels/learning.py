@@ -33,7 +33,6 @@ _LEAST = 3  # Reports that affirm a form.
 _PRECISION = 0.6  # The least of a form, one standard error below the estimate.
 _RESIDUAL = 0.6  # The least where no form that was chosen before explains it.
 _PRIOR = 2  # Reports that the precision of a form counts for in its residual.
-_FRESH = 1  # Reports that no form chosen before explains.
 _ODDS = 3  # The least ratio of the label's odds with and without the form.
 _SHARE = 0.5  # The least Dice coefficient of a label and a concept of its own.
 
@@ -59,7 +58,7 @@ class LearntForm(NamedTuple):
 
 
 class Learnt(NamedTuple):
-  """What `learn_aliases` found.
+  """Forms learnt from labelled reports, and what was left out.
 
   Attributes:
     aliases: the table, for a `Linker`.
@@ -246,7 +245,7 @@ def _choose(affirmed, labels, total) -> dict[Words, str]:
       continue
     reports, mask = affirmed[form], labels[label]
     rest = reports & ~explained[label]
-    if rest.bit_count() < _FRESH:
+    if not rest:
       continue
     hits = (rest & mask).bit_count() + _PRIOR * _precision(reports, mask)
     if hits >= _RESIDUAL * (rest.bit_count() + _PRIOR):

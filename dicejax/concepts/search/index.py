@@ -208,7 +208,7 @@ class ReportIndex:
       raise ValueError(
         f'modifiers must be one of {", ".join(MODIFIERS)}, got {modifiers!r}.'
       )
-    scorer = self.scorer(weights=weights, measure=measure, uncertain=uncertain)
+    ranker = self._ranker(weights, measure, uncertain)
     said = [] if modifiers == 'ignore' else modified(asked.mentions)
     with self._refusing_damage():
       return [
@@ -216,12 +216,10 @@ class ReportIndex:
           self.reports.ids[row],
           score,
           negative_score,
-          *scorer.compare(asked.findings, self.findings(uncertain)[row]),
+          *ranker.scorer.compare(asked.findings, self.findings(uncertain)[row]),
           agrees,
         )
-        for row, score, negative_score, agrees in self._ranker(
-          scorer, uncertain
-        ).best(
+        for row, score, negative_score, agrees in ranker.best(
           asked.findings,
           k,
           own=self._pool.find(asked.name),
@@ -419,11 +417,17 @@ class ReportIndex:
       return self.extractor
     return self._once('linker', read)
 
-  def _ranker(self, scorer, uncertain) -> Ranker:
+  def _ranker(self, weights, measure, uncertain) -> Ranker:
     def make():
+      scorer = self.scorer(
+        weights=weights, measure=measure, uncertain=uncertain
+      )
       return Ranker(self._pool.segments, scorer, uncertain)
 
-    return self._once(('ranker', id(scorer), uncertain), make)
+    # Weights of one's own may be others for each query: nothing is kept.
+    if not isinstance(weights, str):
+      return make()
+    return self._once(('ranker', weights, measure, uncertain), make)
 
   def _once(self, key, make):
     if key not in self._made:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SetCounts(NamedTuple):
-  """What `dicejax.tversky.Counts` is, without JAX."""
+  """Weights of concepts in both and in one: `Counts` without JAX."""
 
   tp: Any
   fp: Any

@@ -55,7 +55,7 @@ class _Asked(NamedTuple):
 
 
 class _Request(NamedTuple):
-  """What `Ranker.best` looks for in each segment."""
+  """A query in the form that is compared with each segment."""
 
   there: _Asked
   gone: _Asked
@@ -78,7 +78,7 @@ class Ranker:
     self, segments: Sequence[Segment], scorer: Scorer, uncertain: str
   ):
     self._segments = segments
-    self._scorer = scorer
+    self.scorer = scorer
     self._present = (0, 1) if uncertain == 'present' else (0,)
     self._totals = {}
 
@@ -106,14 +106,14 @@ class Ranker:
       require: leaves out reports that do not have these modifiers.
     """
     both = sum(
-      self._scorer.weight_by_id[c] for c in query.present & query.absent
+      self.scorer.weight_by_id[c] for c in query.present & query.absent
     )
     request = _Request(
       self._asked(query.present, self._present, both),
       self._asked(query.absent, (2,), 0),
       bool(query.present),
       k,
-      [(self._scorer.places[m.concept], m.modifiers) for m in modified],
+      [(self.scorer.places[m.concept], m.modifiers) for m in modified],
       require,
     )
     keys, first = [np.zeros((5, 0))], 0
@@ -132,7 +132,7 @@ class Ranker:
     ]
 
   def _asked(self, ids, sides, contradiction) -> _Asked:
-    scorer = self._scorer
+    scorer = self.scorer
     size = len(scorer.weights)
     own = sorted(scorer.places[id] for id in ids)
     weights = np.zeros((3, size))
@@ -186,7 +186,7 @@ class Ranker:
     return agreement.have_modifiers(segment, rows, request.modified)
 
   def _total(self, number, segment, asked) -> np.ndarray:
-    """What each report of a segment weighs; it is computed once."""
+    """Weighs each report of a segment, once."""
     if number not in self._totals:
       self._totals[number] = _sum_sets(segment, asked.weights)
       segment.release('sets')
@@ -196,7 +196,7 @@ class Ranker:
     shared, forgiven = (part[rows] for part in sums)
     counts = (shared, total - shared - forgiven, asked.weight - shared)
     counts = SetCounts(*(part.astype(np.float32) for part in counts))
-    found = self._scorer.measure(counts, np.float32(asked.contradiction))
+    found = self.scorer.measure(counts, np.float32(asked.contradiction))
     return np.asarray(found, np.float32)
 
 
