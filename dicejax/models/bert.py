@@ -28,6 +28,7 @@ from dicejax.models.layers import attended_tokens
 from dicejax.models.layers import check_inputs
 from dicejax.models.layers import dense
 from dicejax.models.layers import layer_norm
+from dicejax.models.layers import probability_dropout
 from dicejax.models.layers import sequence_starts
 
 # Fairseq's networks count positions from `pad_token_id + 1`.
@@ -196,7 +197,13 @@ class Bert(nn.Module):
     x = layer_norm(c.layer_norm_eps, self.dtype, 'norm')(x)
     x = nn.Dropout(c.hidden_dropout_prob)(x, deterministic)
     if c.has_projection:
-      x = _dense(c, self.dtype, c.hidden_size, 'projection')(x)
+      project = dense(
+        c.hidden_size,
+        'projection',
+        scale=c.initializer_range,
+        dtype=self.dtype,
+      )
+      x = project(x)
     bias = (
       _DistanceBias(c, name='distances')(length)
       if (c.relative_attention_num_buckets)
@@ -220,12 +227,13 @@ class _Layer(nn.Module):
   @nn.compact
   def __call__(self, x, attended, bias, deterministic):
     c = self.config
-    dense = functools.partial(_dense, c, self.dtype)
+    linear = functools.partial(
+      dense, scale=c.initializer_range, dtype=self.dtype
+    )
     dropout = nn.Dropout(c.hidden_dropout_prob, deterministic=deterministic)
-    dropped = c.attention_probs_dropout_prob and not deterministic
 
     def project(name):  # [B, L, H] -> [B, L, N, H / N]
-      y = dense(c.hidden_size, name)(x)
+      y = linear(c.hidden_size, name)(x)
       return y.reshape(*y.shape[:2], c.num_attention_heads, -1)
 
     y = attend(
@@ -234,16 +242,14 @@ class _Layer(nn.Module):
       project('value'),
       attended,
       bias=bias,
-      dropout=nn.Dropout(c.attention_probs_dropout_prob, deterministic=False)
-      if dropped
-      else None,
+      dropout=probability_dropout(c, deterministic),
       # Parameters may be initialised on a CPU, where cuDNN is missing.
       implementation='xla' if self.is_initializing() else c.attention,
     )
-    y = dense(c.hidden_size, 'out')(y.reshape(x.shape))
+    y = linear(c.hidden_size, 'out')(y.reshape(x.shape))
     x = self._norm('attention_norm')(x + dropout(y))
-    y = dense(c.intermediate_size, 'up')(x)
-    y = dense(c.hidden_size, 'down')(ACTIVATIONS[c.hidden_act](y))
+    y = linear(c.intermediate_size, 'up')(x)
+    y = linear(c.hidden_size, 'down')(ACTIVATIONS[c.hidden_act](y))
     return self._norm('mlp_norm')(x + dropout(y))
 
   def _norm(self, name):
@@ -288,10 +294,6 @@ def _group_distances(distances: np.ndarray, number: int) -> np.ndarray:
   return half * (distances > 0) + np.where(size < single, size, grown).astype(
     np.int32
   )
-
-
-def _dense(config, dtype, features, name):
-  return dense(features, config.initializer_range, dtype, name)
 
 
 # The names of the modules in Hugging Face's files. Those of a layer continue

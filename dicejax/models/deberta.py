@@ -27,7 +27,9 @@ from dicejax.models.layers import ACTIVATIONS
 from dicejax.models.layers import attend
 from dicejax.models.layers import attended_tokens
 from dicejax.models.layers import check_inputs
+from dicejax.models.layers import dense
 from dicejax.models.layers import layer_norm
+from dicejax.models.layers import probability_dropout
 from dicejax.models.layers import sequence_starts
 
 # A token is multiplied with the key of a distance, or with its query.
@@ -240,10 +242,11 @@ class _Layer(nn.Module):
   @nn.compact
   def __call__(self, x, distances, attended, deterministic):
     c = self.config
-    dense = functools.partial(_dense, c, self.dtype)
+    linear = functools.partial(
+      dense, scale=c.initializer_range, dtype=self.dtype
+    )
     dropout = nn.Dropout(c.hidden_dropout_prob, deterministic=deterministic)
-    dropped = c.attention_probs_dropout_prob and not deterministic
-    layers = {name: dense(c.hidden_size, name) for name in ('query', 'key')}
+    layers = {name: linear(c.hidden_size, name) for name in ('query', 'key')}
     distances = dropout(distances)
     rows = _find_rows(c, x.shape[1])[1]
     size = c.hidden_size // c.num_attention_heads
@@ -255,7 +258,7 @@ class _Layer(nn.Module):
     def project_distances(name):
       layer = layers[name]
       if not c.share_att_key:
-        layer = dense(c.hidden_size, f'distance_{name}')
+        layer = linear(c.hidden_size, f'distance_{name}')
       return split(layer(distances)) * scale
 
     query, key = split(layers['query'](x)), split(layers['key'](x))
@@ -270,31 +273,20 @@ class _Layer(nn.Module):
     y = attend(
       query,
       key,
-      split(dense(c.hidden_size, 'value')(x)),
+      split(linear(c.hidden_size, 'value')(x)),
       attended,
       bias=bias,
       scale=scale,
-      dropout=nn.Dropout(c.attention_probs_dropout_prob, deterministic=False)
-      if dropped
-      else None,
+      dropout=probability_dropout(c, deterministic),
     )
-    y = dense(c.hidden_size, 'out')(y.reshape(x.shape))
+    y = linear(c.hidden_size, 'out')(y.reshape(x.shape))
     x = self._norm('attention_norm')(x + dropout(y))
-    y = dense(c.intermediate_size, 'up')(x)
-    y = dense(c.hidden_size, 'down')(ACTIVATIONS[c.hidden_act](y))
+    y = linear(c.intermediate_size, 'up')(x)
+    y = linear(c.hidden_size, 'down')(ACTIVATIONS[c.hidden_act](y))
     return self._norm('mlp_norm')(x + dropout(y))
 
   def _norm(self, name):
     return layer_norm(self.config.layer_norm_eps, self.dtype, name)
-
-
-def _dense(config, dtype, features, name):
-  return nn.Dense(
-    features,
-    dtype=dtype,
-    kernel_init=nn.initializers.normal(config.initializer_range),
-    name=name,
-  )
 
 
 def _find_rows(

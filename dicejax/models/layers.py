@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Any
 from typing import Literal
 
 import chex
@@ -163,21 +164,34 @@ def attend(
   return (summed / sums).astype(value.dtype)
 
 
+def probability_dropout(config: Any, deterministic: bool) -> nn.Dropout | None:
+  """Makes the dropout of attention probabilities, for `attend`.
+
+  Args:
+    config: the config of the encoder.
+    deterministic: whether dropout is off.
+  """
+  rate = config.attention_probs_dropout_prob
+  if deterministic or not rate:
+    return None  # Attention is faster without.
+  return nn.Dropout(rate, deterministic=False)
+
+
 def dense(
   features: int,
-  scale: float,
-  dtype: DTypeLike,
   name: str,
   *,
+  scale: float,
+  dtype: DTypeLike,
   use_bias: bool = True,
 ) -> Callable[[jax.Array], jax.Array]:
   """Makes a linear layer, `[..., H]` -> `[..., features]`.
 
   Args:
     features: the number of outputs.
+    name: the name of the module.
     scale: the standard deviation of initial weights.
     dtype: the type of the computation.
-    name: the name of the module.
     use_bias: whether it has a bias.
   """
   layer = nn.Dense(

@@ -25,6 +25,7 @@ from dicejax.models.layers import attended_tokens
 from dicejax.models.layers import check_inputs
 from dicejax.models.layers import dense
 from dicejax.models.layers import layer_norm
+from dicejax.models.layers import probability_dropout
 
 _FULL, _LOCAL = 'full_attention', 'sliding_attention'
 
@@ -215,16 +216,15 @@ class _Layer(nn.Module):
     dropout = nn.Dropout(c.attention_probs_dropout_prob)
     x += dropout(y, deterministic)
     y = _norm(c, self.dtype, 'mlp_norm')(x)
-    y = self._dense(2 * c.intermediate_size, c.mlp_bias, 'up')(y)
+    y = self._linear(2 * c.intermediate_size, c.mlp_bias, 'up')(y)
     y, gate = jnp.split(y, 2, axis=-1)
     y = ACTIVATIONS[c.hidden_act](y) * gate
     y = nn.Dropout(c.hidden_dropout_prob)(y, deterministic)
-    return x + self._dense(c.hidden_size, c.mlp_bias, 'down')(y)
+    return x + self._linear(c.hidden_size, c.mlp_bias, 'down')(y)
 
   def _attention(self, x, angles, attended, deterministic):
     c = self.config
-    dropped = c.attention_probs_dropout_prob and not deterministic
-    y = self._dense(3 * c.hidden_size, c.attention_bias, 'qkv')(x)
+    y = self._linear(3 * c.hidden_size, c.attention_bias, 'qkv')(x)
     y = y.reshape(*x.shape[:2], 3 * c.num_attention_heads, -1)
     query, key, value = jnp.split(y, 3, axis=2)  # Each is [B, L, N, D].
     query, key = _rotate(query, angles), _rotate(key, angles)
@@ -236,22 +236,17 @@ class _Layer(nn.Module):
       key,
       value,
       attended,
-      dropout=nn.Dropout(c.attention_probs_dropout_prob, deterministic=False)
-      if dropped
-      else None,
+      dropout=probability_dropout(c, deterministic),
       # Parameters may be initialised on a CPU, where cuDNN is missing.
       implementation='xla' if self.is_initializing() else c.attention,
     )
     y = y.reshape(len(x), -1, c.hidden_size)[:, : x.shape[1]]
-    return self._dense(c.hidden_size, c.attention_bias, 'out')(y)
+    return self._linear(c.hidden_size, c.attention_bias, 'out')(y)
 
-  def _dense(self, features, use_bias, name):
+  def _linear(self, features, use_bias, name):
+    scale = self.config.initializer_range
     return dense(
-      features,
-      self.config.initializer_range,
-      self.dtype,
-      name,
-      use_bias=use_bias,
+      features, name, scale=scale, dtype=self.dtype, use_bias=use_bias
     )
 
 

@@ -25,7 +25,9 @@ from dicejax.models.layers import ACTIVATIONS
 from dicejax.models.layers import attend
 from dicejax.models.layers import attended_tokens
 from dicejax.models.layers import check_inputs
+from dicejax.models.layers import dense
 from dicejax.models.layers import layer_norm
+from dicejax.models.layers import probability_dropout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,14 +166,15 @@ class _Layer(nn.Module):
   @nn.compact
   def __call__(self, x, distances, apart, attended, deterministic):
     c = self.config
-    normal = nn.initializers.normal(c.initializer_range)
     dropout = nn.Dropout(c.hidden_dropout_prob, deterministic=deterministic)
     y = dropout(self._attention(x, distances, apart, attended, deterministic))
     x = layer_norm(c.layer_norm_eps, self.dtype, 'attention_norm')(x + y)
-    dense = functools.partial(nn.Dense, dtype=self.dtype, kernel_init=normal)
-    y = dense(c.intermediate_size, name='up')(x)
+    linear = functools.partial(
+      dense, scale=c.initializer_range, dtype=self.dtype
+    )
+    y = linear(c.intermediate_size, 'up')(x)
     y = dropout(ACTIVATIONS[c.hidden_act](y))
-    y = dropout(dense(c.hidden_size, name='down')(y))
+    y = dropout(linear(c.hidden_size, 'down')(y))
     return layer_norm(c.layer_norm_eps, self.dtype, 'mlp_norm')(x + y)
 
   def _attention(self, x, distances, apart, attended, deterministic):
@@ -201,16 +204,13 @@ class _Layer(nn.Module):
         'bind,nd->bni', segment_query, segments[1] - segments[0]
       )
       bias += jnp.where(apart, score[..., None], 0)
-    rate = c.attention_probs_dropout_prob
     y = attend(
       biased('content_bias'),
       project(x, 'key'),
       project(x, 'value'),
       attended,
       bias=bias * scale,
-      dropout=nn.Dropout(rate, deterministic=False)
-      if rate and not deterministic
-      else None,
+      dropout=probability_dropout(c, deterministic),
     )
     return jnp.einsum('bind,hnd->bih', y, weigh('out', c.hidden_size))
 
