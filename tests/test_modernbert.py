@@ -6,20 +6,17 @@ import json
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiling import jit
 from encoder_checks import apply
 from encoder_checks import hidden_error
 from encoder_checks import relative
-from jax.flatten_util import ravel_pytree
 
 from dicejax.models import TextClassifier
 from dicejax.models import load_finetuned
 from dicejax.models import load_pooler
 from dicejax.models import load_pretrained
-from dicejax.models import make_encoder
 from dicejax.models import save_finetuned
 from dicejax.models.pretrained import read_config
 
@@ -66,59 +63,6 @@ def test_short_rows_have_a_mask_and_long_ones_blocks():
   assert relative(long[:, :7], short) < 1
   with_all = _encode(TOKENS[:, :7], mask[:, :7], local_attention=12)
   assert relative(short, with_all) > 100
-
-
-def test_packed_sequences_are_as_if_alone():
-  packed = np.array([[1] * 7 + [2] * 4, [1] + [2] * 8 + [0] * 2], np.int32)
-  states = _encode(TOKENS, packed)
-  assert np.isfinite(states).all()
-  alone, number = np.zeros((4, 11), np.int32), 0
-  sequences = [packed == 1, packed == 2]
-  own = [x[row] for row in (0, 1) for x in sequences]
-  for number, inside in enumerate(own):
-    alone[number, : inside.sum()] = TOKENS[number // 2, inside]
-  expected = _encode(alone, alone != 0)
-  for number, inside in enumerate(own):
-    actual = states[number // 2, inside]
-    assert relative(actual, expected[number, : inside.sum()]) < 1
-
-
-def test_bfloat16_computes_what_float32_does():
-  config, params = _load()
-  mask = np.ones_like(TOKENS, bool)
-  encoder = make_encoder(config, jnp.bfloat16)
-  actual = jit(encoder.apply)({'params': params}, TOKENS, None, mask)
-  assert actual.dtype == jnp.bfloat16
-  error = np.asarray(actual, np.float32) - _encode(TOKENS, mask)
-  assert 0 < np.sqrt(np.mean(error**2)) < 0.03
-
-
-@pytest.mark.slow
-def test_rematerialisation_and_dropout():
-  config, params = _load()
-  config = dataclasses.replace(
-    config,
-    embedding_dropout=0.1,
-    hidden_dropout_prob=0.1,
-    attention_probs_dropout_prob=0.1,
-  )
-
-  def gradient(seed, remat):
-    encoder = make_encoder(dataclasses.replace(config, remat=remat))
-
-    def loss(params):
-      rngs = {'dropout': jax.random.key(seed)}
-      states = encoder.apply(
-        {'params': params}, TOKENS, deterministic=False, rngs=rngs
-      )
-      return jnp.sum(states**2)
-
-    return ravel_pytree(jit(jax.grad(loss))(params))[0]
-
-  np.testing.assert_allclose(
-    gradient(0, True), gradient(0, False), rtol=1e-4, atol=1e-4
-  )
-  assert np.abs(gradient(0, False) - gradient(1, False)).max() > 0.1
 
 
 def _configure(tmp_path, **changes):

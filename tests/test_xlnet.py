@@ -14,7 +14,6 @@ from compiling import jit
 from encoder_checks import hidden_error
 from encoder_checks import relative
 from helpers import make_xlnet_tokenizer
-from jax.flatten_util import ravel_pytree
 
 import dicejax
 from dicejax.models import SpanExtractor
@@ -43,16 +42,9 @@ HEADS = {
 WORDS = '\u2581ann \u2581met \u2581bob \u2581in \u2581rome \u2581 .'.split()
 
 
-@functools.partial(jit, static_argnames=('config', 'dtype', 'deterministic'))
-def encode(
-  params, *args, config=LAYER, dtype=jnp.float32, deterministic=True, seed=0
-):
-  return XLNet(config, dtype).apply(
-    {'params': params},
-    *args,
-    deterministic=deterministic,
-    rngs={'dropout': jax.random.key(seed)},
-  )
+@functools.partial(jit, static_argnames='config')
+def encode(params, *args, config=LAYER):
+  return XLNet(config).apply({'params': params}, *args)
 
 
 def make_head(name, seed=0):
@@ -82,36 +74,6 @@ def test_padding_may_be_on_either_side():
   assert relative(hidden[mask], HIDDEN[MASK]) < 1
 
 
-@pytest.mark.parametrize(
-  'kind', ['states', pytest.param('gradient', marks=pytest.mark.slow)]
-)
-def test_packed_sequences_are_as_if_alone(kind):
-  packed = np.array(
-    [
-      [1, 1, 1, 1, 2, 2, 2, 2, 2],
-      [1, 2, 2, 3, 3, 3, 0, 0, 0],
-      [1, 1, 1, 1, 1, 1, 1, 1, 1],
-      [1, 1, 2, 3, 4, 4, 4, 4, 0],
-    ],
-    np.int32,
-  )
-  cotangent = np.random.default_rng(0).normal(size=HIDDEN.shape)
-  cotangent = cotangent.astype(np.float32) / packed.size
-
-  def states(params, mask):
-    hidden = XLNet(LAYER).apply({'params': params}, TOKENS, SEGMENTS, mask)
-    return jnp.where((mask > 0)[..., None], hidden, 0)
-
-  def gradient(params, mask):
-    return jax.grad(lambda p: jnp.sum(states(p, mask) * cotangent))(params)
-
-  compute = jit({'states': states, 'gradient': gradient}[kind])
-  actual = ravel_pytree(compute(PARAMS, packed))[0]
-  alone = (compute(PARAMS, packed == i) for i in range(1, 5))
-  expected = sum(ravel_pytree(x)[0] for x in alone)
-  assert relative(actual, expected) < 1
-
-
 def test_segments_are_only_compared():
   hidden = encode(PARAMS, TOKENS, SEGMENTS, MASK)
   np.testing.assert_array_equal(
@@ -121,52 +83,6 @@ def test_segments_are_only_compared():
   none = encode(PARAMS, TOKENS, None, MASK)
   assert relative(none[MASK], same[MASK]) < 1
   assert relative(none[MASK], hidden[MASK]) > 100
-
-
-def test_bfloat16_computes_what_float32_does():
-  expected = encode(PARAMS, TOKENS, SEGMENTS, MASK)
-  hidden = encode(PARAMS, TOKENS, SEGMENTS, MASK, dtype=jnp.bfloat16)
-  assert hidden.dtype == jnp.bfloat16
-  error = (np.asarray(hidden, np.float32) - expected)[MASK]
-  # bfloat16 has 8 bits: 1/256 of values around 1, through 2 sublayers.
-  assert 0 < np.sqrt(np.mean(error**2)) < 0.03
-
-
-def test_dropout_is_drawn_from_the_rng_and_off_by_default():
-  expected = encode(PARAMS, TOKENS, None, MASK)
-
-  def draw(seed=0, **probabilities):
-    config = dataclasses.replace(LAYER, **probabilities)
-    return encode(
-      PARAMS, TOKENS, None, MASK, config=config, deterministic=False, seed=seed
-    )
-
-  first, second = draw(), draw(1)
-  np.testing.assert_array_equal(first, draw())
-  assert np.abs(first - second).max() > 0.1
-  attention = draw(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.5)
-  assert np.abs(attention - expected).max() > 0.1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('deterministic', [True, False])
-def test_rematerialisation_changes_no_value(deterministic):
-  def gradient(remat):
-    config = dataclasses.replace(CONFIG, remat=remat)
-
-    def loss(params):
-      inputs = TOKENS, SEGMENTS, MASK
-      hidden = XLNet(config).apply(
-        {'params': params},
-        *inputs,
-        deterministic=deterministic,
-        rngs={'dropout': jax.random.key(0)},
-      )
-      return jnp.mean(hidden**2)
-
-    return ravel_pytree(jax.jit(jax.grad(loss))(PARAMS))[0]
-
-  np.testing.assert_allclose(gradient(True), gradient(False), atol=1e-6)
 
 
 @pytest.mark.slow
@@ -211,11 +127,8 @@ def test_other_networks_of_this_type_are_refused(tmp_path, key, value):
     load_pretrained(directory)
 
 
-def test_saved_and_read_again(tmp_path):
+def test_a_saved_config_has_their_names_only(tmp_path):
   save_pretrained(tmp_path, CONFIG, PARAMS)
-  config, params = load_pretrained(tmp_path)
-  assert config == CONFIG
-  jax.tree.map(np.testing.assert_array_equal, params, PARAMS)
   values = json.loads((tmp_path / 'config.json').read_text())
   assert (values['d_model'], values['dropout']) == (6, 0.1)
   # The class of transformers fails where it is given these.
