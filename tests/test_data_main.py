@@ -181,11 +181,8 @@ def test_config_and_json(directory):
       'nope is not an experiment: expected one of cmrc2018, conll2003, '
       'conll2003_mrc, ctb5, ctb6, ',
     ),
-    (['losses'], 'losses is not an experiment: expected one of '),
     (['conll2003', '--dir=none'], 'none/eng.train: no such file'),
-    (['conll2003', '--nope'], 'no flag --nope'),
     (['conll2003', 'mrpc'], 'not understood: mrpc'),
-    (['mrpc', '--config=configs/pos/wsj.py'], 'not understood: mrpc'),
     (['--config.data.format=tfds'], "data.format='tfds' needs data.tfds.name"),
   ],
 )

@@ -416,6 +416,7 @@ def test_another_head_is_dropped(tmp_path, tagger, source, capsys):
     assert jax.tree.all(equal) == (name == 'encoder')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'theirs', [False, pytest.param(True, marks=pytest.mark.slow)]
 )

@@ -116,7 +116,8 @@ def test_padding_may_be_on_the_left_where_positions_have_no_limit(name):
     assert relative(actual[row][mask[row]], expected[row][mask[row]]) < 1
 
 
-@each_reference(*QUICK)
+@pytest.mark.slow
+@each_reference()
 def test_bfloat16_computes_what_float32_does(name):
   config, params = _load(name)
   tokens, segments, packed = _inputs(config)

@@ -74,7 +74,10 @@ def frozen_config(tmp_path, task='tagging', **changes):
   [
     pytest.param({}, marks=pytest.mark.slow),
     {'packing': True, 'micro_batches': 2},
-    {'task': 'classification', 'model.pooling': 'mean'},
+    pytest.param(
+      {'task': 'classification', 'model.pooling': 'mean'},
+      marks=pytest.mark.slow,
+    ),
   ],
   ids=str,
 )

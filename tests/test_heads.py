@@ -192,6 +192,7 @@ def test_padding_has_no_influence(name):
     assert np.abs((x - y)[~real]).max() > 1e-3
 
 
+@pytest.mark.slow
 @each_kind
 def test_bfloat16_computes_what_float32_does(name):
   def outputs(dtype):
@@ -286,6 +287,7 @@ def test_a_wrong_input_is_refused(name):
     _apply(name, np.ones((1, 7), np.int32), None, None)
 
 
+@pytest.mark.slow
 @each_kind
 def test_initial_weights(name):
   """Normal kernels of the encoder's scale, and biases of zero."""

@@ -173,6 +173,7 @@ def test_soft_counts_add():
   np.testing.assert_allclose(loss, want, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('axis', SETS)
 def test_identities(kind, axis):

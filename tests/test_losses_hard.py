@@ -24,6 +24,7 @@ def count(ratio, positives):
   return int(fractions.Fraction(str(ratio)) * positives)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'positives, negatives, ratio, published',
   [
@@ -137,6 +138,7 @@ def test_as_a_mask_of_a_loss():
   np.testing.assert_allclose(dice, sliced, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_transformations():
   rng = np.random.default_rng(0)
   loss = rng.normal(size=(6, 20)).astype(np.float32)

@@ -14,6 +14,7 @@ import oracle
 import pytest
 from compiling import jit
 from draws import examples
+from helpers import slow_except
 from jax.experimental import checkify
 from jax.test_util import check_grads
 from loss_checks import SETS
@@ -164,7 +165,7 @@ def test_published_multi_class_values():
     np.testing.assert_allclose(3 * loss.mean(), want, atol=3e-7)
 
 
-@pytest.mark.parametrize('softmax', SOFTMAX)
+@pytest.mark.parametrize('softmax', slow_except([True], SOFTMAX))
 def test_identities(softmax):
   logits, labels = example(softmax)
   for axis in SETS:
@@ -312,6 +313,7 @@ def test_hessian_in_a_tie():
   np.testing.assert_allclose(got, jit(jax.hessian(naive))(logits), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_any_type_of_labels_and_numbers():
   logits, labels = example(True, shape=(2,), classes=300)
   labels[:] = [3, 7]
@@ -401,6 +403,7 @@ def test_transformations():
   np.testing.assert_allclose(traced, by_row, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_nothing_that_checkify_checks_goes_wrong():
   logits, labels = example(True, shape=(8, 5))
   loss = functools.partial(losses.self_adjusting_dice, alpha=0.3)

@@ -178,6 +178,7 @@ def test_cross_entropy_is_focal_and_poly_of_nothing(softmax):
     np.testing.assert_array_equal(same, want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('gamma', [0, 0.5, 2.0])
 def test_focal_is_asymmetric_without_asymmetry(gamma):
   logits = np.array([-80, -30, -5, -1, 0, 1, 5, 30, 80, 1e4], np.float32)
@@ -199,6 +200,7 @@ def test_focal_is_asymmetric_without_asymmetry(gamma):
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('gammas', [(1.0, 4.0), (0.5, 0), (0, 0.3)])
 @pytest.mark.parametrize('margin', [0.05, 0.5])
 def test_easy_negatives_have_no_loss_and_no_gradient(gammas, margin):
@@ -244,6 +246,7 @@ def test_soft_zlpr_is_smallest_at_half_the_log_odds():
   np.testing.assert_allclose(grad, np.zeros(4), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_zlpr_leaves_single_labels_out():
   logits, labels = example(False, shape=(6, 9))
   keep = np.random.default_rng(1).uniform(size=(6, 9)) < 0.6
@@ -334,6 +337,7 @@ def test_no_array_of_all_classes_is_kept():
     assert memory.temp_size_in_bytes < logits.nbytes / 10
 
 
+@pytest.mark.slow
 def test_small_losses_keep_their_digits():
   """At a gap of 30 the loss is e^-30, not 0; so is the gradient."""
   value, grad = jax.value_and_grad(

@@ -34,13 +34,18 @@ TOKENS = np.random.default_rng(0).integers(1, 17, (2, 11), dtype=np.int32)
 @pytest.mark.parametrize(
   'change',
   [
-    dict(local_attention=6),
     dict(local_attention=2),
-    dict(global_attn_every_n_layers=2),
     dict(global_rope_theta=10_000.0),
-    dict(local_rope_theta=160_000.0),
-    dict(hidden_act='gelu_new'),
-    dict(num_attention_heads=4),
+    *(
+      pytest.param(change, marks=pytest.mark.slow)
+      for change in [
+        dict(local_attention=6),
+        dict(global_attn_every_n_layers=2),
+        dict(local_rope_theta=160_000.0),
+        dict(hidden_act='gelu_new'),
+        dict(num_attention_heads=4),
+      ]
+    ),
   ],
 )
 def test_a_mistake_is_seen(change):

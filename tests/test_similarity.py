@@ -149,7 +149,15 @@ def collection():
   return ConceptSets.from_ids(draw(), draw()), weights
 
 
-@pytest.mark.parametrize('devices, k', [(1, 10), (3, 1), (8, 10), (8, 300)])
+@pytest.mark.parametrize(
+  'devices, k',
+  [
+    pytest.param(1, 10, marks=pytest.mark.slow),
+    (3, 1),
+    pytest.param(8, 10, marks=pytest.mark.slow),
+    (8, 300),
+  ],
+)
 def test_a_cut_pool_finds_the_same(collection, devices, k):
   pool, weights = collection
   mesh = jax.make_mesh((devices,), ('pool',), devices=jax.devices()[:devices])

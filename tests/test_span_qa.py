@@ -342,10 +342,10 @@ def test_every_preset_fits(tokenizer, name):
   'name, activation',
   [
     ('cross_entropy', 'softmax'),
-    ('focal', 'softmax'),
-    ('focal', 'sigmoid'),
     ('self_adjusting_dice', 'sigmoid'),
-    ('tversky', 'sigmoid'),
+    pytest.param('focal', 'softmax', marks=pytest.mark.slow),
+    pytest.param('focal', 'sigmoid', marks=pytest.mark.slow),
+    pytest.param('tversky', 'sigmoid', marks=pytest.mark.slow),
   ],
 )
 def test_only_what_is_allowed_counts(tokenizer, name, activation):

@@ -513,6 +513,7 @@ def test_padding_changes_nothing():
   )
 
 
+@pytest.mark.slow
 def test_parts_take_less_memory():
   rows = batch(256, 32)
   used = []
@@ -527,7 +528,7 @@ def test_parts_take_less_memory():
   'loss',
   [
     pytest.param('cross_entropy', marks=pytest.mark.slow),
-    'paper_dice',
+    pytest.param('paper_dice', marks=pytest.mark.slow),
     'running_dice',
   ],
 )

@@ -14,6 +14,9 @@ from dicejax import losses
 from dicejax.tversky import tversky_distance
 from dicejax.tversky import tversky_index
 
+# A page is read again when it changes, so .ci/run is early enough.
+pytestmark = pytest.mark.slow
+
 DOCS = pathlib.Path(__file__).parents[1] / 'docs'
 PAGE = (DOCS / 'losses.md').read_text()
 FIGURE = runpy.run_path(str(DOCS / 'losses.py'))
@@ -248,11 +251,7 @@ def test_gradients_with_priors():
 @pytest.mark.parametrize('axis', [(), None])
 @pytest.mark.parametrize(
   'alpha',
-  [
-    pytest.param(1.0, marks=pytest.mark.slow),
-    pytest.param(0.1, marks=pytest.mark.slow),
-    0.01,
-  ],
+  [1.0, 0.1, 0.01],
 )
 def test_self_adjusting_dice_turns_at_one_over_one_plus_alpha(
   alpha, square, axis
@@ -347,7 +346,7 @@ def test_one_set_is_f1_with_its_threshold():
 
 @pytest.mark.parametrize(
   'alpha, beta',
-  [(0.25, 0.75), (1, 1), pytest.param(0.3, 0.4, marks=pytest.mark.slow)],
+  [(0.25, 0.75), (1, 1), (0.3, 0.4)],
 )
 def test_threshold_of_a_tversky_index(alpha, beta):
   group, posterior, labels = FIGURE['calibrated_data']()
@@ -368,12 +367,7 @@ def test_threshold_of_a_tversky_index(alpha, beta):
 @pytest.mark.parametrize('square', [False, True])
 @pytest.mark.parametrize(
   'column, alpha',
-  [
-    (0, 0),
-    (1, 0.01),
-    pytest.param(2, 0.1, marks=pytest.mark.slow),
-    pytest.param(3, 1, marks=pytest.mark.slow),
-  ],
+  [(0, 0), (1, 0.01), (2, 0.1), (3, 1)],
 )
 def test_single_elements_are_not_f1(column, alpha, square):
   """The posterior where the best p, of all that were tried, crosses over."""

@@ -76,6 +76,7 @@ def test_predictions_are_the_score(trained):
   )
 
 
+@pytest.mark.slow
 def test_evaluate_gives_the_same_scores(trained):
   _, workdir, outcome = trained
   done = run_command('train.evaluate', f'--workdir={workdir}', '--json')
@@ -224,6 +225,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
     Trainer(config, tmp_path / 'other').train()
 
 
+@pytest.mark.slow
 def test_patience(tmp_path, monkeypatch, capfd):
   """The run stops at the same step, also if it was killed before."""
   config = make_config(tmp_path)
