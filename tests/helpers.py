@@ -7,11 +7,14 @@ import random
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
 import tokenizers
 
 from configs import default
 from configs import losses as presets
+from dicejax import models
 from train.tasks.classification import Classification
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -101,6 +104,44 @@ def make_xlnet_tokenizer(words):
     special_tokens=[('<sep>', 4), ('<cls>', 3)],
   )
   return tokenizer
+
+
+def tiny_bert(words):
+  """Makes the config of a tiny BERT whose vocabulary are these words."""
+  return models.BertConfig(
+    vocab_size=len(words) + 4,
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=16,
+    max_position_embeddings=32,
+  )
+
+
+def save_word_tokenizer(directory, words):
+  """Saves a tokenizer of whole words, in lower case, for `tiny_bert`."""
+  special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]']
+  ids = {word: number for number, word in enumerate([*special, *words])}
+  tokenizer = tokenizers.Tokenizer(
+    tokenizers.models.WordLevel(ids, unk_token='[UNK]')
+  )
+  tokenizer.normalizer = tokenizers.normalizers.Lowercase()
+  tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+  tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+    single='[CLS] $A [SEP]', special_tokens=[('[CLS]', 2), ('[SEP]', 3)]
+  )
+  tokenizer.save(str(directory / 'tokenizer.json'))
+
+
+def save_encoder(directory, words, seed=0):
+  """Saves a tiny encoder with random weights, as Hugging Face does."""
+  config = tiny_bert(words)
+  params = models.make_encoder(config).init(
+    jax.random.key(seed), np.ones((1, 2), int)
+  )['params']
+  models.save_pretrained(directory, config, params)
+  save_word_tokenizer(directory, words)
+  return directory
 
 
 def load_config(path):

@@ -750,7 +750,7 @@ def test_nothing_is_overwritten_without_force(index, run):
     ),
     (
       ['label', *_INPUT, '--extractor=module', '--out=o'],
-      'extractor module: expected package.module:function.',
+      'extractor module: expected package.module:function',
     ),
     (['index', *_INPUT, '--out=no/i'], 'no: no such directory.'),
     (['index', *_INPUT, '--encoding=no', '--out=o'], "'no' is not an encoding"),

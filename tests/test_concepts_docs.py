@@ -4,6 +4,7 @@ import pathlib
 import re
 import shlex
 
+import helpers
 import pytest
 
 from dicejax import concepts
@@ -52,6 +53,8 @@ def home(tmp_path, monkeypatch):
     + 10 * 'Clear.,,normal\n'
   )
   pathlib.Path('new.csv').write_text(_CSV.replace('\n', '\n9').rstrip('9'))
+  helpers.save_encoder(tmp_path / 'ENCODER', ['heart', 'effusion'])
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
   pathlib.Path('queries.txt').write_text('17\nleft effusion\n')
 
 
@@ -67,7 +70,7 @@ def test_python(home):
 def test_commands(home, capsys):
   blocks = [block for block in _blocks('sh') if 'dicejax.concepts' in block]
   lines = ''.join(blocks).replace('\\\n', ' ').splitlines()
-  assert len(lines) == 8
+  assert len(lines) == 10
   for line in lines:
     program, arguments = line.split('dicejax.concepts ', 1)
     assert program == 'python -m '

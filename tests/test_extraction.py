@@ -122,9 +122,9 @@ def test_an_ontology_is_needed():
 @pytest.mark.parametrize(
   'name, reason',
   [
-    ('find_mass', 'expected package.module:function.'),
-    (':find_mass', 'expected package.module:function.'),
-    ('module:', 'expected package.module:function.'),
+    ('find_mass', 'expected package.module:function'),
+    (':find_mass', 'expected package.module:function'),
+    ('module:', 'expected package.module:function'),
     ('none.such:find', 'cannot be imported (ModuleNotFoundError: No module'),
     ('own_extractor:none', 'cannot be imported (AttributeError: '),
     ('own_extractor:NUMBER', 'is a int, not a function.'),

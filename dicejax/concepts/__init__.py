@@ -51,6 +51,7 @@ from dicejax.concepts.search.measures import on_grid
 from dicejax.concepts.text.aliases import Aliases
 from dicejax.concepts.text.aliases import read_aliases
 from dicejax.concepts.text.cues import read_cues
+from dicejax.concepts.text.encoder_linker import EncoderLinker
 from dicejax.concepts.text.extraction import extract
 from dicejax.concepts.text.extraction import load_extractor
 from dicejax.concepts.text.linker import Linker
@@ -63,6 +64,8 @@ from dicejax.concepts.text.radgraph import RadGraphExtractor
 from dicejax.concepts.text.radgraph import read_radgraph
 from dicejax.concepts.text.reports import Reports
 from dicejax.concepts.text.reports import read_reports
+from dicejax.concepts.text.tagger import TaggerExtractor
+from dicejax.concepts.text.tagger import load_tagger
 
 if TYPE_CHECKING:
   from dicejax.concepts.search.sets import ConceptSets
@@ -71,21 +74,25 @@ if TYPE_CHECKING:
   from dicejax.concepts.search.similarity import pairwise
   from dicejax.concepts.search.similarity import search_sets
   from dicejax.concepts.search.soft import soft_similarity
+  from dicejax.concepts.text.encoder import Encoder
 
 # These need JAX, whose import takes longer than a search.
 _LAZY = {
-  'ConceptSets': 'sets',
-  'concept_sets': 'sets',
-  'greedy_retrieve': 'similarity',
-  'pairwise': 'similarity',
-  'search_sets': 'similarity',
-  'soft_similarity': 'soft',
+  'ConceptSets': 'search.sets',
+  'Encoder': 'text.encoder',
+  'concept_sets': 'search.sets',
+  'greedy_retrieve': 'search.similarity',
+  'pairwise': 'search.similarity',
+  'search_sets': 'search.similarity',
+  'soft_similarity': 'search.soft',
 }
 
 __all__ = [
   'Aliases',
   'Asymmetric',
   'ConceptSets',
+  'Encoder',
+  'EncoderLinker',
   'Evidence',
   'Experiencer',
   'Explanation',
@@ -107,6 +114,7 @@ __all__ = [
   'ReportIndex',
   'Reports',
   'Symmetric',
+  'TaggerExtractor',
   'Term',
   'Time',
   'concept_sets',
@@ -119,6 +127,7 @@ __all__ = [
   'label_mentions',
   'learn_aliases',
   'load_extractor',
+  'load_tagger',
   'merge',
   'merge_labels',
   'on_grid',
@@ -139,5 +148,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
   if name not in _LAZY:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  module = importlib.import_module(f'dicejax.concepts.search.{_LAZY[name]}')
+  module = importlib.import_module(f'dicejax.concepts.{_LAZY[name]}')
   return getattr(module, name)

@@ -42,6 +42,8 @@ _HUB_FILES = (
   'vocab.txt',
   'added_tokens.json',
   'special_tokens_map.json',
+  'modules.json',
+  '1_Pooling/config.json',
 )
 
 

@@ -16,6 +16,9 @@ from dicejax.concepts.cli import options
 from dicejax.concepts.cli import page
 from dicejax.concepts.cli import queries
 from dicejax.concepts.cli import views
+from dicejax.concepts.cli.networks import announce
+from dicejax.concepts.cli.networks import load_encoder
+from dicejax.concepts.cli.networks import load_tagger
 from dicejax.concepts.files import check_writable
 from dicejax.concepts.files import replacing
 from dicejax.concepts.labels.rules import PAPER_ORDER
@@ -33,6 +36,8 @@ from dicejax.concepts.text.aliases import CHEST
 from dicejax.concepts.text.aliases import Aliases
 from dicejax.concepts.text.aliases import read_aliases
 from dicejax.concepts.text.cues import read_cues
+from dicejax.concepts.text.encoder_linker import THRESHOLD
+from dicejax.concepts.text.encoder_linker import EncoderLinker
 from dicejax.concepts.text.extraction import extract
 from dicejax.concepts.text.extraction import load_extractor
 from dicejax.concepts.text.linker import Linker
@@ -43,6 +48,7 @@ from dicejax.concepts.text.radgraph import RadGraphExtractor
 from dicejax.concepts.text.radgraph import read_radgraph
 from dicejax.concepts.text.reports import ReportFile
 from dicejax.concepts.text.reports import read_reports
+from dicejax.concepts.text.tagger import TaggerExtractor
 
 PRECEDENCES = {'present': PRESENT_FIRST, 'paper': PAPER_ORDER}
 _CELLS = {Polarity.PRESENT: 1, Polarity.ABSENT: 0, Polarity.UNCERTAIN: -1}
@@ -96,8 +102,11 @@ def _add(arguments):
   for name in ('ontology', 'umls', 'aliases', 'cues', 'radgraph', 'force'):
     if getattr(arguments, name):
       raise ValueError(f'--add takes what the index has: leave --{name} out.')
+  if arguments.encoder_threshold:
+    raise ValueError('--add takes the threshold that the index has.')
   extractor = _load_extractor(arguments.extractor)
-  old = ReportIndex.load(arguments.out, extractor)
+  encoder = load_encoder(arguments)
+  old = ReportIndex.load(arguments.out, extractor, encoder=encoder)
   reports = _read_reports(arguments, ReportFile)
   made = old.add(display.progress(reports), workers=arguments.workers)
   return made, (reports.skipped,)
@@ -169,7 +178,8 @@ def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
   given = {'alpha': arguments.alpha, 'beta': arguments.beta}
   given = {name: value for name, value in given.items() if value is not None}
   measure = options.MEASURES[arguments.measure]()
-  loaded = ReportIndex.load(arguments.index, extractor)
+  encoder = load_encoder(arguments)
+  loaded = ReportIndex.load(arguments.index, extractor, encoder=encoder)
   if arguments.verify:
     loaded.verify()
   return loaded, {
@@ -180,6 +190,11 @@ def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
 
 
 def _load_extractor(name) -> Extractor | None:
+  if name and os.path.isdir(name):
+    raise ValueError(
+      f'--extractor {name}: a tagger finds the mentions of reports only, not '
+      'those of queries; leave it out.'
+    )
   return None if name is None else load_extractor(name)
 
 
@@ -199,7 +214,9 @@ def check_ontologies(arguments) -> None:
 
 def _read_input(arguments, read=read_reports) -> _Input:
   check_ontologies(arguments)
-  extractor = _load_extractor(arguments.extractor)
+  tagger = load_tagger(arguments)
+  extractor = None if tagger else _load_extractor(arguments.extractor)
+  encoder = load_encoder(arguments)
   reports = _read_reports(arguments, read)
   aliases = _read_aliases(arguments.aliases, extractor)
   linker = Linker(
@@ -208,6 +225,9 @@ def _read_input(arguments, read=read_reports) -> _Input:
     cues=arguments.cues and read_cues(arguments.cues),
     alternatives=arguments.alternatives,
   )
+  if encoder:
+    threshold = arguments.encoder_threshold or THRESHOLD
+    linker = EncoderLinker(linker, encoder, threshold, progress=announce)
   # An extractor of one's own finds no forms, but may name the tables' concepts.
   skipped = dict(linker.ontology.skipped)
   if extractor is None:
@@ -216,6 +236,8 @@ def _read_input(arguments, read=read_reports) -> _Input:
     graphs = read_radgraph(arguments.radgraph)
     extractor = RadGraphExtractor(graphs, linker)
     skipped |= extractor.skipped
+  if tagger:
+    extractor = TaggerExtractor(tagger, linker)
   return _Input(reports, linker.ontology, extractor or linker, skipped)
 
 

@@ -11,6 +11,7 @@ from dicejax.concepts.search.measures import Symmetric
 from dicejax.concepts.search.scorer import WEIGHTS
 from dicejax.concepts.text.assertion import ALTERNATIVES
 from dicejax.concepts.text.cues import CLASSES
+from dicejax.concepts.text.encoder_linker import THRESHOLD
 
 MEASURES = {'asymmetric': Asymmetric, 'symmetric': Symmetric}
 # The formats of the tables follow the options in the help of a command.
@@ -109,6 +110,14 @@ def _add_finding(parser):
     help='what "A or B" and "A versus B" say of both: present, as the indexers '
     'of Open-i count them (default), or uncertain, as CheXpert does',
   )
+  _add_encoder(finding)
+  finding.add_argument(
+    '--encoder-threshold',
+    type=_cosine,
+    metavar='X',
+    help='least cosine of a phrase and a name that it means (default: '
+    f'{THRESHOLD})',
+  )
   source = finding.add_mutually_exclusive_group()
   _add_extractor(source)
   source.add_argument(
@@ -150,7 +159,21 @@ def _add_extractor(parser):
     '--extractor',
     metavar='MODULE:FUNCTION',
     help='Python function from a text to a list of dicejax.concepts.Mention, '
-    'instead of the dictionary of names',
+    'instead of the dictionary of names; or, to read reports, the directory of '
+    'a tagger with the types PRESENT, ABSENT and UNCERTAIN from `python -m '
+    'train`, whose entities are looked up there',
+  )
+
+
+def _add_encoder(parser):
+  parser.add_argument(
+    '--encoder',
+    metavar='DIR',
+    help='encoder, such as SapBERT, a directory or a name on the Hugging Face '
+    'hub: noun phrases that are no name mean the concept whose name has the '
+    'nearest vector; an index is searched by texts with the encoder that made '
+    'it. The vectors of names take minutes once, and are kept in '
+    '~/.cache/dicejax/names',
   )
 
 
@@ -199,6 +222,7 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
     'longer than a search; without it, only their sizes are compared',
   )
   _add_extractor(parser)
+  _add_encoder(parser)
 
 
 def _names(text: str) -> list[str]:
@@ -210,6 +234,13 @@ def positive(text: str) -> int:
   if not text.isdecimal() or int(text) == 0:
     raise argparse.ArgumentTypeError(f'{text}: expected 1, 2, ...')
   return int(text)
+
+
+def _cosine(text: str) -> float:
+  number = _not_negative(text)
+  if not 0 < number <= 1:
+    raise argparse.ArgumentTypeError(f'{text}: expected more than 0, at most 1')
+  return number
 
 
 def _not_negative(text: str) -> float:

@@ -31,6 +31,9 @@ from dicejax.concepts.search.pool import pack_segments
 from dicejax.concepts.search.ranking import Ranker
 from dicejax.concepts.search.scorer import Scorer
 from dicejax.concepts.search.segment import Segment
+from dicejax.concepts.text.encoder_linker import EncoderLinker
+from dicejax.concepts.text.encoder_linker import check_encoder
+from dicejax.concepts.text.encoder_linker import made_by
 from dicejax.concepts.text.extraction import extract
 from dicejax.concepts.text.extraction import find_mentions
 from dicejax.concepts.text.extraction import name_of
@@ -40,6 +43,7 @@ from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.radgraph import RadGraphExtractor
 from dicejax.concepts.text.reports import Reports
+from dicejax.concepts.text.tagger import TaggerExtractor
 
 Weights = str | Mapping[str, float]
 
@@ -104,6 +108,7 @@ class ReportIndex:
   _stored: storage.Stored | None = dataclasses.field(
     default=None, repr=False, compare=False
   )
+  _encoder: Any = dataclasses.field(default=None, repr=False, compare=False)
   _made: dict[Any, Any] = dataclasses.field(
     default_factory=dict, init=False, repr=False, compare=False
   )
@@ -164,7 +169,11 @@ class ReportIndex:
       ValueError: as in `build`, or another process writes the index.
     """
     known = ontology_of(linker, ontology)
-    about = {'extractor': name_of(linker), 'skipped': skipped or {}}
+    about = {
+      'extractor': name_of(linker),
+      'skipped': skipped or {},
+      'encoder': made_by(_for_queries(linker)),
+    }
     files = _files(known, _for_queries(linker))
     segments = extract_segments(reports, linker, known, workers)
     storage.write(path, about, files, segments, force=force)
@@ -310,13 +319,21 @@ class ReportIndex:
     Raises:
       FileExistsError: the index exists, and `force` is not set.
     """
-    about = {'extractor': self.extractor_name, 'skipped': self.reports.skipped}
+    about = {
+      'extractor': self.extractor_name,
+      'skipped': self.reports.skipped,
+      'encoder': self._made_by,
+    }
     files = _files(self.ontology, self._linker)
     storage.write(path, about, files, self._pool.segments, force=force)
 
   @classmethod
   def load(
-    cls, path: str | os.PathLike, extractor: Extractor | None = None
+    cls,
+    path: str | os.PathLike,
+    extractor: Extractor | None = None,
+    *,
+    encoder: Any = None,
   ) -> 'ReportIndex':
     """Opens what `save` wrote; reports are read when they are looked at.
 
@@ -327,12 +344,17 @@ class ReportIndex:
       path: the directory.
       extractor: the function that found the mentions, if it was not a `Linker`;
         only searching by a text needs it.
+      encoder: the `Encoder` of the `EncoderLinker` that found the mentions, if
+        it was one; only searching by a text needs it.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is not an index, damaged or of another version.
+      ValueError: it is not an index, damaged or of another version, or made
+        with another encoder.
     """
     stored = storage.open_index(path)
+    if encoder:
+      check_encoder(encoder, stored.header['about'].get('encoder'), path)
     ontology = unpack_ontology(stored.read('ontology'))
     concepts = list(ontology.terms)
     about, pool = stored.header['about'], Pool(stored.segments)
@@ -345,6 +367,7 @@ class ReportIndex:
       extractor,
       about['extractor'],
       stored,
+      encoder,
     )
 
   def add(
@@ -363,9 +386,9 @@ class ReportIndex:
       ValueError: the index was not loaded, or the extractor that made it is not
         at hand; or as in `create`.
     """
-    extractor = self.extractor or self._linker
     if not self._stored:
       raise ValueError('Reports are added to an index that was loaded only.')
+    extractor = self._extractor_at_hand()
     if not extractor or name_of(extractor) != self.extractor_name:
       raise ValueError(
         f'To add reports, the index needs the extractor that made it, '
@@ -373,7 +396,7 @@ class ReportIndex:
       )
     segments = extract_segments(reports, extractor, self.ontology, workers)
     storage.add(self._stored.path, segments)
-    return self.load(self._stored.path, self.extractor)
+    return self.load(self._stored.path, self.extractor, encoder=self._encoder)
 
   def verify(self) -> None:
     """Compares the checksums of an index that was loaded.
@@ -411,11 +434,35 @@ class ReportIndex:
 
     def read():
       settings = self._stored and self._stored.read('linker')
-      return settings and unpack_linker(settings, self.ontology)
+      linker = settings and unpack_linker(settings, self.ontology)
+      if linker and self._encoder and self._made_by:
+        threshold = self._made_by['threshold']
+        return EncoderLinker(linker, self._encoder, threshold)
+      return linker
 
     if isinstance(self.extractor, Linker):
       return self.extractor
     return self._once('linker', read)
+
+  @property
+  def _made_by(self) -> dict[str, Any] | None:
+    """What an encoder needs to do again, if one was used."""
+    if self.extractor:
+      return made_by(self.extractor)
+    return self._stored and self._stored.header['about'].get('encoder')
+
+  def _extractor_at_hand(self) -> Extractor | None:
+    """Returns what finds mentions, if it is there.
+
+    Raises:
+      ValueError: it needs an encoder, which was not given.
+    """
+    if self._made_by and not (self.extractor or self._encoder):
+      raise ValueError(
+        'To read a text, the index needs the encoder that made it, '
+        f'{self._made_by["source"]}: name it with --encoder.'
+      )
+    return self.extractor or self._linker
 
   def _ranker(self, weights, measure, uncertain) -> Ranker:
     def make():
@@ -445,7 +492,7 @@ class ReportIndex:
       raise ValueError(f'{self._stored.path}: damaged.') from error
 
   def _read_query(self, text) -> tuple[Mention, ...]:
-    extractor = self.extractor or self._linker
+    extractor = self._extractor_at_hand()
     if not extractor:
       raise ValueError(
         f'{text!r} is not the id of a report in the index, and to search by a '
@@ -485,8 +532,10 @@ def _check_reports(reports) -> None:
 
 
 def _for_queries(linker) -> Extractor:
-  # RadGraph has no graph of a query; the dictionary of its entities links it.
-  return linker.linker if isinstance(linker, RadGraphExtractor) else linker
+  # RadGraph has no graph of a query, and a tagger may not know its style; the
+  # dictionary of their entities links it.
+  is_other = isinstance(linker, RadGraphExtractor | TaggerExtractor)
+  return linker.linker if is_other else linker
 
 
 def _files(ontology, linker) -> dict[str, Any]:

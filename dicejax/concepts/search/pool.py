@@ -20,6 +20,7 @@ from dicejax.concepts.search.segment import TIMES
 from dicejax.concepts.search.segment import Packer
 from dicejax.concepts.search.segment import Segment
 from dicejax.concepts.text.extraction import find_mentions
+from dicejax.concepts.text.extraction import prepare
 from dicejax.concepts.text.mentions import Extractor
 from dicejax.concepts.text.mentions import Mention
 from dicejax.concepts.text.mentions import name_left_out
@@ -157,11 +158,12 @@ class _Maker:
     self._packer = Packer(ontology)
 
   def __call__(self, batch: list[tuple[str, str]]) -> Segment:
+    ids, texts = zip(*batch, strict=True)
+    prepare(self._extractor, texts)
     mentions = [
       find_mentions(text, self._extractor, self._ontology, f'report {id!r}')
       for id, text in batch
     ]
-    ids, texts = zip(*batch, strict=True)
     return self._packer.pack(ids, texts, mentions)
 
 

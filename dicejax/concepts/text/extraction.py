@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 from dicejax.concepts.ontology.terms import Ontology
 from dicejax.concepts.text.linker import Linker
@@ -33,7 +34,10 @@ def load_extractor(name: str) -> Extractor:
   """
   module, colon, attributes = name.partition(':')
   if not (module and colon and attributes):
-    raise ValueError(f'extractor {name}: expected package.module:function.')
+    raise ValueError(
+      f'extractor {name}: expected package.module:function, or the directory '
+      'of a tagger.'
+    )
   try:
     found = importlib.import_module(module)
     for attribute in attributes.split('.'):
@@ -81,6 +85,7 @@ def extract(
     ['X:1']
   """
   ontology = ontology_of(extractor, ontology)
+  prepare(extractor, reports.texts)
   return [
     find_mentions(text, extractor, ontology, f'report {id!r}')
     for id, text in zip(reports.ids, progress(reports.texts), strict=True)
@@ -111,6 +116,17 @@ def find_mentions(
     raise ValueError(
       f'extractor {name_of(extractor)}: failed on {where}: {reason}'
     ) from error
+
+
+def prepare(extractor: Extractor, texts: Sequence[str]) -> None:
+  """Shows texts to an extractor that computes many together, if it does.
+
+  Such an extractor has a method `prepare`. Each text is passed to the extractor
+  afterwards, too.
+  """
+  look_at = getattr(extractor, 'prepare', None)
+  if look_at:
+    look_at(texts)
 
 
 def ontology_of(extractor: Extractor, ontology: Ontology | None) -> Ontology:

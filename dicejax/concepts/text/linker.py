@@ -155,12 +155,12 @@ polarity=<Polarity.ABSENT: 'absent'>, cue=(0, 2), ...)]
           place += 1
           continue
       regions = self._elsewhere.get(concept)
-      if not (regions and _is_elsewhere(words, span, regions)):
+      if not (regions and is_elsewhere(words, span, regions)):
         yield concept, span
       place = end
 
 
-def _is_elsewhere(words, span, regions) -> bool:
+def is_elsewhere(words, span, regions) -> bool:
   """Whether a region stands right before a finding, or after "of the"."""
   if span.start and words[span.start - 1] in regions:
     return True
