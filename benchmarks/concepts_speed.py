@@ -56,6 +56,7 @@ from concepts_systems import progress
 from scipy import sparse
 
 from dicejax.concepts.search import similarity
+from dicejax.concepts.search.measures import on_grid
 
 V = 4096
 DRAWN = 12  # About 11 of them are distinct.
@@ -100,7 +101,7 @@ def weights_of(pool: Reports) -> np.ndarray:
   for ids in pool.positive:
     counts[ids] += 1
   information = -np.log((counts + 1) / (len(pool.positive) + 1))
-  return similarity.on_grid(information, step=1)
+  return on_grid(information, step=1)
 
 
 # The methods. The score is I / (I + f / 10 + 9 b / 10), in whole numbers.
