@@ -58,7 +58,20 @@ def make_features(seed=0, n=133):
   ]
 
 
-def train(
+@dataclasses.dataclass
+class Training:
+  """What twenty steps need, and the compiled step."""
+
+  config: object
+  mesh: object
+  features: list
+  batches: object
+  model: object
+  state: object
+  run: object
+
+
+def prepare(
   loss='paper_self_adjusting_dice+cross_entropy',
   *,
   mode='jit',
@@ -66,7 +79,6 @@ def train(
   parts=1,
   fsdp=1,
 ):
-  """Losses, norms of gradients, parameters and predictions as float arrays."""
   config = default.get_config()
   config.batch_size = 20  # A multiple of neither 8 nor 3.
   config.max_length = 16
@@ -109,12 +121,18 @@ def train(
   shardings = parallel.shard_state(mesh, shapes)
   state = jax.jit(init, out_shardings=shardings)()
   run = parallel.compile_step(step, mesh, shapes, mode)
-  values = []
+  return Training(config, mesh, features, batches, model, state, run)
+
+
+def train(*args, **kwargs):
+  """Losses, norms of gradients, parameters and predictions as float arrays."""
+  t = prepare(*args, **kwargs)
+  state, values = t.state, []
   for i in range(20):
-    state, metrics = run(state, batches[i])
+    state, metrics = t.run(state, t.batches[i])
     values.append(jax.device_get(metrics))
-  predict = inference.make_predictor(Task(), model, config, mesh)
-  logits = np.concatenate(predict(state.params, features, features))
+  predict = inference.make_predictor(Task(), t.model, t.config, t.mesh)
+  logits = np.concatenate(predict(state.params, t.features, t.features))
   kept = parallel.to_host((state.params, state.running))
   return {
     'loss': np.array([m['loss'] for m in values]),

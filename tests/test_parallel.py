@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import runpy
 import socket
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from train import parallel
 from train import settings
 from train.objective import make_loss
 
+SCALING = runpy.run_path(
+  str(pathlib.Path(__file__).parents[1] / 'docs' / 'scaling.py')
+)
 LOSSES = [
   'paper_self_adjusting_dice+cross_entropy',
   'tversky',
@@ -66,6 +70,37 @@ def test_eight_devices_are_one(ways, monkeypatch):
 def test_parts_are_one_batch():
   found = parallel_worker.train(LOSSES[0], devices=jax.devices()[:1], parts=4)
   check_equal(found, alone(LOSSES[0]))
+
+
+def bytes_by_kind(loss, **ways):
+  """Counts the bytes of a compiled step's collectives, by their kind."""
+  t = parallel_worker.prepare(loss, **ways)
+  batch = t.batches[0]
+  program = jax.jit(t.run).lower(t.state, batch).compile().as_text()
+  sizes = {kind: x for kind, (_, x) in SCALING['collectives'](program).items()}
+  size = sum(x.nbytes for x in jax.tree.leaves(t.state.params))
+  # Positions that no token of the batch has get no gradient to send.
+  table = t.state.params['encoder']['positions']['embedding']
+  unused = table[batch['tokens'].shape[1] :].nbytes
+  return sizes, size, size - unused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'ways', [dict(), dict(mode='pmap'), dict(fsdp=8)], ids=str
+)
+def test_devices_exchange_gradients_and_a_few_counts(ways, monkeypatch):
+  """As docs/scaling.md counts: a gradient, and of a Dice its sums."""
+  monkeypatch.setattr(parallel, '_MIN_SHARDED_SIZE', 16)
+  plain, size, used = bytes_by_kind('cross_entropy', **ways)
+  dice, _, _ = bytes_by_kind('tversky', **ways)
+  kinds = {'all-reduce', 'all-gather'} if ways.get('fsdp') else {'all-reduce'}
+  assert plain.keys() == dice.keys() == kinds
+  assert used <= plain['all-reduce'] < size + 200
+  # Three counts per class, and a few numbers for the metrics.
+  assert 0 < dice['all-reduce'] - plain['all-reduce'] < 100
+  if 'all-gather' in kinds:  # Once or twice: forward, and for the gradient.
+    assert 0.8 * used < dice['all-gather'] < 2 * size
 
 
 @pytest.mark.slow
