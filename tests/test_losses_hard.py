@@ -48,23 +48,30 @@ def test_where_the_published_code_fails(positives, negatives, ratio, published):
   np.testing.assert_array_equal(np.sort(loss[kept & ~labels]), hardest)
 
 
-@hypothesis.given(st.data(), st.sampled_from([1, 2, 12]))
+@hypothesis.given(
+  st.data(),
+  st.sampled_from([1, 2, 12]),
+  st.sampled_from([np.float16, np.float32, np.float64]),
+)
 @examples(100)
-def test_is_a_sort(data, size):
+def test_is_a_sort(data, size, dtype):
   """Ties, infinities, NaN, no positives, nothing but positives."""
-  few = st.sampled_from([0.0, 1.0, 2.0, np.inf, -np.inf, np.nan])
-  loss = data.draw(hnp.arrays(np.float32, size, elements=few))
+  special = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan]
+  following = np.nextafter(dtype(1), dtype(2))
+  few = st.sampled_from([dtype(x) for x in [*special, following]])
+  loss = data.draw(hnp.arrays(dtype, size, elements=few))
   labels = data.draw(
     hnp.arrays(np.int32, size, elements=st.sampled_from([-100, 0, 1, 5]))
   )
   keep = data.draw(hnp.arrays(bool, size))
   ratio = data.draw(st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0, 1.5, 3.0, 1e3]))
   wanted = count(ratio, int((keep & (labels > 0)).sum()))
-  got = keep_hardest(loss, labels, ratio, keep)
-  np.testing.assert_array_equal(got, oracle.kept(loss, labels, wanted, keep))
   k = data.draw(st.integers(0, size + 1))
-  got = keep_hardest(loss, labels, where=keep, k=k)
-  np.testing.assert_array_equal(got, oracle.kept(loss, labels, k, keep))
+  with jax.enable_x64(dtype == np.float64):
+    got = keep_hardest(loss, labels, ratio, keep)
+    exactly = keep_hardest(loss, labels, where=keep, k=k)
+  np.testing.assert_array_equal(got, oracle.kept(loss, labels, wanted, keep))
+  np.testing.assert_array_equal(exactly, oracle.kept(loss, labels, k, keep))
 
 
 @pytest.mark.parametrize(
