@@ -21,6 +21,8 @@ from absl import flags
 
 from train import cli
 from train import memory
+from train import workdir as files
+from train.data.files import find_files
 
 _CONFIG = cli.define_config(default='configs/quickstart.py')
 _WORKDIR = flags.DEFINE_string(
@@ -50,7 +52,10 @@ _PROCESS = flags.DEFINE_integer(
 
 def main():
   memory.use_huge_pages()
-  # Here, so that --help and a misspelt flag are answered at once.
+  config = _CONFIG.value
+  workdir = pathlib.Path(_WORKDIR.value or cli.default_workdir(_CONFIG.file))
+  _check_files(config.data, workdir)
+  # Here, so that --help, a misspelt flag and a missing file are answered early.
   from train import compare
   from train import exporting
   from train import parallel
@@ -59,8 +64,6 @@ def main():
 
   if _DISTRIBUTED.value or _COORDINATOR.value:
     parallel.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-  config = _CONFIG.value
-  workdir = pathlib.Path(_WORKDIR.value or cli.default_workdir(_CONFIG.file))
   with parallel.only_first_prints():
     if config.runs:
       with parallel.first_process_runs_first():
@@ -82,11 +85,20 @@ def main():
       print(f'Take the model with you: {command}')
 
 
+def _check_files(data, workdir: pathlib.Path) -> None:
+  """Checks that a new run has its files, without reading any."""
+  elsewhere = 'synthetic', 'hf', 'tfds'
+  is_local = data.format in data and data.format not in elsewhere
+  if is_local and not (workdir / files.CONFIG).is_file():
+    named = [(split, name) for split, name in data.files.items() if name]
+    # Who has the wrong directory should read of the training file.
+    find_files(data.dir, dict(sorted(named, key=lambda x: x[0] != 'train')))
+
+
 def _watch(run) -> None:
   """Adds the watchers that flags name, unless the run is finished."""
   from train import parallel
   from train import watchers
-  from train import workdir as files
 
   if not parallel.is_first() or (run.workdir / files.RESULTS).is_file():
     return

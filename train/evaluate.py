@@ -14,6 +14,7 @@ import pathlib
 from absl import flags
 
 from train import cli
+from train import workdir as files
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Directory of a finished run.', required=True
@@ -28,11 +29,13 @@ _JSON = flags.DEFINE_bool('json', False, 'Print JSON instead of a table.')
 
 
 def main():
+  workdir = pathlib.Path(_WORKDIR.value)
+  # Imports take seconds, so a workdir without a run is reported before them.
+  files.find_config(workdir)
   from train import inference
   from train import report
   from train.data import splits
 
-  workdir = pathlib.Path(_WORKDIR.value)
   run = inference.load_run(workdir)
   if _FILES.value:
     source = ', '.join(_FILES.value)

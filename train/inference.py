@@ -163,10 +163,7 @@ def load_run(workdir: pathlib.Path) -> TrainedRun:
     ValueError: the checkpoint is damaged.
     FileNotFoundError: the workdir holds no run, or no checkpoint has a score.
   """
-  path = workdir / files.CONFIG
-  if not path.is_file():
-    raise FileNotFoundError(f'{workdir} holds no run: there is no {path}.')
-  config: Any = older.read_config(read_json(path))
+  config: Any = older.read_config(read_json(files.find_config(workdir)))
   if config.runs:
     inside = ', '.join(str(workdir / name) for name in config.runs)
     raise FileNotFoundError(

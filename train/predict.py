@@ -37,6 +37,7 @@ from collections.abc import Mapping
 from absl import flags
 
 from train import cli
+from train import workdir as files
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Directory of a finished run.', required=True
@@ -87,6 +88,8 @@ _CHUNK = 1024
 
 
 def main():
+  # Imports take seconds, so a workdir without a run is reported before them.
+  files.find_config(pathlib.Path(_WORKDIR.value))
   from train import inference
   from train.tasks.task import WritesColumns
 

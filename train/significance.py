@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 class Difference(NamedTuple):
@@ -52,8 +52,8 @@ def paired_difference(
   # Rounding leaves equal differences a few units of the last place apart.
   if error <= 1e-12 * np.abs(differences).max():
     return Difference(mean, mean, mean, float(mean == 0))
-  margin = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
-  p = 2 * stats.t.sf(abs(mean) / error, n - 1)
+  margin = float(special.stdtrit(n - 1, (1 + level) / 2) * error)
+  p = 2 * special.stdtr(n - 1, -abs(mean) / error)
   return Difference(mean, mean - margin, mean + margin, float(p))
 
 

@@ -37,6 +37,18 @@ SWEEP = 'results.jsonl'  # One line per run of a sweep.
 _LEFTOVERS = {LOCK, HOLDER, DATA, TOKENIZER, CORPUS, ENCODER}
 
 
+def find_config(workdir: pathlib.Path) -> pathlib.Path:
+  """Finds the config of the run in a workdir.
+
+  Raises:
+    FileNotFoundError: the workdir holds no run.
+  """
+  path = workdir / CONFIG
+  if not path.is_file():
+    raise FileNotFoundError(f'{workdir} holds no run: there is no {path}.')
+  return path
+
+
 def check_experiment(
   workdir: pathlib.Path,
   config: config_dict.ConfigDict,

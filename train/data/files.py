@@ -10,6 +10,7 @@ import pathlib
 import re
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 from typing import TypeVar
@@ -28,6 +29,41 @@ class Skipped(NamedTuple):
   """
 
   rule: str
+
+
+def find_files(
+  directory: str, names: Mapping[str, str]
+) -> dict[str, pathlib.Path]:
+  """Finds the file of each split, whatever is in it.
+
+  Args:
+    directory: the directory of all files; `~` is the home directory.
+    names: split → name of its file.
+
+  Returns:
+    Split → path.
+
+  Raises:
+    FileNotFoundError: a file is missing; the message says what to do.
+  """
+  folder = pathlib.Path(directory).expanduser()
+  paths = {split: folder / name for split, name in names.items()}
+  for split, path in paths.items():
+    if not path.is_file():
+      raise FileNotFoundError(
+        f'{path}: no such file, for the split {split!r}{_remedy(split)}.'
+      )
+  return paths
+
+
+def _remedy(split):
+  """Says how to do without the file of a split, or where files are named."""
+  if split not in ('dev', 'test'):
+    return '; data.dir is their directory, and data.files has their names'
+  instead = f"; data.files.{split}='' does without one"
+  if split == 'dev':
+    instead += ', and data.held_out.dev=0.1 takes a tenth of the training file'
+  return instead
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:

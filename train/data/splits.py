@@ -20,6 +20,7 @@ from train.data import texts
 from train.data.example import Example
 from train.data.files import Path
 from train.data.files import Skipped
+from train.data.files import find_files
 from train.workdir import CONFIG
 from train.workdir import CORPUS
 
@@ -199,24 +200,7 @@ def _paths(config, workdir: pathlib.Path) -> dict[str, pathlib.Path]:
   phrases = data.format == 'trees' and data.trees.phrases
   if phrases and any(data.held_out.values()):
     raise ValueError('data.held_out takes whole trees, not phrases of trees.')
-  directory = pathlib.Path(data.dir).expanduser()
-  paths = {s: directory / name for s, name in _named(data.files).items()}
-  for split, path in paths.items():
-    if not path.is_file():
-      raise FileNotFoundError(
-        f'{path}: no such file, for the split {split!r}{_remedy(split)}.'
-      )
-  return paths
-
-
-def _remedy(split: str) -> str:
-  """Says how to do without the file of a split, or where files are named."""
-  if split not in ('dev', 'test'):
-    return '; data.dir is their directory, and data.files has their names'
-  instead = f"; data.files.{split}='' does without one"
-  if split == 'dev':
-    instead += ', and data.held_out.dev=0.1 takes a tenth of the training file'
-  return instead
+  return _sorted(find_files(data.dir, _named(data.files)))
 
 
 def _named(files: Mapping[str, str]) -> dict[str, str]:
