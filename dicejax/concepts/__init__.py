@@ -23,6 +23,9 @@ from dicejax.concepts.labels.learning import Learnt
 from dicejax.concepts.labels.learning import LearntForm
 from dicejax.concepts.labels.learning import format_aliases
 from dicejax.concepts.labels.learning import learn_aliases
+from dicejax.concepts.labels.neighbours import Neighbour
+from dicejax.concepts.labels.neighbours import Vote
+from dicejax.concepts.labels.neighbours import label_by_neighbours
 from dicejax.concepts.labels.rules import PAPER_ORDER
 from dicejax.concepts.labels.rules import PRESENT_FIRST
 from dicejax.concepts.labels.rules import Evidence
@@ -68,6 +71,11 @@ from dicejax.concepts.text.tagger import TaggerExtractor
 from dicejax.concepts.text.tagger import load_tagger
 
 if TYPE_CHECKING:
+  from dicejax.concepts.labels.linear import LabelModel
+  from dicejax.concepts.labels.linear import Prediction
+  from dicejax.concepts.labels.linear import Reason
+  from dicejax.concepts.labels.linear import predict_labels
+  from dicejax.concepts.labels.linear import train_labels
   from dicejax.concepts.search.sets import ConceptSets
   from dicejax.concepts.search.sets import concept_sets
   from dicejax.concepts.search.similarity import greedy_retrieve
@@ -80,11 +88,16 @@ if TYPE_CHECKING:
 _LAZY = {
   'ConceptSets': 'search.sets',
   'Encoder': 'text.encoder',
+  'LabelModel': 'labels.linear',
+  'Prediction': 'labels.linear',
+  'Reason': 'labels.linear',
   'concept_sets': 'search.sets',
   'greedy_retrieve': 'search.similarity',
   'pairwise': 'search.similarity',
+  'predict_labels': 'labels.linear',
   'search_sets': 'search.similarity',
   'soft_similarity': 'search.soft',
+  'train_labels': 'labels.linear',
 }
 
 __all__ = [
@@ -100,23 +113,28 @@ __all__ = [
   'Findings',
   'Hit',
   'Label',
+  'LabelModel',
   'LabelRule',
   'Learnt',
   'LearntForm',
   'Linker',
   'Mention',
+  'Neighbour',
   'Ontology',
   'OntologyError',
   'PAPER_ORDER',
   'PRESENT_FIRST',
   'Polarity',
+  'Prediction',
   'RadGraphExtractor',
+  'Reason',
   'ReportIndex',
   'Reports',
   'Symmetric',
   'TaggerExtractor',
   'Term',
   'Time',
+  'Vote',
   'concept_sets',
   'corpus_information',
   'extract',
@@ -124,6 +142,7 @@ __all__ = [
   'greedy_retrieve',
   'intrinsic_information',
   'label',
+  'label_by_neighbours',
   'label_mentions',
   'learn_aliases',
   'load_extractor',
@@ -132,6 +151,7 @@ __all__ = [
   'merge_labels',
   'on_grid',
   'pairwise',
+  'predict_labels',
   'read_aliases',
   'read_cues',
   'read_labels',
@@ -141,6 +161,7 @@ __all__ = [
   'read_umls',
   'search_sets',
   'soft_similarity',
+  'train_labels',
   'type_weights',
 ]
 

@@ -84,7 +84,7 @@ def index(arguments) -> None:
 def _create(arguments):
   """Makes an index; returns it and counts of what was left out."""
   check_target(arguments.out, force=arguments.force)
-  given = _read_input(arguments, ReportFile)
+  given = read_input(arguments, ReportFile)
   made = ReportIndex.create(
     arguments.out,
     display.progress(given.reports),
@@ -137,7 +137,7 @@ def label(arguments) -> None:
   for path in outs:
     check_writable(path, force=arguments.force)
   check_apart(arguments.reports, *outs)
-  given = _read_input(arguments)
+  given = read_input(arguments)
   rules = read_labels(arguments.labels, given.ontology)
   mentions = extract(
     given.reports, given.extractor, given.ontology, progress=display.progress
@@ -212,7 +212,8 @@ def check_ontologies(arguments) -> None:
     raise ValueError('No ontology: name one with --ontology or --umls.')
 
 
-def _read_input(arguments, read=read_reports) -> _Input:
+def read_input(arguments, read=read_reports) -> _Input:
+  """Reads the files that the options of `index` and `label` name."""
   check_ontologies(arguments)
   tagger = load_tagger(arguments)
   extractor = None if tagger else _load_extractor(arguments.extractor)
@@ -271,9 +272,7 @@ def _read_aliases(names, extractor) -> Aliases:
 def check_apart(*paths) -> None:
   """Refuses one file in two roles: the second would take its place."""
   if len(set(map(os.path.realpath, paths))) < len(paths):
-    raise ValueError(
-      'REPORTS.csv, --out, --trail and --html are different files.'
-    )
+    raise ValueError('Input, --out, --trail and --html are different files.')
 
 
 def _write_page(text, arguments):

@@ -21,7 +21,9 @@ def learn(arguments) -> None:
   check_writable(arguments.out, force=arguments.force)
   check_apart(arguments.reports, arguments.out)
   check_ontologies(arguments)
-  texts, labels = _read_labelled(arguments)
+  _, texts, labels, left_out = read_labelled(arguments, arguments.reports)
+  for reason, count in left_out.items():
+    print(f'left out: {reason}: {count:,}', file=sys.stderr)
   ontology = read_ontology(arguments)
   learnt = learn_aliases(
     texts,
@@ -41,30 +43,50 @@ def learn(arguments) -> None:
   )
 
 
-def _read_labelled(arguments) -> tuple[list[str], list[set[str]]]:
-  """Reads the reports that have a text and a label."""
+def read_labelled(
+  arguments, path
+) -> tuple[list[str], list[str], list[set[str]], dict[str, int]]:
+  """Reads the reports of a file that have a text and a label.
 
-  def read(columns):
-    return read_reports(
-      arguments.reports,
-      columns,
-      id_column=arguments.id_column,
-      encoding=arguments.encoding,
-    )
-
-  reports, cells = read(arguments.text_columns), read([arguments.label_column])
-  given = dict(zip(cells.ids, cells.texts, strict=True))
-  pairs = [
-    (text, _names(given[id], arguments.label_separator))
+  Returns:
+    Their ids, texts and labels, and counts of what was left out, by reason.
+  """
+  reports = _read(arguments, path, arguments.text_columns)
+  given, _ = read_given(arguments, path)
+  left_out = dict(reports.skipped)
+  kept = [
+    (id, text, given[id])
     for id, text in zip(reports.ids, reports.texts, strict=True)
     if id in given
   ]
-  left_out = dict(reports.skipped)
-  if missing := len(reports.ids) - len(pairs):
+  if missing := len(reports.ids) - len(kept):
     left_out['reports without label'] = missing
-  for reason, count in left_out.items():
-    print(f'left out: {reason}: {count:,}', file=sys.stderr)
-  return [text for text, _ in pairs], [names for _, names in pairs]
+  ids, texts, labels = map(list, zip(*kept, strict=True)) if kept else 3 * [[]]
+  return ids, texts, labels, left_out
+
+
+def read_given(arguments, path) -> tuple[dict[str, set[str]], dict[str, int]]:
+  """Reads the labels of the reports that have any, by id.
+
+  Returns:
+    The labels, and the number of reports without any, with its reason.
+  """
+  cells = _read(arguments, path, [arguments.label_column])
+  blank = cells.skipped.get('reports without text', 0)
+  given = {
+    id: _names(cell, arguments.label_separator)
+    for id, cell in zip(cells.ids, cells.texts, strict=True)
+  }
+  return given, {'reports without label': blank} if blank else {}
+
+
+def _read(arguments, path, columns):
+  return read_reports(
+    path,
+    columns,
+    id_column=arguments.id_column,
+    encoding=arguments.encoding,
+  )
 
 
 def _names(cell, separator) -> set[str]:

@@ -138,6 +138,29 @@ def add_cues(parser) -> None:
   )
 
 
+def add_label_column(parser, *, required: bool = False) -> None:
+  """Adds where the labels of labelled reports are, and which are learnt."""
+  parser.add_argument(
+    '--label-column',
+    required=required,
+    metavar='NAME',
+    help='column with the labels; reports where it is blank are left out',
+  )
+  parser.add_argument(
+    '--label-separator',
+    metavar='MARK',
+    help='what is between several labels of a report (default: a cell is one '
+    'label)',
+  )
+  parser.add_argument(
+    '--min-reports',
+    type=positive,
+    default=10,
+    metavar='N',
+    help='labels of fewer reports are skipped, and named (default: 10)',
+  )
+
+
 def add_html(parser: argparse.ArgumentParser, what: str) -> None:
   """Adds the page that a command may write."""
   parser.add_argument(
@@ -240,6 +263,14 @@ def _cosine(text: str) -> float:
   number = _not_negative(text)
   if not 0 < number <= 1:
     raise argparse.ArgumentTypeError(f'{text}: expected more than 0, at most 1')
+  return number
+
+
+def share(text: str) -> float:
+  """Reads a number above 0 and below 1."""
+  number = _not_negative(text)
+  if not 0 < number < 1:
+    raise argparse.ArgumentTypeError(f'{text}: expected 0 < X < 1')
   return number
 
 

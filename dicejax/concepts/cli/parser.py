@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 from dicejax.concepts.cli import commands
+from dicejax.concepts.cli import labelled
 from dicejax.concepts.cli import learning
 from dicejax.concepts.cli import options
 from dicejax.concepts.labels.table import NO_FINDING
@@ -161,7 +162,7 @@ def _add_explain(added):
 
 
 def _add_label(added):
-  parser = _add(added, 'label', commands.label, 'Labels reports.')
+  parser = _add(added, 'label', _label, 'Labels reports.')
   options.add_input(parser)
   parser.add_argument(
     '--labels',
@@ -177,7 +178,47 @@ def _add_label(added):
     'uncertain, then absent (default); paper: absent, then present, then '
     'uncertain',
   )
+  _add_labelled(parser)
   _add_outputs_of_label(parser)
+
+
+def _label(arguments):
+  learnt = arguments.labelled or arguments.index or arguments.label_column
+  (labelled.label if learnt else commands.label)(arguments)
+
+
+def _add_labelled(parser):
+  learnt = parser.add_argument_group(
+    'labels learnt from labelled reports, in place of a table',
+    'A linear model learns which concepts go with each label. With --from, the '
+    'labelled reports that are most like a report vote instead.',
+  )
+  learnt.add_argument(
+    '--labelled',
+    metavar='CSV',
+    help='reports with labels, in columns named as those of REPORTS.csv; with '
+    '--from, ids and labels are enough',
+  )
+  options.add_label_column(learnt)
+  learnt.add_argument(
+    '--from',
+    dest='index',
+    metavar='INDEX',
+    help='index of the labelled reports, made by the command index; reports '
+    'are read with its ontology, aliases and cues',
+  )
+  learnt.add_argument(
+    '-k',
+    type=options.positive,
+    help='number of neighbours that vote (default: 10)',
+  )
+  learnt.add_argument(
+    '--threshold',
+    type=options.share,
+    metavar='X',
+    help='what a label needs: the probability of the model (default: 0.2), or '
+    'the share of the votes (default: 0.3)',
+  )
 
 
 def _add_outputs_of_label(parser):
@@ -187,12 +228,14 @@ def _add_outputs_of_label(parser):
     metavar='CSV',
     help='file to create, one column per label: 1 present, 0 absent, -1 '
     f'uncertain, blank not mentioned. {NO_FINDING} is 1 if no label of the '
-    'table is present or uncertain, whatever else the report finds',
+    'table is present or uncertain, whatever else the report finds. With '
+    '--labelled: 1 given, 0 not',
   )
   parser.add_argument(
     '--trail',
     metavar='FILE',
-    help='JSON-lines file to create with the evidence, one line per label',
+    help='JSON-lines file to create with the evidence, one line per label: '
+    'words and rules, concepts of the model, or neighbours',
   )
   options.add_html(parser, 'the reports, their labels and the evidence')
   parser.add_argument(
@@ -209,30 +252,12 @@ def _add_learn(added):
     added, 'learn', learning.learn, 'Learns surface forms, for review.'
   )
   options.add_reports(parser)
-  parser.add_argument(
-    '--label-column',
-    required=True,
-    metavar='NAME',
-    help='column with the labels; reports where it is blank are left out',
-  )
-  parser.add_argument(
-    '--label-separator',
-    metavar='MARK',
-    help='what is between several labels of a report (default: a cell is one '
-    'label)',
-  )
+  options.add_label_column(parser, required=True)
   parser.add_argument(
     '--labels',
     metavar='FILE',
     help='table of labels and their concepts, see below; other labels get the '
     'concept with their name, or a new one',
-  )
-  parser.add_argument(
-    '--min-reports',
-    type=options.positive,
-    default=10,
-    metavar='N',
-    help='labels of fewer reports are skipped, and named (default: 10)',
   )
   options.add_cues(parser)
   options.add_force(parser)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from dicejax.concepts.labels.candidates import Words
 from dicejax.concepts.labels.candidates import affirmed_runs
+from dicejax.concepts.labels.labelled import learnable
 from dicejax.concepts.labels.table import LabelRules
 from dicejax.concepts.ontology import Ontology
 from dicejax.concepts.ontology import Term
@@ -207,23 +208,12 @@ def format_aliases(learnt: Learnt) -> Iterator[str]:
 
 
 def _label_masks(labels, least) -> tuple[dict[str, int], dict[str, str]]:
-  masks = collections.defaultdict(int)
+  left, skipped = learnable(labels, least)
+  masks = dict.fromkeys(left, 0)
   for number, names in enumerate(labels):
-    for name in names:
+    for name in left.keys() & set(names):
       masks[name] |= 1 << number
-  skipped = {}
-  for name in sorted(masks):
-    count = masks[name].bit_count()
-    if count < least:
-      skipped[name] = f'fewer than {least} reports ({count})'
-    elif count == len(labels):
-      skipped[name] = 'all reports have it'
-  if len(skipped) == len(masks):
-    raise ValueError(
-      f'nothing to learn from: no label has {least} reports or more and '
-      'reports without it.'
-    )
-  return {n: masks[n] for n in sorted(masks) if n not in skipped}, skipped
+  return masks, skipped
 
 
 def _choose(affirmed, labels, total) -> dict[Words, str]:

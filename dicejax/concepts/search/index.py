@@ -306,6 +306,10 @@ class ReportIndex:
     findings = Findings.of(mentions, uncertain=uncertain)
     return Side(query, text, mentions, findings)
 
+  def __contains__(self, id: str) -> bool:
+    """Whether the index has a report with an id."""
+    return self._pool.find(id) is not None
+
   def row(self, id: str) -> int:
     """Returns the position of a report; raises ValueError if there is none."""
     row = self._pool.find(id)
