@@ -64,13 +64,14 @@ def test_python(home):
     exec(block, names)
   assert names['labels'][1]['Effusion'].polarity == 'present'
   assert names['labels'][0]['Cardiomegaly'].polarity == 'present'
+  assert 'heart' in names['votes'][0] and 'heart' in names['learnt'][0]
   assert names['hits'].rows.shape == (2, 2)
 
 
 def test_commands(home, capsys):
   blocks = [block for block in _blocks('sh') if 'dicejax.concepts' in block]
   lines = ''.join(blocks).replace('\\\n', ' ').splitlines()
-  assert len(lines) == 10
+  assert len(lines) == 13
   for line in lines:
     program, arguments = line.split('dicejax.concepts ', 1)
     assert program == 'python -m '
