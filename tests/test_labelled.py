@@ -291,7 +291,7 @@ _GIVEN = [
   '--label-separator=;',
 ]
 _MODEL = [*_INPUT, *_GIVEN, '--ontology=x.obo', '--aliases=none']
-_NEAR = [*_INPUT, *_GIVEN, '--from=i']
+_NEAR = [*_INPUT, *_GIVEN, '--from=i', '-k=10']
 
 
 @pytest.fixture
@@ -388,7 +388,10 @@ def test_command(home, capsys, arguments):
       [*_MODEL, '-k=3'],
       '-k is a number of neighbours: name an index ',
     ),
-    ([*_INPUT, '--from=i'], 'Labels are learnt from --labelled FILE and'),
+    (
+      [*_INPUT, '--from=i', '-k=10'],
+      'Labels are learnt from --labelled FILE and',
+    ),
     ([*_INPUT, _GIVEN[0]], 'Labels are learnt from --labelled FILE and'),
     ([*_MODEL[:-2]], 'No ontology: name one with --ontology or --umls.'),
     (

@@ -78,7 +78,7 @@ def index(arguments) -> None:
   counts, not_counted = made.summary()
   counts['seconds'] = f'{time.monotonic() - began:.1f}'
   print(display.format_counts(counts))
-  _print_left_out(*left_out, not_counted)
+  print_left_out(*left_out, not_counted)
 
 
 def _create(arguments):
@@ -107,7 +107,7 @@ def _add(arguments):
   extractor = _load_extractor(arguments.extractor)
   encoder = load_encoder(arguments)
   old = ReportIndex.load(arguments.out, extractor, encoder=encoder)
-  reports = _read_reports(arguments, ReportFile)
+  reports = read_texts(arguments, ReportFile)
   made = old.add(display.progress(reports), workers=arguments.workers)
   return made, (reports.skipped,)
 
@@ -152,7 +152,7 @@ def label(arguments) -> None:
   empty = sum(not row for row in mentions)
   print(f'\nreports: {len(mentions):,}, without concept: {empty:,}')
   not_counted = count_left_out(itertools.chain(*mentions))
-  _print_left_out(given.reports.skipped, given.skipped, not_counted)
+  print_left_out(given.reports.skipped, given.skipped, not_counted)
   _print_other_findings(mentions, labels)
 
 
@@ -218,7 +218,7 @@ def read_input(arguments, read=read_reports) -> _Input:
   tagger = load_tagger(arguments)
   extractor = None if tagger else _load_extractor(arguments.extractor)
   encoder = load_encoder(arguments)
-  reports = _read_reports(arguments, read)
+  reports = read_texts(arguments, read)
   aliases = _read_aliases(arguments.aliases, extractor)
   linker = Linker(
     read_ontology(arguments),
@@ -242,7 +242,7 @@ def read_input(arguments, read=read_reports) -> _Input:
   return _Input(reports, linker.ontology, extractor or linker, skipped)
 
 
-def _read_reports(arguments, read) -> Any:
+def read_texts(arguments, read=read_reports) -> Any:
   """Reads reports with `read_reports`, or opens them with `ReportFile`."""
   return read(
     arguments.reports,
@@ -280,7 +280,8 @@ def _write_page(text, arguments):
     file.write(text)
 
 
-def _print_left_out(*counts):
+def print_left_out(*counts) -> None:
+  """Says on standard error what was left out, by reason."""
   for reason, count in itertools.chain(*(part.items() for part in counts)):
     print(f'left out: {reason}: {count:,}', file=sys.stderr)
 

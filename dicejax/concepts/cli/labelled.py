@@ -18,7 +18,6 @@ from dicejax.concepts.search.index import ReportIndex
 from dicejax.concepts.text.extraction import extract
 from dicejax.concepts.text.extraction import load_extractor
 from dicejax.concepts.text.reports import Reports
-from dicejax.concepts.text.reports import read_reports
 
 _OF_THE_INDEX = ('ontology', 'umls', 'aliases', 'cues', 'radgraph')
 
@@ -72,7 +71,7 @@ def _settings(arguments, **named):
 def _by_neighbours(arguments):
   extractor = arguments.extractor and load_extractor(arguments.extractor)
   index = ReportIndex.load(arguments.index, extractor)
-  reports = _read(arguments)
+  reports = commands.read_texts(arguments)
   given, left_out = read_given(arguments, arguments.labelled)
   known = labels_in(index, given)
   if absent := len(given) - len(known):
@@ -85,7 +84,7 @@ def _by_neighbours(arguments):
     min_reports=arguments.min_reports,
     **_settings(arguments, k='k', share='threshold'),
   )
-  _print_left_out(reports.skipped | left_out, skipped)
+  _print_left_out(skipped, reports.skipped, left_out)
 
   def trail(name, vote):
     near = [neighbour._asdict() for neighbour in vote.neighbours]
@@ -105,8 +104,8 @@ def _by_model(arguments):
   labels = concepts.predict_labels(
     model, mentions, **_settings(arguments, threshold='threshold')
   )
-  left_out |= given.reports.skipped | given.skipped
-  _print_left_out(left_out, model.skipped)
+  skipped = given.reports.skipped, given.skipped
+  _print_left_out(model.skipped, left_out, *skipped)
   terms = given.ontology.terms
 
   def trail(name, found):
@@ -119,18 +118,8 @@ def _by_model(arguments):
   return given.reports, model.counts, labels, trail
 
 
-def _read(arguments) -> Reports:
-  return read_reports(
-    arguments.reports,
-    arguments.text_columns,
-    id_column=arguments.id_column,
-    encoding=arguments.encoding,
-  )
-
-
-def _print_left_out(left_out, skipped):
-  for reason, count in left_out.items():
-    print(f'left out: {reason}: {count:,}', file=sys.stderr)
+def _print_left_out(skipped, *counts):
+  commands.print_left_out(*counts)
   for name, reason in skipped.items():
     print(f'left out: label {name}: {reason}', file=sys.stderr)
 

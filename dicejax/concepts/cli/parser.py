@@ -210,14 +210,14 @@ def _add_labelled(parser):
   learnt.add_argument(
     '-k',
     type=options.positive,
-    help='number of neighbours that vote (default: 10)',
+    help='number of neighbours that vote (default: 20)',
   )
   learnt.add_argument(
     '--threshold',
     type=options.share,
     metavar='X',
-    help='what a label needs: the probability of the model (default: 0.2), or '
-    'the share of the votes (default: 0.3)',
+    help='what a label needs: the probability of the model (default: 0.1), or '
+    'the share of the votes (default: 0.2)',
   )
 
 

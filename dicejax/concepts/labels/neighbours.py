@@ -17,8 +17,8 @@ from dicejax.concepts.labels.labelled import learnable
 from dicejax.concepts.search.index import ReportIndex
 
 # Chosen by macro F1 in folds, see the figures in docs/concepts.md.
-NEIGHBOURS = 10
-SHARE = 0.3
+NEIGHBOURS = 20
+SHARE = 0.2
 
 
 class Neighbour(NamedTuple):
