@@ -47,7 +47,9 @@ reports are given to the queries by what learns from the pool: neighbours that
 vote, and models. The number of neighbours, the decay (C) and the threshold of
 each fold are those with the best macro F1 in three folds of its pool. F1 is of
 all folds together. Intervals of macro F1 and of its differences, which are
-paired, are over labels; those of micro F1 over reports.
+paired, are over labels; those of micro F1 over reports. All labels count,
+however few reports of the pool have them; the last column is macro F1 if labels
+of fewer than 10 reports of the pool are never given, as the command does.
 
 Greedy retrieval. The paper's long-tail task: five random reports per class
 fetch, in turn, the most similar report left, until they have fetched half as
@@ -105,6 +107,7 @@ FREQUENT = 10  # Number of classes in the greedy task.
 SAMPLES = 10_000  # Number of bootstrap samples.
 TAIL, HEAD = 20, 100  # Numbers of reports with a label.
 FEW = 300  # Labelled reports for learning with few.
+ENOUGH = 10  # Reports with a label, for `--min-reports` as it is.
 
 
 # Retrieval.
@@ -383,7 +386,9 @@ def evaluate_labelled(collection: Collection, annotated) -> dict:
   """Prints how well labels are learnt from labelled reports."""
   rows = np.concatenate([queries for queries, _ in splits_of(collection)])
   names, has = has_labels(collection)
-  counts = has.sum(0)
+  counts, enough = has.sum(0), np.zeros_like(has)
+  for queries, pool in splits_of(collection):
+    enough[queries] = has[pool].sum(0) >= ENOUGH
   bands = {
     'head': counts >= HEAD,
     'mid': (counts < HEAD) & (counts >= TAIL),
@@ -404,6 +409,9 @@ def evaluate_labelled(collection: Collection, annotated) -> dict:
       **{band: scores[name][at].mean() for band, at in bands.items()},
       'micro F1': measures(counted)[2],
       'micro F1, 95 %': f1_interval(found, gold, range(len(names))),
+      'macro, --min-reports': f1_scores(
+        (given & enough)[rows], has[rows]
+      ).mean(),
     }
   for reference in (LINEAR, NEAREST):
     for name, values in scores.items():
@@ -416,10 +424,10 @@ def evaluate_labelled(collection: Collection, annotated) -> dict:
   print(f'\n{len(rows)} reports, {len(names)} labels ({sizes})\n')
   table = [[name, *cells(r.values())] for name, r in results.items()]
   heads = list(results[LINEAR])
-  print_table([['labels by', *heads[:7]], *(row[:8] for row in table)])
+  print_table([['labels by', *heads[:8]], *(row[:9] for row in table)])
   print('\nPaired differences of macro F1\n')
   print_table(
-    [['labels by', *heads[7:]], *([row[0], *row[8:]] for row in table)]
+    [['labels by', *heads[8:]], *([row[0], *row[9:]] for row in table)]
   )
   return results
 
