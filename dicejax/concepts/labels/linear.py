@@ -1,8 +1,7 @@
 """A linear model of labels on concepts and their polarity.
 
-A concept that a report affirms and one that it doubts are features. Those that
-it denies, and more general ones, are none: they make the model worse, see
-docs/concepts.md.
+A concept that a report affirms is a feature, and so is one that it doubts. Those
+that it denies are none: they do not help, see docs/concepts.md.
 """
 
 import collections
