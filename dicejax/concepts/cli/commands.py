@@ -104,7 +104,7 @@ def _add(arguments):
       raise ValueError(f'--add takes what the index has: leave --{name} out.')
   if arguments.encoder_threshold:
     raise ValueError('--add takes the threshold that the index has.')
-  extractor = _load_extractor(arguments.extractor)
+  extractor = load_own_extractor(arguments.extractor)
   encoder = load_encoder(arguments)
   old = ReportIndex.load(arguments.out, extractor, encoder=encoder)
   reports = read_texts(arguments, ReportFile)
@@ -174,7 +174,7 @@ def _write_label_files(arguments, given, columns, mentions, labels):
 
 def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
   """Reads the index, and the options that its methods take."""
-  extractor = _load_extractor(arguments.extractor)
+  extractor = load_own_extractor(arguments.extractor)
   given = {'alpha': arguments.alpha, 'beta': arguments.beta}
   given = {name: value for name, value in given.items() if value is not None}
   measure = options.MEASURES[arguments.measure]()
@@ -189,7 +189,8 @@ def _load(arguments) -> tuple[ReportIndex, dict[str, Any]]:
   }
 
 
-def _load_extractor(name) -> Extractor | None:
+def load_own_extractor(name) -> Extractor | None:
+  """Loads the function of --extractor; None if there is none."""
   if name and os.path.isdir(name):
     raise ValueError(
       f'--extractor {name}: a tagger finds the mentions of reports only, not '
@@ -216,7 +217,7 @@ def read_input(arguments, read=read_reports) -> _Input:
   """Reads the files that the options of `index` and `label` name."""
   check_ontologies(arguments)
   tagger = load_tagger(arguments)
-  extractor = None if tagger else _load_extractor(arguments.extractor)
+  extractor = None if tagger else load_own_extractor(arguments.extractor)
   encoder = load_encoder(arguments)
   reports = read_texts(arguments, read)
   aliases = _read_aliases(arguments.aliases, extractor)

@@ -10,13 +10,13 @@ from dicejax.concepts.cli import commands
 from dicejax.concepts.cli import display
 from dicejax.concepts.cli.learning import read_given
 from dicejax.concepts.cli.learning import read_labelled
+from dicejax.concepts.cli.networks import load_encoder
 from dicejax.concepts.files import check_writable
 from dicejax.concepts.files import replacing
 from dicejax.concepts.labels.labelled import learnable
 from dicejax.concepts.labels.neighbours import labels_in
 from dicejax.concepts.search.index import ReportIndex
 from dicejax.concepts.text.extraction import extract
-from dicejax.concepts.text.extraction import load_extractor
 from dicejax.concepts.text.reports import Reports
 
 _OF_THE_INDEX = ('ontology', 'umls', 'aliases', 'cues', 'radgraph')
@@ -69,8 +69,11 @@ def _settings(arguments, **named):
 
 
 def _by_neighbours(arguments):
-  extractor = arguments.extractor and load_extractor(arguments.extractor)
-  index = ReportIndex.load(arguments.index, extractor)
+  if arguments.encoder_threshold:
+    raise ValueError('--from takes the threshold that the index has.')
+  extractor = commands.load_own_extractor(arguments.extractor)
+  encoder = load_encoder(arguments)
+  index = ReportIndex.load(arguments.index, extractor, encoder=encoder)
   reports = commands.read_texts(arguments)
   given, left_out = read_given(arguments, arguments.labelled)
   known = labels_in(index, given)
