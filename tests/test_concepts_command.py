@@ -662,6 +662,37 @@ def test_reports_are_added_all_or_none(index, run):
   assert len(ReportIndex.load('i').reports.ids) == 8
 
 
+def test_parts_are_joined_to_the_whole(index, run):
+  rows = _CSV.splitlines(keepends=True)
+  for i, part in enumerate((rows[1:3], rows[3:])):
+    pathlib.Path(f'{i}.csv').write_text(rows[0] + ''.join(part))
+    assert run('index', f'{i}.csv', *_INPUT[1:], f'--out=part{i}')[0] == 0
+  code, out, err = run('join', 'part0', 'part1', '--out=whole')
+  assert code == 0, err
+  assert re.search(r'^reports +6$', out, re.M)
+  one, other = map(ReportIndex.load, ('i', 'whole'))
+  assert one.reports == other.reports and one.mentions == other.mentions
+  assert len(list(pathlib.Path('whole').glob('*.arrays'))) == 1
+  for query in ('10', 'no effusion', 'large left pneumothorax'):
+    assert run('search', 'whole', query, '--verify') == run(
+      'search', 'i', query, '--verify'
+    )
+  pathlib.Path('alone.obo').write_text(_OTHER)
+  alone = [*_INPUT[1:2], '--ontology=alone.obo', '--out=other']
+  assert run('index', '1.csv', '--aliases=none', *alone)[0] == 0
+  before = pathlib.Path('whole/index.json').read_bytes()
+  for arguments, message in (
+    (['part0', 'part0', '--out=new'], "the id '10' is that of two reports."),
+    (['part0', 'other', '--out=new'], 'other was made with another ontology'),
+    (['part0', 'none', '--out=new'], 'none: No such file'),
+    (['part0', '--out=whole'], 'whole: the index exists'),
+  ):
+    code, _, err = run('join', *arguments)
+    assert code == 1 and err.startswith(f'error: {message}'), err
+    assert not pathlib.Path('new').exists()
+  assert pathlib.Path('whole/index.json').read_bytes() == before
+
+
 def test_workers_change_nothing(index, run, monkeypatch):
   monkeypatch.setattr(pool, 'REPORTS', 2)
   code, _, err = run('index', *_INPUT, '--out=j', '--workers=2')

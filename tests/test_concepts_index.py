@@ -532,3 +532,37 @@ def test_text_is_replaced_whole_or_not_at_all(tmp_path):
       raise KeyError
   assert path.read_bytes() == 'é\n'.encode()
   assert [p.name for p in tmp_path.iterdir()] == ['labels.csv']
+
+
+@pytest.mark.parametrize(
+  'sizes, expected',
+  [
+    ((1, 1, 1), [3]),
+    ((8, 1, 2, 8, 5, 1, 1), [8, 3, 8, 5, 2]),
+    ((4, 4, 4, 6), [8, 4, 6]),
+  ],
+)
+def test_small_segments_become_large_in_order(monkeypatch, sizes, expected):
+  monkeypatch.setattr(pool, 'REPORTS', 8)
+  ontology = Ontology({'X:1': Term('X:1', 'edema')})
+  linker = Linker(ontology)
+  texts = [f'{"No " * (i % 2)}edema {i}.' for i in range(sum(sizes))]
+  ids = [str(i) for i in range(len(texts))]
+  mentions = [linker(text) for text in texts]
+  stops = np.cumsum([0, *sizes])
+  parts = [
+    part
+    for start, stop in itertools.pairwise(stops)
+    for part in pool.pack_segments(
+      ids[start:stop], texts[start:stop], mentions[start:stop], ontology
+    )
+  ]
+  merged = list(pool.merge_small(parts, ontology))
+  assert [len(segment) for segment in merged] == expected
+  found = pool.Pool(merged)
+  rows = [found.locate(row) for row in range(len(found))]
+  assert [segment.id(row) for segment, row in rows] == ids
+  assert [segment.text(row) for segment, row in rows] == texts
+  found_mentions = [[*s.mentions_of(row, ['X:1'])] for s, row in rows]
+  assert found_mentions == mentions
+  assert found.frequencies('ignore') == pool.Pool(parts).frequencies('ignore')

@@ -112,6 +112,14 @@ def _add(arguments):
   return made, (reports.skipped,)
 
 
+def join(arguments) -> None:
+  """Joins indexes that were made apart."""
+  made = ReportIndex.join(arguments.out, arguments.parts, force=arguments.force)
+  counts, not_counted = made.summary()
+  print(display.format_counts(counts))
+  print_left_out(made.reports.skipped, not_counted)
+
+
 def search(arguments) -> None:
   """Shows the reports most like one of them, or like a text."""
   queries.check(arguments)

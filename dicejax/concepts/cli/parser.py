@@ -34,6 +34,7 @@ _EXAMPLES = {
     'reports.csv --text-columns findings,impression --ontology hp.obo '
     '--out reports.index'
   ),
+  'join': 'part-1.index part-2.index --out reports.index',
   'search': 'reports.index "small left pleural effusion, no pneumothorax" -k 5',
   'explain': 'reports.index 12 40',
   'label': (
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
   )
   added = parser.add_subparsers(metavar='COMMAND', required=True)
   _add_index(added)
+  _add_join(added)
   _add_search(added)
   _add_explain(added)
   _add_label(added)
@@ -113,6 +115,24 @@ def _add_index(added):
     default=1,
     metavar='N',
     help='processes that find the concepts (default: 1)',
+  )
+
+
+def _add_join(added):
+  parser = _add(
+    added,
+    'join',
+    commands.join,
+    'Makes one index of several that were made with the same ontology, aliases '
+    'and extractor: the parts of a large collection, built at the same time on '
+    'several machines; or one index whose reports came by many --add.',
+  )
+  parser.add_argument('parts', nargs='+', metavar='INDEX')
+  parser.add_argument(
+    '--out', required=True, metavar='INDEX', help='directory to create'
+  )
+  parser.add_argument(
+    '--force', action='store_true', help='replace an index that exists'
   )
 
 

@@ -1,5 +1,6 @@
 """Reports, what they mention and their ontology: built, kept, searched."""
 
+import collections
 import contextlib
 import dataclasses
 import os
@@ -27,6 +28,7 @@ from dicejax.concepts.search.packing import unpack_ontology
 from dicejax.concepts.search.pool import Column
 from dicejax.concepts.search.pool import Pool
 from dicejax.concepts.search.pool import extract_segments
+from dicejax.concepts.search.pool import merge_small
 from dicejax.concepts.search.pool import pack_segments
 from dicejax.concepts.search.ranking import Ranker
 from dicejax.concepts.search.scorer import Scorer
@@ -178,6 +180,52 @@ class ReportIndex:
     segments = extract_segments(reports, linker, known, workers)
     storage.write(path, about, files, segments, force=force)
     return cls.load(path, _for_queries(linker))
+
+  @classmethod
+  def join(
+    cls,
+    path: str | os.PathLike,
+    parts: Sequence[str | os.PathLike],
+    *,
+    force: bool = False,
+  ) -> 'ReportIndex':
+    """Saves one index with the reports of others, in their order.
+
+    It is the index that `create` makes of all reports at once. Parts of a large
+    collection may so be built at the same time, on as many machines as there
+    are; and the many small segments of repeated `add` become large ones.
+
+    Args:
+      path: the directory to make.
+      parts: directories of indexes made with one ontology and one extractor.
+      force: whether an index or a file that exists may be replaced.
+
+    Raises:
+      FileExistsError: the index exists, and `force` is not set.
+      FileNotFoundError: there is no such part.
+      ValueError: no part, parts made with other settings, two reports with one
+        id, or a damaged part.
+    """
+    storage.check_target(path, force=force)
+    if not parts:
+      raise ValueError('Expected at least one index to join.')
+    opened = [storage.open_index(part) for part in parts]
+    first = opened[0]
+    for other in opened[1:]:
+      if _made_with(other) != _made_with(first):
+        raise ValueError(
+          f'{other.path} was made with another ontology, alias table, cues or '
+          f'extractor than {first.path}: an index has one of each.'
+        )
+    skipped = collections.Counter()
+    for part in opened:
+      skipped.update(part.header['about']['skipped'])
+    about = first.header['about'] | {'skipped': dict(skipped)}
+    files = {name: first.read(name) for name in first.files}
+    segments = (segment for part in opened for segment in part.segments)
+    whole = merge_small(segments, unpack_ontology(first.read('ontology')))
+    storage.write(path, about, files, whole, force=force)
+    return cls.load(path)
 
   def search(
     self,
@@ -545,3 +593,9 @@ def _for_queries(linker) -> Extractor:
 def _files(ontology, linker) -> dict[str, Any]:
   settings = pack_linker(linker) if isinstance(linker, Linker) else None
   return {'ontology': pack_ontology(ontology), 'linker': settings}
+
+
+def _made_with(stored: storage.Stored) -> tuple[Any, ...]:
+  """What decides which mentions are found; files are named by their content."""
+  about = {**stored.header['about'], 'skipped': None}
+  return stored.header['files'], about

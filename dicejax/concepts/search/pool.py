@@ -189,3 +189,40 @@ def pack_segments(
   for first in range(0, len(ids), REPORTS):
     part = slice(first, first + REPORTS)
     yield packer.pack(ids[part], texts[part], mentions[part])
+
+
+def merge_small(
+  segments: Iterable[Segment], ontology: Ontology
+) -> Iterator[Segment]:
+  """Makes large segments of small ones that follow each other.
+
+  Each segment is a file that a search opens, and has counts of all concepts.
+  Large ones stay as they are, and so does the order of the reports.
+  """
+  packer, concepts = Packer(ontology), list(ontology.terms)
+  small: list[Segment] = []
+
+  def merged():
+    pool = Pool(small)
+    small.clear()
+    if len(pool.segments) < 2:
+      return pool.segments
+    columns = (
+      [*Column(pool, read)]
+      for read in (
+        Segment.id,
+        Segment.text,
+        lambda segment, row: segment.mentions_of(row, concepts),
+      )
+    )
+    return [packer.pack(*columns)]
+
+  for segment in segments:
+    if sum(map(len, small)) + len(segment) > REPORTS:
+      yield from merged()
+    if len(segment) > REPORTS // 2:
+      yield from merged()
+      yield segment
+    else:
+      small.append(segment)
+  yield from merged()
