@@ -150,7 +150,7 @@ def test_nothing_is_cached_of_names_that_fail(encoder, tmp_path, monkeypatch):
       ['wall', 'intact', 'round spot'],
     ),
     ('There is no left small.', []),
-    ('Known effusion root.', []),
+    ('Known effusion root.', ['root']),
     ('a b c d e f g h i', []),
   ],
 )

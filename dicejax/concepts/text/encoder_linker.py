@@ -28,7 +28,7 @@ THRESHOLD = 0.8
 _TYPES = frozenset(['T047', 'T046', 'T033', 'T019', 'T037'])
 _LONGEST = 8  # Words of a phrase.
 _MOST = 1 << 20  # Phrases that are remembered.
-_WORD, _FINDING = LETTERS['word'], LETTERS['finding']
+_WORD = LETTERS['word']
 _INSIDE = frozenset(
   LETTERS[name] for name in 'word article change changed degree side'.split()
 )
@@ -195,7 +195,7 @@ def noun_phrases(
   spans: Sequence[tuple[int, int]],
   cues: Phrases | None = None,
 ) -> Iterator[Span]:
-  """Finds the noun phrases of a sentence that touch no finding.
+  """Finds the noun phrases of a sentence between its findings.
 
   Args:
     words: folded words and marks of the sentence (`split_sentences`).
@@ -215,8 +215,7 @@ def noun_phrases(
   first = 0
   for is_inside, run in itertools.groupby(inside):
     last = first + len(list(run))
-    around = letters[max(first - 1, 0) : first] + letters[last : last + 1]
-    if is_inside and _FINDING not in around:
+    if is_inside:
       span = _trimmed(words, starts[first], starts[last])
       fits = span.end - span.start <= _LONGEST and _WORD in letters[first:last]
       if fits and is_clear(words[slice(*span)]):
