@@ -124,9 +124,7 @@ def splits_of(collection: Collection) -> list[tuple[np.ndarray, np.ndarray]]:
   test = np.array([uid in collection.test for uid in collection.ids])
   if (labelled & test).any():
     return [(np.flatnonzero(test & labelled), np.flatnonzero(labelled & ~test))]
-  rows = np.random.default_rng(0).permutation(np.flatnonzero(labelled))
-  folds = np.array_split(rows, FOLDS)
-  return [(np.sort(fold), np.setdiff1d(rows, fold)) for fold in folds]
+  return folds_of(np.flatnonzero(labelled))
 
 
 def has_labels(collection: Collection) -> tuple[list[str], np.ndarray]:
@@ -296,6 +294,26 @@ def learnt_system(
     return ConceptSystem(annotated, Recipe())(queries, pool)
 
   return scores
+
+
+def annotate_encoded(
+  texts: list[str], linker: concepts.EncoderLinker, thresholds: Sequence[float]
+) -> dict[float, Annotated]:
+  """Annotates the reports with each threshold, and without phrases (1.01)."""
+  linker.prepare(texts)
+  annotated = {}
+  for threshold in thresholds:
+    linker.threshold = threshold
+    mentions = [linker(text) for text in texts]
+    annotated[threshold] = Annotated(linker.ontology, mentions)
+  return annotated
+
+
+def folds_of(rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+  """Divides rows into queries and pools, always in the same way."""
+  rows = np.random.default_rng(0).permutation(rows)
+  folds = np.array_split(rows, FOLDS)
+  return [(np.sort(fold), np.setdiff1d(rows, fold)) for fold in folds]
 
 
 def draw_rows(rows: np.ndarray, number: int | None) -> np.ndarray:
