@@ -22,7 +22,7 @@ from dicejax.concepts.text.phrases import Phrases
 from dicejax.concepts.text.phrases import phrase_words
 from dicejax.concepts.text.sentences import split_sentences
 
-THRESHOLD = 0.8
+THRESHOLD = 0.7
 # Semantic types of the paper's observations: disease or syndrome, pathologic
 # function, finding, congenital abnormality, injury or poisoning.
 _TYPES = frozenset(['T047', 'T046', 'T033', 'T019', 'T037'])
