@@ -6,6 +6,7 @@ folds of its pool, so that nothing is chosen on the reports that are scored.
 """
 
 import functools
+import itertools
 from collections.abc import Callable
 from collections.abc import Iterator
 
@@ -33,7 +34,11 @@ INNER = 3  # Folds of a pool, in which settings are chosen.
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 COUNTS = (5, 10, 20)  # Of neighbours.
 DECAYS = (0.03, 0.1, 0.3, 1.0)
-STRENGTHS = (1, 10, 100)  # C of scikit-learn, which is one over the decay.
+# C of scikit-learn, which is one over the decay, and the weights of classes.
+STRENGTHS = (
+  *itertools.product((1, 10, 100), (None, 'balanced')),
+  (1000, 'balanced'),
+)
 # Maps the rows that are learnt from, their labels [fit, labels] and the rows
 # that are scored to pairs of a setting and scores [rows, labels].
 Labeller = Callable[
@@ -84,15 +89,14 @@ def f1_scores(given: np.ndarray, has: np.ndarray) -> np.ndarray:
 
 def labellers(collection: Collection, annotated: Annotated) -> dict:
   """Returns the labellers by name."""
-  short = [affirmed(text) for text in collection.texts]
   mentions = annotated.mentions
   model = functools.partial(linear_model, mentions)
   found = {}
   if bm25s:
+    short = [affirmed(text) for text in collection.texts]
     found['BM25, dropped, neighbours'] = text_neighbours(bm25(short))
   found |= {
     'TF-IDF + logistic regression': regression(collection.texts),
-    'TF-IDF, dropped + logistic regression': regression(short),
     NEAREST: concept_neighbours(collection, annotated),
     LINEAR: model(losses.cross_entropy),
     'concepts, linear, Dice': model(dice),
@@ -224,16 +228,15 @@ def regression(texts: list[str]) -> Labeller:
     )
     known = vectorizer.fit_transform([texts[row] for row in fit])
     asked = vectorizer.transform([texts[row] for row in rows])
-    for strength in STRENGTHS:
-      for weight in (None, 'balanced'):
-        scores = np.zeros((len(rows), has.shape[1]))
-        for at, column in enumerate(has.T):
-          if column.any():
-            model = LogisticRegression(
-              C=strength, class_weight=weight, solver='liblinear'
-            )
-            model.fit(known, column)
-            scores[:, at] = model.predict_proba(asked)[:, 1]
-        yield (strength, weight), scores
+    for strength, weight in STRENGTHS:
+      scores = np.zeros((len(rows), has.shape[1]))
+      for at, column in enumerate(has.T):
+        if column.any():
+          model = LogisticRegression(
+            C=strength, class_weight=weight, solver='liblinear'
+          )
+          model.fit(known, column)
+          scores[:, at] = model.predict_proba(asked)[:, 1]
+      yield (strength, weight), scores
 
   return label

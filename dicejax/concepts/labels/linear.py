@@ -1,7 +1,7 @@
 """A linear model of labels on concepts and their polarity.
 
 A concept that a report affirms is a feature, and so is one that it doubts. What
-it denies is none: that does not help, see docs/concepts.md.
+it denies is none, nor are ancestors: they do not help, see docs/concepts.md.
 """
 
 import collections
