@@ -60,7 +60,7 @@ def make_features(seed=0, n=133):
 
 @dataclasses.dataclass
 class Training:
-  """What twenty steps need, and the compiled step."""
+  """A compiled step, with its state and its batches."""
 
   config: object
   mesh: object

@@ -1,4 +1,4 @@
-"""What is to be measured on an accelerator, in miniature on this machine."""
+"""Measurements for an accelerator, in miniature on any machine."""
 
 import json
 import subprocess

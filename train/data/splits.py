@@ -200,7 +200,7 @@ def _paths(config, workdir: pathlib.Path) -> dict[str, pathlib.Path]:
   phrases = data.format == 'trees' and data.trees.phrases
   if phrases and any(data.held_out.values()):
     raise ValueError('data.held_out takes whole trees, not phrases of trees.')
-  return _sorted(find_files(data.dir, _named(data.files)))
+  return find_files(data.dir, _named(data.files))
 
 
 def _named(files: Mapping[str, str]) -> dict[str, str]:

@@ -50,7 +50,7 @@ class Prediction(NamedTuple):
 
 
 class LabelModel(NamedTuple):
-  """What `train_labels` learns: log odds `x @ weights + bias`.
+  """A model from `train_labels`, with log odds `x @ weights + bias`.
 
   Attributes:
     features: concepts and polarities.

@@ -498,7 +498,7 @@ class ReportIndex:
 
   @property
   def _made_by(self) -> dict[str, Any] | None:
-    """What an encoder needs to do again, if one was used."""
+    """Source, digest and threshold of the encoder, if one was used."""
     if self.extractor:
       return made_by(self.extractor)
     return self._stored and self._stored.header['about'].get('encoder')
@@ -596,6 +596,8 @@ def _files(ontology, linker) -> dict[str, Any]:
 
 
 def _made_with(stored: storage.Stored) -> tuple[Any, ...]:
-  """What decides which mentions are found; files are named by their content."""
-  about = {**stored.header['about'], 'skipped': None}
-  return stored.header['files'], about
+  """Returns what all mentions depend on; files are named by their content."""
+  about = stored.header['about']
+  # Machines may have the same encoder in different directories.
+  encoder = {**(about.get('encoder') or {}), 'source': None}
+  return stored.header['files'], about['extractor'], encoder
