@@ -316,6 +316,25 @@ def run(home, capsys):
   return run
 
 
+def test_parts_are_joined_if_they_have_one_encoder(run, source, tmp_path):
+  shutil.copytree(source, tmp_path / 'copy')
+  pathlib.Path('more.csv').write_text('id,text\n3,A left spot.\n')
+  for reports, encoder, threshold, out in (
+    ('reports.csv', source, 0.01, 'i'),
+    ('more.csv', tmp_path / 'copy', 0.01, 'same'),
+    ('more.csv', source, 0.5, 'other'),
+  ):
+    made = [f'--encoder={encoder}', f'--encoder-threshold={threshold}']
+    code, _, err = run('index', reports, *_INPUT[1:], *made, f'--out={out}')
+    assert code == 0, err
+  code, _, err = run('join', 'i', 'same', '--out=whole')
+  assert code == 0, err
+  code, _, err = run('search', 'whole', 'spot', f'--encoder={source}')
+  assert code == 0, err
+  code, _, err = run('join', 'i', 'other', '--out=none')
+  assert code == 1 and err.startswith('error: other was made with another'), err
+
+
 def test_commands(run, source, tmp_path):
   with_encoder = [f'--encoder={source}', '--encoder-threshold=0.01']
   code, out, err = run('index', *_INPUT, *with_encoder, '--out=i')
