@@ -51,7 +51,7 @@ class DicejaxSide:
     self._state = self._init_state(weights, optimizer)
     self._steps = {
       kind: jax.jit(
-        make_train_step(self._model, objective, optimizer, args.seed),
+        make_train_step(self._model, objective, optimizer),
         donate_argnums=0,
       )
       for kind, objective in (('train', self._objective), ('mean', _MEAN))
@@ -116,4 +116,4 @@ class DicejaxSide:
     head = {'kernel': kernel, 'bias': np.zeros(kernel.shape[1:])}
     params = jax.tree.map(jnp.float32, {'encoder': weights, 'head': head})
     running = self._objective.init(kernel[None], self._batches[0])
-    return init_state(params, optimizer, running)
+    return init_state(params, optimizer, running, self._args.seed)

@@ -62,7 +62,6 @@ def compiled(loss, fsdp):
       ),
     ),
     optimizer,
-    seed=0,
     wrap=parallel.gather_parameters(mesh),
   )
   tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)

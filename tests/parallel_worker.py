@@ -105,7 +105,6 @@ def prepare(
     model,
     objective,
     optimizer,
-    0,
     micro_batches=parts,
     axis_name=axis_name,
     wrap=parallel.gather_parameters(mesh),

@@ -147,7 +147,7 @@ def restore(
 
   Args:
     manager: from `open_checkpoints`.
-    like: a state with the same shapes and shardings.
+    like: a state with the same shapes, shardings and seed.
 
   Returns:
     The state and its meta; None if there is no checkpoint.
@@ -155,8 +155,8 @@ def restore(
   Raises:
     ValueError: all checkpoints are damaged. Nothing is deleted.
   """
-  like = jax.tree.map(abstract, like)
-  likes = {'params': like.params, 'rest': _rest(like)}
+  items = {'params': like.params, 'rest': _rest(like)}
+  likes = jax.tree.map(abstract, items)
   damaged = {}
   for step in sorted(manager.all_steps(), reverse=True):
     try:
@@ -170,7 +170,8 @@ def restore(
       manager.delete(later)
     manager.best = meta['best']
     placed = jax.device_put(jnp.int32(step), like.step.sharding)
-    return TrainState(placed, found['params'], **found['rest']), meta
+    params = found['params']
+    return like._replace(step=placed, params=params, **found['rest']), meta
   if damaged:
     raise ValueError(
       f'{damaged[max(damaged)]} No other one is whole: choose a new --workdir.'

@@ -52,7 +52,7 @@ def make_init(
     objective: may have running counts.
     optimizer: has a state of its own.
     batch: any batch; only its shapes matter.
-    seed: seed of the fresh parameters.
+    seed: seed of the fresh parameters and of dropout.
     mesh: all devices, from `parallel.make_mesh`.
     weights: published parameters by module, which replace fresh ones.
     bias: is added to the bias of each head, see `log_odds`.
@@ -61,27 +61,28 @@ def make_init(
     The shapes of the state, and `() -> state`, spread over all devices.
   """
 
-  def fresh():
+  # The seed is an argument, so that all seeds share the compiled programs.
+  def fresh(seed):
     params = init_params(model, batch, seed)
     for name in _HEADS & params.keys():
       params[name]['bias'] += bias
     return params
 
-  outputs = jax.eval_shape(lambda: apply_model(model, fresh(), batch))
+  outputs = jax.eval_shape(lambda: apply_model(model, fresh(seed), batch))
 
-  def begin(params):
+  def begin(params, seed):
     running = objective.init(outputs, batch)
-    return init_state(params, optimizer, running)
+    return init_state(params, optimizer, running, seed)
 
-  shapes = jax.eval_shape(lambda: begin(fresh()))
+  shapes = jax.eval_shape(lambda: begin(fresh(seed), seed))
   shardings = parallel.shard_state(mesh, shapes)
 
   def init():
     # Compiled, because it takes much longer operation by operation, and because
     # no device then has to hold all of a state that is sharded.
-    params = jax.jit(fresh, out_shardings=shardings.params)()
+    params = jax.jit(fresh, out_shardings=shardings.params)(seed)
     for name in weights.keys() & params.keys():  # Not every head has a pooler.
       params[name] = jax.device_put(weights[name], shardings.params[name])
-    return jax.jit(begin, out_shardings=shardings)(params)
+    return jax.jit(begin, out_shardings=shardings)(params, seed)
 
   return shapes, init

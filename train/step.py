@@ -22,27 +22,37 @@ class TrainState(NamedTuple):
     params: parameters of the model.
     opt_state: state of the optimizer.
     running: running counts of the objective, `()` if it has none.
+    seed: seed of dropout, int32 `[]`. It never changes, but as a constant of
+      the step it would have every seed compile a program of its own.
   """
 
   step: jax.Array
   params: Any
   opt_state: optax.OptState
   running: Any = ()
+  seed: jax.Array | int = 0
 
 
 def init_state(
-  params, optimizer: optax.GradientTransformation, running: Any = ()
+  params,
+  optimizer: optax.GradientTransformation,
+  running: Any = (),
+  seed: jax.Array | int = 0,
 ) -> TrainState:
   """Makes the state before the first step."""
-  step = jnp.zeros((), jnp.int32)
-  return TrainState(step, params, optimizer.init(params), running)
+  return TrainState(
+    jnp.zeros((), jnp.int32),
+    params,
+    optimizer.init(params),
+    running,
+    jnp.asarray(seed, jnp.int32),
+  )
 
 
 def make_train_step(
   model: nn.Module,
   objective: Objective,
   optimizer: optax.GradientTransformation,
-  seed: int,
   *,
   micro_batches: int = 1,
   axis_name: str | None = None,
@@ -56,8 +66,6 @@ def make_train_step(
       returns these.
     objective: scalar of the model's outputs and the batch.
     optimizer: transforms the gradients.
-    seed: seed of dropout, which depends on it and the step: nothing random is
-      stored.
     micro_batches: number of parts of a batch that are encoded one after the
       other, in the memory of one part; divides the number of rows `B`. The
       objective still covers the whole batch.
@@ -66,7 +74,8 @@ def make_train_step(
     wrap: decorator for the forward pass, `(params, batch, key) -> outputs`.
 
   Returns:
-    `(state, batch) -> state, metrics`.
+    `(state, batch) -> state, metrics`. Dropout is a function of the seed and
+    the step in the state.
   """
 
   @wrap
@@ -79,7 +88,7 @@ def make_train_step(
     def of_outputs(outputs):
       return objective.update(outputs, batch, state.running)
 
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    key = jax.random.fold_in(jax.random.key(state.seed), state.step)
     if axis_name is not None:
       key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
     if micro_batches > 1:
@@ -101,12 +110,13 @@ def make_train_step(
       'grad_norm': optax.tree.norm(grads),
       'param_norm': optax.tree.norm(params),
     }
-    return TrainState(state.step + 1, params, opt_state, running), metrics
+    state = TrainState(state.step + 1, params, opt_state, running, state.seed)
+    return state, metrics
 
   return train_step
 
 
-def init_params(model: nn.Module, batch: dict, seed: int) -> Any:
+def init_params(model: nn.Module, batch: dict, seed: jax.Array | int) -> Any:
   """Makes fresh parameters; with `states` in the batch, only of the head."""
   key = jax.random.key(seed)
   like = jax.tree.map(lambda x: jnp.zeros((1, 1, *x.shape[2:]), x.dtype), batch)

@@ -160,7 +160,6 @@ class Trainer:
       model,
       objective,
       optimizer,
-      config.seed,
       micro_batches=config.micro_batches,
       axis_name=axis_name,
       wrap=parallel.gather_parameters(self._mesh),
