@@ -20,11 +20,12 @@ from jax.flatten_util import ravel_pytree
 
 from dicejax.models import Bert
 from dicejax.models import BertConfig
+from dicejax.models import attention
 from dicejax.models import load_pretrained
 from dicejax.models import make_encoder
 from dicejax.models import save_pretrained
-from dicejax.models.layers import attend
-from dicejax.models.layers import attended_tokens
+from dicejax.models.attention import attend
+from dicejax.models.attention import attended_tokens
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
 REFERENCES = sorted(path.parent for path in GOLDEN.glob('*/expected.npz'))
@@ -146,6 +147,51 @@ def test_dropout_of_attention_changes_probabilities_only():
         query, key, value, attended, dropout=lambda x: x / 2, **kwargs
       )
       assert relative(halved[real], expected[real] / 2) < 1
+
+
+@pytest.mark.parametrize(
+  'kind', ['alone', 'biased', 'one bias for all', 'near', 'nothing']
+)
+def test_attention_in_blocks_is_attention(kind, monkeypatch):
+  """Seven rows of 11 queries in blocks of 2 rows, or of 4 queries."""
+  rng = np.random.default_rng(0)
+  rows, length, heads = 7, 11, 2
+  query, key, value, weights = rng.normal(
+    size=(4, rows, length, heads, 3)
+  ).astype(np.float32)
+  attended = rng.random((rows, 1, length, length)) < 0.5
+  attended |= np.eye(length, dtype=bool)
+  bias = None
+  if kind == 'biased':
+    bias = rng.normal(size=(rows, heads, length, length)).astype(np.float32)
+  elif kind == 'one bias for all':
+    bias = rng.normal(size=(1, heads, length, length)).astype(np.float32)
+  elif kind == 'near':  # Fewer queries than keys, as in local attention.
+    query, weights, attended = query[:, :5], weights[:, :5], attended[:, :, :5]
+  elif kind == 'nothing':  # Some tokens attend to nothing, or to everything.
+    attended[1] = False
+    attended[2, :, 3:5] = False
+
+  def total(arrays):
+    *qkv, bias = arrays
+    y = attend(*qkv, jnp.asarray(attended), bias=bias, scale=0.3)
+    return (y * weights).sum(), y
+
+  def values_and_gradients():
+    both = jax.value_and_grad(lambda x: total(x), has_aux=True)
+    return jit(both)((query, key, value, bias))
+
+  expected = values_and_gradients()
+  monkeypatch.setattr(jax, 'device_count', lambda: 1)
+  for scores in (2 * heads * length * query.shape[1], 4 * heads * length):
+    monkeypatch.setattr(attention, '_SCORES_AT_A_TIME', scores)
+    monkeypatch.setattr(attention, '_FEWEST_QUERIES', 1)
+    found = values_and_gradients()
+    jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5),
+      found,
+      expected,
+    )
 
 
 @pytest.mark.slow

@@ -19,18 +19,18 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from dicejax.models.attention import attend
+from dicejax.models.attention import attended_tokens
+from dicejax.models.attention import probability_dropout
+from dicejax.models.attention import sequence_starts
 from dicejax.models.family import EncoderConfig
 from dicejax.models.family import Family
 from dicejax.models.family import Hidden
 from dicejax.models.family import Modules
 from dicejax.models.layers import ACTIVATIONS
-from dicejax.models.layers import attend
-from dicejax.models.layers import attended_tokens
 from dicejax.models.layers import check_inputs
 from dicejax.models.layers import dense
 from dicejax.models.layers import layer_norm
-from dicejax.models.layers import probability_dropout
-from dicejax.models.layers import sequence_starts
 
 # A token is multiplied with the key of a distance, or with its query.
 _TERMS = ('c2p', 'p2c')

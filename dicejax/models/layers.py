@@ -1,6 +1,6 @@
-"""Parts that several encoders share: attention, activations, layer norm.
+"""Parts that several encoders share: activations, linear layers, layer norm.
 
-Shapes: B texts, L tokens, N heads, D hidden units per head.
+Shapes: B texts, L tokens, H hidden units.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ import functools
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
-from typing import Any
-from typing import Literal
 
 import chex
 import jax
@@ -71,110 +69,6 @@ def check_inputs(
       f'{tokens.shape[1]} tokens are more than max_length={max_length}.'
     )
   return segments, mask
-
-
-def attended_tokens(mask: jax.Array) -> jax.Array:
-  """Says which tokens each token attends to.
-
-  Args:
-    mask: bool `[B, L]`, False for padding; or int, the number of the sequence
-      that a token belongs to, where a row holds several.
-
-  Returns:
-    bool `[B, 1, L, L]`, the same for all heads: `[b, 0, i, j]` is whether token
-    i attends to token j.
-  """
-  if mask.dtype == bool:
-    attended = jnp.broadcast_to(mask[:, None], (*mask.shape, mask.shape[1]))
-  else:
-    attended = mask[:, None] == mask[:, :, None]
-  return attended[:, None]
-
-
-def sequence_starts(sequences: jax.Array) -> jax.Array:
-  """Returns the index within the row at which each token's sequence begins.
-
-  Args:
-    sequences: int `[B, L]`, the number of each token's sequence.
-  """
-  begins = jnp.diff(sequences, prepend=-1) != 0
-  index = jnp.arange(sequences.shape[1])[None]
-  return jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
-
-
-def attend(
-  query: jax.Array,
-  key: jax.Array,
-  value: jax.Array,
-  attended: jax.Array,
-  *,
-  bias: jax.Array | None = None,
-  scale: float | None = None,
-  dropout: Callable[[jax.Array], jax.Array] | None = None,
-  implementation: Literal['xla', 'cudnn'] = 'xla',
-) -> jax.Array:
-  """Computes attention.
-
-  Args:
-    query, key, value: `[B, L, N, D]`.
-    attended: bool, broadcast to `[B, N, L, L]`, from `attended_tokens`.
-    bias: added to the scores, broadcast to `[B, N, L, L]`.
-    scale: what the scores are multiplied by; None means `D ** -0.5`.
-    dropout: applied to the probabilities; None for none, which is faster.
-    implementation: 'xla' or 'cudnn'.
-
-  Returns:
-    `[B, L, N, D]`.
-  """
-  if dropout is None and (
-    implementation == 'cudnn' or query.dtype != jnp.float32
-  ):
-    return jax.nn.dot_product_attention(
-      query,
-      key,
-      value,
-      bias=bias,
-      mask=attended,
-      scale=scale,
-      implementation=implementation,
-    )
-  # With float32 this is faster on CPUs, and `jax.nn` has no dropout. Scores are
-  # the largest arrays of an encoder, so they are read and written seldom:
-  # queries are scaled and outputs divided by the sums, not scores and weights.
-  # Keys are a last axis, because XLA has fast gradients for such products.
-  scores = jnp.einsum(
-    'bqnd,bndk->bnqk',
-    query * (query.shape[-1] ** -0.5 if scale is None else scale),
-    key.transpose(0, 2, 3, 1),
-    preferred_element_type=jnp.float32,
-  )
-  scores = scores if bias is None else scores + bias
-  # A row without any token attends to all, so that its states stay finite.
-  scores = jnp.where(attended, scores, -0.7 * jnp.finfo(jnp.float32).max)
-  largest = jax.lax.stop_gradient(scores.max(-1, keepdims=True))
-  weights = jnp.exp(scores - largest)
-  sums = weights.sum(-1).swapaxes(1, 2)[..., None]
-  weights = weights if dropout is None else dropout(weights)
-  summed = jnp.einsum(
-    'bnqk,bndk->bqnd',
-    weights.astype(value.dtype),
-    value.transpose(0, 2, 3, 1),
-    preferred_element_type=jnp.float32,
-  )
-  return (summed / sums).astype(value.dtype)
-
-
-def probability_dropout(config: Any, deterministic: bool) -> nn.Dropout | None:
-  """Makes the dropout of attention probabilities, for `attend`.
-
-  Args:
-    config: the config of the encoder.
-    deterministic: whether dropout is off.
-  """
-  rate = config.attention_probs_dropout_prob
-  if deterministic or not rate:
-    return None  # Attention is faster without.
-  return nn.Dropout(rate, deterministic=False)
 
 
 def dense(

@@ -18,16 +18,16 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from dicejax.models.attention import attend
+from dicejax.models.attention import attended_tokens
+from dicejax.models.attention import probability_dropout
 from dicejax.models.family import EncoderConfig
 from dicejax.models.family import Family
 from dicejax.models.family import Hidden
 from dicejax.models.layers import ACTIVATIONS
-from dicejax.models.layers import attend
-from dicejax.models.layers import attended_tokens
 from dicejax.models.layers import check_inputs
 from dicejax.models.layers import dense
 from dicejax.models.layers import layer_norm
-from dicejax.models.layers import probability_dropout
 
 
 @dataclasses.dataclass(frozen=True)
