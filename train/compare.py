@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import filelock
 from ml_collections import config_dict
 
 from train import page
@@ -16,6 +17,9 @@ from train import results
 from train import settings
 from train import workdir as files
 from train.trainer import Trainer
+
+# The seconds between two looks at a run of another process.
+_PAUSE = 5.0
 
 
 def variations(config: config_dict.ConfigDict) -> dict:
@@ -79,6 +83,9 @@ class Trial(NamedTuple):
 class Sweep:
   """Variations of a config, trained with several seeds.
 
+  Several processes may train the same sweep. Each takes the next run that no
+  other one has, and all wait for the last.
+
   Attributes:
     varied: configs by name; the first is the baseline.
     seeds: seeds of the runs that are reported.
@@ -122,18 +129,18 @@ class Sweep:
     """
     self._check()
     countdown = _Countdown(*self._count())
-    groups = {}
-    for name in self.varied:
-      for trial in self._rate_trials(name):
-        self._run(trial, countdown)
-      found = self._lines(self._rate_trials(name))
-      rate = results.best_rate(found) if found else self._fixed_rate(name)
-      if found:
+    rate_trials = {name: self._rate_trials(name) for name in self.varied}
+    self._run_all(rate_trials, countdown)
+    reported = {}
+    for name, trials in rate_trials.items():
+      rate = self._fixed_rate(name)
+      if trials:
+        found = self._lines(trials)
+        rate = results.best_rate(found)
         print(_describe_rates(name, found, rate), flush=True)
-      trials = [] if rate is None else self._reported_trials(name, rate)
-      for trial in trials:
-        self._run(trial, countdown)
-      groups[name] = self._lines(trials)
+      reported[name] = [] if rate is None else self._reported_trials(name, rate)
+    self._run_all(reported, countdown)
+    groups = {name: self._lines(trials) for name, trials in reported.items()}
     self._write_table(groups)
     return groups
 
@@ -235,14 +242,44 @@ class Sweep:
     number = len(rates) + len(names)
     return number, len(self._lines(rates)) + len(names & reported)
 
-  def _run(self, trial, countdown) -> None:
-    """Trains a run, unless it has a line, and writes the line."""
+  def _run_all(self, groups, countdown) -> None:
+    """Trains runs without a line; waits for those of other processes."""
+    left = [trial for trials in groups.values() for trial in trials]
+    waits = False
+    while left:
+      number = len(left)
+      left = [trial for trial in left if not self._run(trial, countdown)]
+      if len(left) < number:
+        continue
+      if not waits:
+        name = left[0].workdir.name
+        print(f'Waiting for another process to finish {name}.', flush=True)
+      waits = True
+      time.sleep(_PAUSE)
+
+  def _run(self, trial, countdown) -> bool:
+    """Trains a run, unless it has a line, and writes the line.
+
+    Returns:
+      Whether the run has a line; if not, another process is training it.
+    """
     if not self._lines([trial]):
-      print(countdown.describe(trial.workdir.name), flush=True)
-      self._append(trial)
-      countdown.advance()
+      self.workdir.mkdir(parents=True, exist_ok=True)
+      try:
+        # The operating system releases the lock of a process that is killed.
+        with self._lock(trial.workdir.name, timeout=0):
+          if not self._lines([trial]):  # It may have been finished just now.
+            _, finished = self._count()
+            print(countdown.describe(finished, trial.workdir.name), flush=True)
+            self._append(trial)
+      except filelock.Timeout:
+        return False
     if not self.keep_checkpoints:
       shutil.rmtree(trial.workdir / files.CHECKPOINTS, ignore_errors=True)
+    return True
+
+  def _lock(self, name, timeout=-1):
+    return filelock.FileLock(self.workdir / f'.{name}.lock', timeout)
 
   def _append(self, trial):
     run = Trainer(trial.config, trial.workdir)
@@ -291,27 +328,24 @@ class Sweep:
       if (self.workdir / name / files.METRICS).is_file()
     }
     if here:
-      page.write_comparison(self.workdir, here, rows)
+      with self._lock(files.REPORT):
+        page.write_comparison(self.workdir, here, rows)
 
 
 class _Countdown:
-  """Counts finished runs, and estimates the time that the rest takes."""
+  """Estimates the time that the rest of the runs takes."""
 
   def __init__(self, number: int, finished: int):
-    self._number, self._finished = number, finished
-    self._trained, self._began = 0, time.monotonic()
+    self._number, self._before = number, finished
+    self._began = time.monotonic()
 
-  def describe(self, name: str) -> str:
+  def describe(self, finished: int, name: str) -> str:
     left = ''
-    if self._trained:
-      mean = (time.monotonic() - self._began) / self._trained
-      minutes = mean * (self._number - self._finished) / 60
+    if finished > self._before:
+      mean = (time.monotonic() - self._began) / (finished - self._before)
+      minutes = mean * (self._number - finished) / 60
       left = f', about {minutes:.0f} min left'
-    return f'Run {self._finished + 1} of {self._number}{left}: {name}'
-
-  def advance(self) -> None:
-    self._finished += 1
-    self._trained += 1
+    return f'Run {finished + 1} of {self._number}{left}: {name}'
 
 
 def _describe_rates(name, lines, chosen) -> str:
