@@ -1,6 +1,8 @@
-"""Time and memory of a search in an index of synthetic reports.
+"""Time and memory of an index of synthetic reports: its searches, its build.
 
   python benchmarks/concepts_index.py --ontology hp.obo --reports 1000000
+  python benchmarks/concepts_index.py --ontology hp.obo --reports 2000000 \\
+      --build --workers 2
 
 Run it from the repository root. Reports have about 11 concepts that are present
 and 11 that are absent, drawn from the ontology by Zipf's law (the r-th concept
@@ -13,9 +15,15 @@ in one process. Both are given in seconds, as medians. CPU seconds are what a
 search takes on an idle machine, whatever else runs on this one. Memory is the
 largest resident set of the process, which includes the pages of the index that
 it looked at.
+
+With --build, the command `index` reads a CSV file of reports with nine short
+sentences each. Memory is then the sum over its processes, looked at ten times a
+second.
 """
 
 import argparse
+import csv
+import itertools
 import json
 import os
 import pathlib
@@ -94,6 +102,71 @@ def build(path, ontology_path, number) -> None:
   storage.write(path, about, files, segments)
 
 
+SENTENCES = 'There is {}.', 'No {}.', 'Mild {} on the left.', 'Possible {}.'
+
+
+def write_reports(path, ontology, number) -> None:
+  """Writes a CSV file of reports with nine sentences."""
+  names = [term.name for term in ontology.terms.values()]
+  weights = list(itertools.accumulate(1 / n for n in range(1, len(names) + 1)))
+  generator = random.Random(0)
+  generator.shuffle(names)
+  with open(path, 'w', newline='', encoding='utf-8') as file:
+    rows = csv.writer(file)
+    rows.writerow(['id', 'text'])
+    for n in range(number):
+      drawn = generator.choices(names, cum_weights=weights, k=9)
+      frames = generator.choices(SENTENCES, k=9)
+      text = ' '.join(f.format(x) for f, x in zip(frames, drawn, strict=True))
+      rows.writerow([n, text])
+
+
+def tree_memory(root) -> int:
+  """Returns the resident memory of a process and those it started, in kB."""
+  parents, sizes = {}, {}
+  for path in pathlib.Path('/proc').glob('[0-9]*/status'):
+    try:
+      fields = dict(
+        line.split(':', 1) for line in path.read_text().splitlines()
+      )
+    except OSError:  # It has ended.
+      continue
+    pid = int(path.parent.name)
+    parents[pid] = int(fields['PPid'])
+    sizes[pid] = int(fields.get('VmRSS', '0').split()[0])
+  inside = {root}
+  while more := {p for p, q in parents.items() if q in inside} - inside:
+    inside |= more
+  return sum(sizes.get(pid, 0) for pid in inside)
+
+
+def time_build(directory, args) -> None:
+  """Prints the time and memory of the command `index`."""
+  reports, path = f'{directory}/reports.csv', f'{directory}/index'
+  write_reports(reports, concepts.read_obo(args.ontology), args.reports)
+  print(f'{os.path.getsize(reports) / 1e6:,.0f} MB of reports', flush=True)
+  began, peak = time.monotonic(), 0
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'dicejax.concepts', 'index', reports]
+    + ['--text-columns=text', f'--ontology={args.ontology}', f'--out={path}']
+    + [f'--workers={args.workers}'],
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
+  while process.poll() is None:
+    peak = max(peak, tree_memory(process.pid))
+    time.sleep(0.1)
+  if process.returncode:
+    sys.exit('The command failed.')
+  seconds, times = time.monotonic() - began, os.times()
+  print(
+    f'{args.reports:,} reports in {seconds:.0f} s and '
+    f'{times.children_user + times.children_system:.0f} CPU seconds, '
+    f'{args.workers} workers, {peak / 1024:.0f} MB of memory'
+  )
+
+
 def measure(path, query) -> tuple[float, float, float]:
   """Searches in a process of its own: its seconds, CPU seconds and MB."""
   began = time.monotonic()
@@ -139,12 +212,17 @@ def main() -> None:
   parser.add_argument('--repetitions', type=int, default=5, help='default 5')
   parser.add_argument('--index', help='made before with --keep')
   parser.add_argument('--keep', help='directory of the index to make and keep')
+  parser.add_argument('--build', action='store_true', help='from a CSV file')
+  parser.add_argument('--workers', type=int, default=1, help='of --build')
   parser.add_argument('--resident', action='store_true', help=argparse.SUPPRESS)
   args = parser.parse_args()
   if args.resident:
     resident(args.index, args.repetitions)
     return
   with tempfile.TemporaryDirectory() as directory:
+    if args.build:
+      time_build(directory, args)
+      return
     path = args.index or args.keep or f'{directory}/index'
     if not args.index:
       began = time.process_time()
