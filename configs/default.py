@@ -265,9 +265,10 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     # Number of parts in which a batch is computed, to save memory. Results stay
     # the same.
     micro_batches=1,
-    # Puts several sentences in a row, to save time; see docs/scaling.md. For
-    # tagging only.
-    packing=False,
+    # Puts several sentences in a row, to save time; see docs/scaling.md. Only
+    # for tagging, and not with a loss whose sets are sentences (axis=1), with
+    # data.foreground or with model.frozen.
+    packing=True,
     # Over devices: 'jit', or 'pmap', which is in maintenance mode in JAX.
     parallel='jit',
     fsdp=1,  # Number of devices that share one copy of the parameters.

@@ -26,6 +26,7 @@ def get_config():
   c.data.synthetic.sentences = dict(train=16_000, dev=3_000, test=3_000)
   c.optimizer.learning_rate = 1e-3
   c.epochs = 3
+  c.packing = False  # The figures above are without.
   c.loss = None  # Each run has its own.
   c.log_every = 250
   c.runs = {

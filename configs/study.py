@@ -105,7 +105,8 @@ def get_config(experiment: str = 'wnut17') -> config_dict.ConfigDict:
     raise ValueError(f'The set {none_of(name, SETS)}')
   size, changes = SETS[name]
   c = default.get_config()
-  c.update(max_length=128, log_every=1000, checkpoint_every=1000)
+  c.update(max_length=128, packing=False)
+  c.update(log_every=1000, checkpoint_every=1000)
   c.update(changes)
   c.update(_FROZEN_TAGGER if c.task == 'tagging' else _FROZEN)
   c.model.pretrained = 'sentence-transformers/all-MiniLM-L6-v2'

@@ -55,7 +55,12 @@ def make_config(tmp_path, loss='cross_entropy'):
   )
   config.optimizer.learning_rate = 1e-2
   config.update(
-    batch_size=8, epochs=2, log_every=4, checkpoint_every=5, max_length=32
+    batch_size=8,
+    epochs=2,
+    log_every=4,
+    checkpoint_every=5,
+    max_length=32,
+    packing=False,
   )
   return config
 

@@ -165,7 +165,7 @@ def test_changes():
       '--config.loss.options.gamma=1.5',
       '--config.data.dir=a=b',
       '--config.loss.class_weighting=balanced',
-      '--config.packing',
+      '--noconfig.packing',
       '--noconfig.model.remat',
       "--config.data.held_out={'dev': 0.1, 'test': 0.2}",
       '--config.epochs=2',
@@ -178,7 +178,7 @@ def test_changes():
   assert config.loss.class_weighting == 'balanced'
   assert config.data.held_out.to_dict() == {'dev': 0.1, 'test': 0.2}
   assert config.data.dir == 'a=b' and config.epochs == 4
-  assert config.packing is True and config.model.remat is False
+  assert config.packing is False and config.model.remat is False
 
 
 def test_numbers_by_label():

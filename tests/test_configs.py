@@ -20,6 +20,7 @@ from train import compare
 from train import config_flag
 from train import settings
 from train import tasks
+from train.inputs import packs
 
 EXPERIMENTS = sorted(
   path
@@ -216,20 +217,29 @@ def test_any_loss_of_two_labels(loss):
 
 
 @pytest.mark.parametrize(
-  'axis, refused',
-  [(1, True), (-2, True), ((1,), True), ((-2,), True)]
-  + [((), False), (None, False), (0, False), ((0, 1), False)],
+  'axis, packed',
+  [(1, False), (-2, False), ((1,), False), ((-2,), False)]
+  + [((), True), (None, True), (0, True), ((0, 1), True)],
 )
-def test_packed_rows_are_no_sets(axis, refused):
+def test_packed_rows_are_no_sets(axis, packed):
   config = default.get_config()
-  config.packing = True
   config.loss = presets.get_loss('paper_dice')
   config.loss.options.axis = axis
-  if refused:
-    with pytest.raises(ValueError, match='would make one set'):
-      settings.check(config)
-  else:
-    settings.check(config)
+  assert packs(config) == packed
+
+
+def test_where_rows_are_packed():
+  config = default.get_config()
+  assert packs(config)
+  for key, value in [
+    ('packing', False),
+    ('data.foreground', 0.5),
+    ('model.frozen', True),
+    ('task', 'classification'),
+  ]:
+    changed = default.get_config()
+    changed.update_from_flattened_dict({key: value})
+    assert not packs(changed), key
 
 
 def test_bad_values():

@@ -1,5 +1,6 @@
 """The program as its users run it, on a corpus of a few sentences."""
 
+import collections
 import itertools
 import json
 import pathlib
@@ -58,6 +59,20 @@ def test_it_learns_and_says_so(trained):
   assert not any(compiled[step] for step in compiled if step > 12)
   page = (workdir / 'report.html').read_text()
   assert '<svg' in page and 'micro' in page and 'cross_entropy' in page
+
+
+def test_packed_rows_are_learnt_from(tmp_path, capsys):
+  config = make_config(tmp_path)
+  config.update(packing=True, epochs=4)
+  run = Trainer(config, tmp_path / 'run')
+  rows = re.search(r'packing: 96 inputs in (\d+) rows', capsys.readouterr().out)
+  assert int(rows[1]) < 96 / 2
+  seen = collections.Counter()
+  for step in range(len(run.batches)):
+    seen.update(run.batches.sources(step))
+    assert run.batches[step]['tokens'].shape[1] == config.max_length
+  assert seen == dict.fromkeys(range(96), 4)
+  assert run.train()['scores']['test']['micro']['f1'] > 0.9
 
 
 def test_predictions_are_the_score(trained):

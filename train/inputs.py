@@ -38,6 +38,26 @@ def count_targets(
   return counts, [bool(task.background and (t > 0).any()) for t in targets]
 
 
+def packs(config: config_dict.ConfigDict) -> bool:
+  """Whether a row of a batch holds several sentences.
+
+  It does if the config says so, except where packing would change the loss or
+  has no use: for texts with one label each, for sets of the tokens of a row,
+  for batches with a share of sentences with foreground, and for the states of a
+  frozen encoder, which are computed once.
+  """
+  # The logits are [rows, tokens, classes], and axis=None means the first two.
+  axis = config.loss.options.get('axis')
+  axes = (0, 1) if axis is None else np.atleast_1d(axis) % 3
+  return (
+    config.packing
+    and config.task == 'tagging'
+    and set(axes) != {1}
+    and not config.data.foreground
+    and not config.model.frozen
+  )
+
+
 def make_batches(
   config: config_dict.ConfigDict,
   task: Task,
@@ -45,7 +65,7 @@ def make_batches(
   foreground: Sequence[bool],
   mesh: jax.sharding.Mesh,
 ) -> TrainingBatches:
-  """Makes the batches of the training split, packed if the config says so.
+  """Makes the batches of the training split, packed where that is possible.
 
   Args:
     config: the config of the run.
@@ -58,13 +78,14 @@ def make_batches(
     Batches of the rows that this process prepares.
   """
   size: int = config.batch_size
-  if config.packing:
+  if packs(config):
     number = len(features)
     features = pack(
       features, task.fill, max_length=config.max_length, seed=config.seed
     )
     # A batch keeps about as many sentences as without packing.
     size = max(1, round(size * len(features) / number))
+    print(f'packing: {number:,} inputs in {len(features):,} rows', flush=True)
   rows = parallel.padded_batch_size(size, mesh, config.micro_batches)
   return TrainingBatches(
     features,

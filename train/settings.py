@@ -8,7 +8,6 @@ import inspect
 import operator
 
 import jax
-import numpy as np
 from ml_collections import config_dict
 
 from dicejax import losses
@@ -40,7 +39,6 @@ def check(config: config_dict.ConfigDict) -> None:
   _check_below_1(config, 'data.foreground')
   _check_model(config)
   _check_loss(config)
-  _check_packing(config)
   for key in ('learning_rate', 'weight_decay', 'eps', 'clip_norm'):
     _check_at_least(config, f'optimizer.{key}', 0)
   for key in ('warmup', 'final'):
@@ -98,26 +96,6 @@ def _check_loss(config):
   if loss.keep_hardest and config.parallel == 'pmap':
     raise ValueError(
       "loss.keep_hardest compares the whole batch: expected parallel='jit'."
-    )
-
-
-def _check_packing(config):
-  if not config.packing:
-    return
-  if config.task != 'tagging':
-    raise ValueError(f"packing is for the task 'tagging', not {config.task!r}.")
-  if config.data.foreground:
-    raise ValueError(
-      'data.foreground has no effect on packed rows, most of which have '
-      'foreground anyway: expected one of the two to be off.'
-    )
-  # The logits are [rows, tokens, classes], and axis=None means the first two.
-  axis = config.loss.options.get('axis', ())
-  axes = () if axis is None else np.atleast_1d(axis) % 3
-  if set(axes) == {1}:
-    raise ValueError(
-      'packing: loss.options.axis=1 would make one set of the sentences of a '
-      'row; expected another axis, or packing=False.'
     )
 
 

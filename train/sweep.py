@@ -14,10 +14,7 @@ With --learning_rates each loss is first trained with every rate and
 --seeds, which alone are reported.
 
 The same command again goes on where it stopped; losses, rates or seeds may be
-added. The same command in several processes shares the runs among them, such as
-one process per GPU:
-
-  for i in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$i python -m train.sweep ... & done
+added. In several processes, such as one per GPU, it shares the runs among them.
 """
 
 # The results have a line per run that finished or whose loss diverged: a JSON
