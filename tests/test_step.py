@@ -460,12 +460,12 @@ def test_eps():
     np.testing.assert_allclose(updates['kernel'], want, rtol=1e-4)
 
 
-def make_step(loss, dropout=0.0, seed=0, **options):
+def make_step(loss, dropout=0.0, seed=0, optimizer=None, **options):
   config = CONFIG.__class__(
     **{**CONFIG.__dict__, 'hidden_dropout_prob': dropout}
   )
   model = TokenTagger(config, num_labels=3)
-  optimizer = make_optimizer(default.get_config().optimizer, 10)
+  optimizer = optimizer or make_optimizer(default.get_config().optimizer, 10)
   init = jax.jit(model.init)
   params = init(jax.random.key(0), batch()['tokens'])['params']
   loss = make_loss(loss_config(loss), LABELS)
@@ -492,6 +492,16 @@ def test_dropout_is_a_function_of_seed_and_step():
   assert loss(state) != loss(other)
   assert loss(state) != loss(state._replace(step=state.step + 1))
   assert step._cache_size() == 1  # All seeds share a program.
+
+
+def test_seeds_and_rates_share_programs():
+  def program(rate, epochs=10):
+    config = default.get_config().optimizer
+    config.learning_rate = rate
+    step, state, _ = make_step('dice', optimizer=make_optimizer(config, epochs))
+    return jax.jit(step).lower(state, batch()).as_text()
+
+  assert program(1e-3) == program(0.3) != program(0.3, epochs=11)
 
 
 def test_padding_changes_nothing():
@@ -551,7 +561,7 @@ def test_packed_sentences_are_alone(loss):
   np.testing.assert_allclose(
     again['grad_norm'], metrics['grad_norm'], rtol=1e-5
   )
-  one, other = alone.opt_state[1][0].mu, packed.opt_state[1][0].mu
+  one, other = (optax.tree.get(s.opt_state, 'mu') for s in (alone, packed))
   chex.assert_trees_all_close(one, other, rtol=1e-4, atol=1e-7)
   # If sentences saw each other, the result would differ.
   rows = [row | {'mask': np.ones_like(row['mask'])} for row in rows]

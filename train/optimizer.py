@@ -15,7 +15,9 @@ _DECAY = 'weight_decay', 'weight_decay_rate'
 _MASK = 'mask', 'weight_decay_mask'
 
 
-def learning_rate(config, num_steps: int) -> optax.Schedule:
+def learning_rate(
+  config, num_steps: int, peak: jax.Array | float | None = None
+) -> optax.Schedule:
   """Makes a schedule: a linear warm-up, then a schedule of optax.
 
   Args:
@@ -23,12 +25,13 @@ def learning_rate(config, num_steps: int) -> optax.Schedule:
       `warmup` a fraction of the steps, `final` a fraction of the peak,
       `schedule` the name in optax, `schedule_options` its other arguments.
     num_steps: the number of training steps.
+    peak: in place of `config.learning_rate`, if given.
 
   Raises:
     ValueError: optax has no such schedule, or it has other arguments.
   """
   warmup = round(config.warmup * num_steps)
-  peak, final = config.learning_rate, config.final
+  peak, final = config.learning_rate if peak is None else peak, config.final
   steps = num_steps - warmup
   known = {
     **dict.fromkeys(('init_value', 'value', 'peak_value'), peak),
@@ -53,6 +56,9 @@ def learning_rate(config, num_steps: int) -> optax.Schedule:
 def make_optimizer(config, num_steps: int) -> optax.GradientTransformation:
   """Makes clipping by the global norm, then an optimizer of optax.
 
+  The state of the optimizer holds the peak of the learning rate. As a constant
+  of the step, it would have every rate of a sweep compile programs of its own.
+
   Args:
     config: the section `optimizer` of a config.
     num_steps: the number of training steps.
@@ -65,7 +71,7 @@ def make_optimizer(config, num_steps: int) -> optax.GradientTransformation:
   parameters = _parameters(make)
   if 'learning_rate' not in parameters:
     raise ValueError(_unknown('name', config.name, 'adamw'))
-  given: dict[str, Any] = {'learning_rate': learning_rate(config, num_steps)}
+  given: dict[str, Any] = {}
   own_decay = next((name for name in _DECAY if name in parameters), '')
   if own_decay:
     given[own_decay] = config.weight_decay
@@ -73,11 +79,16 @@ def make_optimizer(config, num_steps: int) -> optax.GradientTransformation:
   # Another default means another thing, such as Adafactor's.
   if 'eps' in parameters and parameters['eps'].default == 1e-8:
     given['eps'] = config.eps
-  chain = [optax.clip_by_global_norm(config.clip_norm)]
+  first = [optax.clip_by_global_norm(config.clip_norm)]
   if config.weight_decay and not own_decay:
-    chain.append(optax.add_decayed_weights(config.weight_decay, decays))
-  chain.append(_call(make, given, config, 'name', 'options'))
-  optimizer = optax.chain(*chain)
+    first.append(optax.add_decayed_weights(config.weight_decay, decays))
+
+  def chain(peak):
+    rate = {'learning_rate': learning_rate(config, num_steps, peak)}
+    last = _call(make, rate | given, config, 'name', 'options')
+    return optax.chain(*first, last)
+
+  optimizer = optax.inject_hyperparams(chain)(peak=config.learning_rate)
   _try(optimizer, config.name)
   return optimizer
 
