@@ -266,8 +266,8 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     # the same.
     micro_batches=1,
     # Puts several sentences in a row, to save time; see docs/scaling.md. Only
-    # for tagging, and not with a loss whose sets are sentences (axis=1), with
-    # data.foreground or with model.frozen.
+    # for tagging, and not with a loss whose sets are sentences (axis=1) or with
+    # data.foreground.
     packing=True,
     # Over devices: 'jit', or 'pmap', which is in maintenance mode in JAX.
     parallel='jit',

@@ -234,7 +234,6 @@ def test_where_rows_are_packed():
   for key, value in [
     ('packing', False),
     ('data.foreground', 0.5),
-    ('model.frozen', True),
     ('task', 'classification'),
   ]:
     changed = default.get_config()

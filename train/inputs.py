@@ -41,10 +41,9 @@ def count_targets(
 def packs(config: config_dict.ConfigDict) -> bool:
   """Whether a row of a batch holds several sentences.
 
-  It does if the config says so, except where packing would change the loss or
-  has no use: for texts with one label each, for sets of the tokens of a row,
-  for batches with a share of sentences with foreground, and for the states of a
-  frozen encoder, which are computed once.
+  It does if the config says so, except for texts with one label each, and where
+  packing would mean something else: for sets of the tokens of a row, and for
+  batches with a share of sentences with foreground.
   """
   # The logits are [rows, tokens, classes], and axis=None means the first two.
   axis = config.loss.options.get('axis')
@@ -54,7 +53,6 @@ def packs(config: config_dict.ConfigDict) -> bool:
     and config.task == 'tagging'
     and set(axes) != {1}
     and not config.data.foreground
-    and not config.model.frozen
   )
 
 
