@@ -48,7 +48,7 @@ def packs(config: config_dict.ConfigDict) -> bool:
   # The logits are [rows, tokens, classes], and axis=None means the first two.
   axis = config.loss.options.get('axis')
   axes = (0, 1) if axis is None else np.atleast_1d(axis) % 3
-  return (
+  return bool(
     config.packing
     and config.task == 'tagging'
     and set(axes) != {1}
