@@ -75,6 +75,19 @@ def test_packed_rows_are_learnt_from(tmp_path, capsys):
   assert run.train()['scores']['test']['micro']['f1'] > 0.9
 
 
+def test_a_seed_may_be_large(tmp_path):
+  """A key has the last 32 bits of its seed."""
+  states = []
+  for seed in (5, 2**32 + 5, 2**31):
+    config = make_config(tmp_path)
+    config.seed = seed
+    states.append(Trainer(config, tmp_path / str(seed)).init())
+  kernels = [np.asarray(s.params['head']['kernel']) for s in states]
+  np.testing.assert_array_equal(kernels[0], kernels[1])
+  assert np.abs(kernels[0] - kernels[2]).max() > 0
+  assert [int(s.seed) for s in states] == [5, 5, 2**31]
+
+
 def test_predictions_are_the_score(trained):
   """Another scorer, over the file that is left, gives the same F1."""
   _, workdir, outcome = trained

@@ -61,7 +61,10 @@ def make_init(
     The shapes of the state, and `() -> state`, spread over all devices.
   """
 
-  # The seed is an argument, so that all seeds share the compiled programs.
+  # The seed is an argument, so that all seeds share the compiled programs. Keys
+  # have its last 32 bits.
+  seed = np.uint32(seed % 2**32)
+
   def fresh(seed):
     params = init_params(model, batch, seed)
     for name in _HEADS & params.keys():

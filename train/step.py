@@ -22,7 +22,7 @@ class TrainState(NamedTuple):
     params: parameters of the model.
     opt_state: state of the optimizer.
     running: running counts of the objective, `()` if it has none.
-    seed: seed of dropout, int32 `[]`. It never changes, but as a constant of
+    seed: seed of dropout, uint32 `[]`. It never changes, but as a constant of
       the step it would have every seed compile a program of its own.
   """
 
@@ -45,7 +45,7 @@ def init_state(
     params,
     optimizer.init(params),
     running,
-    jnp.asarray(seed, jnp.int32),
+    jnp.asarray(seed, jnp.uint32),
   )
 
 
