@@ -176,6 +176,25 @@ def test_the_block_does_not_matter(collection, block):
   )
 
 
+@pytest.mark.parametrize(
+  'part, group, k', [(16_384, 8, 10), (100, 8, 10), (42, 4, 1), (42, 4, 60)]
+)
+def test_parts_and_groups_do_not_matter(
+  collection, monkeypatch, part, group, k
+):
+  pool, weights = collection
+  scores = similarity.score_all(pool, pool, weights)
+  keys = -np.stack([scores.negative, scores.order])
+  monkeypatch.setattr(similarity, '_PART', part)
+  monkeypatch.setattr(similarity, '_GROUP', group)
+  similarity._search.clear_cache()
+  hits = similarity.search_sets(pool, pool, k, weights)
+  similarity._search.clear_cache()
+  np.testing.assert_array_equal(
+    hits.rows, [np.lexsort(keys[:, i])[:k] for i in range(len(pool))]
+  )
+
+
 def test_memory_is_of_the_block(collection):
   """Not of all queries, whose scores would be 1,200 bytes more for each."""
   pool, weights = collection

@@ -34,6 +34,11 @@ from dicejax.concepts.search.measures import Measure
 from dicejax.concepts.search.sets import ConceptSets
 from dicejax.tversky import Counts
 
+# Candidates that are compared at a time, so that their scores fit into a cache.
+_PART = 16_384
+# The search for the best looks at the maxima of groups of so many candidates.
+_GROUP = 32
+
 
 class Hits(NamedTuple):
   """The best candidates of each query, best first.
@@ -143,8 +148,8 @@ def search_sets(
     weights: `[V]` of the concepts, at least 0.
     measure: of the counts.
     synonyms: `[V]` int, one concept of the synonyms of each.
-    block: queries that are compared at a time. Memory is in proportion to
-      `block * (m + V)`, never to `q * m`.
+    block: queries that are compared at a time, with some 16,384 candidates.
+      Memory is in proportion to `block * (16_384 + V)`, never to `q * m`.
     mesh: the pool is cut over all of its devices.
 
   Returns:
@@ -240,7 +245,11 @@ def _checked(queries, pool, weights, synonyms):
 
 
 def _scores(queries, pool, weights, synonyms, measure):
-  """Computes the scores of `Scores`, inside of jit."""
+  """Computes the transposed arrays `[m, q]` of `Scores`, inside of jit.
+
+  Sums over the concepts of a candidate come in this order, and to transpose
+  them takes a CPU as long as to compute them.
+  """
   # Padding points to a last concept that weighs nothing.
   weights = jnp.append(weights, 0)
   if synonyms is not None:
@@ -258,22 +267,22 @@ def _scores(queries, pool, weights, synonyms, measure):
   negative = score(queries.negative, pool.negative, 0 * contradiction)
   weight = weights[queries.positive].sum(1)
   lightest = -weights[pool.positive].sum(1)
-  order = jnp.where(weight[:, None] > 0, positive, lightest[None])
+  order = jnp.where(weight[None] > 0, positive, lightest[:, None])
   return Scores(positive, negative, order)
 
 
 def _similarity(weights, synonyms, measure, queries, pool, contradiction):
-  """Compares padded sets `[q, P]` and `[m, R]`: `[q, m]`."""
+  """Compares padded sets `[q, P]` and `[m, R]`: `[m, q]`."""
   table = _table(queries, weights)
   both = _sums(table, pool)
-  only_pool = weights[pool].sum(1)[None] - both
+  only_pool = weights[pool].sum(1)[:, None] - both
   if synonyms is not None:
     has_synonym = _table(synonyms[queries], jnp.ones_like(weights))[synonyms]
     forgiven = jnp.where(table == 0, has_synonym, 0) * weights[:, None]
     only_pool -= _sums(forgiven, pool)
-  only_query = weights[queries].sum(1)[:, None] - both
+  only_query = weights[queries].sum(1)[None] - both
   counts = Counts(both, only_pool, only_query)
-  return measure(counts, contradiction[:, None])
+  return measure(counts, contradiction[None])
 
 
 def _table(sets, values):
@@ -284,35 +293,66 @@ def _table(sets, values):
 
 
 def _sums(table, sets):
-  """Sums the columns of a table `[V, q]` over sets `[m, R]`: `[q, m]`."""
+  """Sums the columns of a table `[V, q]` over sets `[m, R]`: `[m, q]`."""
   # A row of the table at a time serves all queries of the block, and only the
   # sums are ever held.
   zeros = jnp.zeros((len(sets), table.shape[1]), table.dtype)
   add = lambda sums, ids: (sums + table[ids], None)  # noqa: E731
-  return jax.lax.scan(add, zeros, sets.T)[0].T
+  return jax.lax.scan(add, zeros, sets.T)[0]
 
 
 @functools.partial(jax.jit, static_argnames='measure')
 def _score_all(queries, pool, weights, synonyms, measure):
-  return _scores(queries, pool, weights, synonyms, measure)
+  scores = _scores(queries, pool, weights, synonyms, measure)
+  return jax.tree.map(jnp.transpose, scores)
 
 
 def _best(queries, pool, rows, weights, synonyms, k, measure):
-  """Finds the first k of `rows` `[m]` for each query, and their sort keys.
+  """Finds the first k of `rows` `[m]` for each query, in no order.
 
   Rows below 0 fill the pool up and come last.
+
+  Returns:
+    Three keys to sort by, of which the last is the row, and the scores of the
+    positive sets, each `[q, k]`.
   """
   positive, negative, order = _scores(queries, pool, weights, synonyms, measure)
-  order = jnp.where(rows[None] < 0, -jnp.inf, order)
+  order = jnp.where(rows[:, None] < 0, -jnp.inf, order)
   # All that come before the k-th by the first key are in; those that tie with
-  # it compete by the second, which is at most 1. top_k takes the first of
-  # equals. The bound is not [:, -1:]: XLA makes a full sort of that on CPUs.
-  bound = jnp.min(jax.lax.top_k(order, k)[0], axis=1, keepdims=True)
+  # it compete by the second, which is at most 1.
+  first = _top(order, k)
+  bound = jnp.take_along_axis(order, first, axis=0).min(0, keepdims=True)
   tied = jnp.where(order == bound, negative, -1)
-  columns = jax.lax.top_k(jnp.where(order > bound, 2, tied), k)[1]
-  take = functools.partial(jnp.take_along_axis, indices=columns, axis=1)
-  keys = (-take(order), -take(negative), rows[columns], take(positive))
-  return jax.lax.sort(keys, num_keys=3)
+  best = _top(jnp.where(order > bound, 2, tied), k)
+  take = lambda x: jnp.take_along_axis(x, best, axis=0).T  # noqa: E731
+  return -take(order), -take(negative), rows[best.T], take(positive)
+
+
+def _first(found, k):
+  """Sorts what `_best` found, and returns the first k."""
+  return tuple(x[:, :k] for x in jax.lax.sort(found, num_keys=3))
+
+
+def _top(values, k):
+  """Finds the rows of the k largest of each column `[m, q]`: `[k, q]`.
+
+  Of equals, the first are taken. The k groups with the largest maxima hold all
+  of them: to leave one out, k candidates of other groups would have to come
+  before it.
+  """
+  groups = -(-len(values) // _GROUP)
+  if groups <= k:
+    return jax.lax.top_k(values.T, k)[1].T
+  filled = ((0, groups * _GROUP - len(values)), (0, 0))
+  values = jnp.pad(values, filled, constant_values=-jnp.inf)
+  values = values.reshape(groups, _GROUP, -1)
+  chosen = jax.lax.top_k(values.max(1).T, k)[1]
+  chosen = jnp.sort(chosen, axis=1)  # So that the first of equals come first.
+  queries = jnp.arange(values.shape[2])[:, None]
+  members = values[chosen, :, queries].reshape(len(queries), -1)
+  at = jax.lax.top_k(members, k)[1]
+  rows = jnp.take_along_axis(chosen, at // _GROUP, axis=1)
+  return (rows * _GROUP + at % _GROUP).T
 
 
 def _by_block(queries, block, function):
@@ -333,28 +373,33 @@ def _by_block(queries, block, function):
 @functools.partial(jax.jit, static_argnames=('k', 'measure', 'block', 'mesh'))
 def _search(queries, pool, weights, synonyms, k, measure, block, mesh):
   devices = mesh.size if mesh else 1
-  number = len(pool)
-  filled = -number % devices
-  rows = jnp.pad(jnp.arange(number), (0, filled), constant_values=-1)
+  parts = max(1, len(pool) // (devices * _PART))
+  filled = -len(pool) % (devices * parts)
+  rows = jnp.pad(jnp.arange(len(pool)), (0, filled), constant_values=-1)
   pool = jax.tree.map(
     lambda ids: jnp.pad(ids, ((0, filled), (0, 0)), constant_values=-1), pool
   )
 
   def find(pool, rows):
-    best = functools.partial(
-      _best,
-      pool=pool,
-      rows=rows,
-      weights=weights,
-      synonyms=synonyms,
-      k=min(k, len(rows)),
-      measure=measure,
+    # A device has the same number of candidates in each of its parts.
+    cut = jax.tree.map(
+      lambda x: x.reshape(parts, -1, *x.shape[1:]), (pool, rows)
     )
-    return _by_block(queries, block, best)
+
+    def find_of_block(queries):
+      def find_in_part(part):
+        pool, rows = part
+        number = min(k, len(rows))
+        return _best(queries, pool, rows, weights, synonyms, number, measure)
+
+      found = jax.lax.map(find_in_part, cut)
+      return _first(jax.tree.map(jnp.hstack, found), k)
+
+    return _by_block(queries, block, find_of_block)
 
   def find_on_all(pool, rows):
-    found = jax.lax.all_gather(find(pool, rows), 'devices', axis=1, tiled=True)
-    return jax.lax.sort(found, num_keys=3)
+    found = find(pool, rows)
+    return _first(jax.lax.all_gather(found, 'devices', axis=1, tiled=True), k)
 
   if mesh:
     found = jax.shard_map(
@@ -366,13 +411,13 @@ def _search(queries, pool, weights, synonyms, k, measure, block, mesh):
     )(pool, rows)
   else:
     found = find(pool, rows)
-  _, negative, rows, positive = (x[:, :k] for x in found)
+  _, negative, rows, positive = found
   return Hits(rows, positive, -negative)
 
 
 @functools.partial(jax.jit, static_argnames='measure')
 def _greedy(queries, pool, order, weights, synonyms, measure):
-  _, negative, first = _scores(queries, pool, weights, synonyms, measure)
+  _, negative, first = _score_all(queries, pool, weights, synonyms, measure)
   rows = jnp.broadcast_to(jnp.arange(len(pool)), first.shape)
   ranking = jax.lax.sort((-first, -negative, rows), num_keys=3)[2]
 
