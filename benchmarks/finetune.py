@@ -305,8 +305,6 @@ def parse_flags() -> argparse.Namespace:
   args = parser.parse_args()
   if args.device == 'cpu' and not args.data:
     parser.error('--data is required: the file to train on.')
-  if args.packing and args.squad:
-    parser.error('--packing does not work with --squad: a row is one softmax.')
   args.length = args.length or (384 if args.squad else 128)
   args.batch_size = args.batch_size or (8 if args.squad else 32)
   return args

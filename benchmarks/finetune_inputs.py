@@ -116,7 +116,7 @@ def make_config(args):
 
   config = default.get_config('cross_entropy')
   config.task = 'span_qa' if args.squad else 'tagging'
-  config.max_length = args.length
+  config.max_length, config.batch_size = args.length, args.batch_size
   config.optimizer.learning_rate = 5e-5
   return config
 

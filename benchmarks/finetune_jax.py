@@ -21,6 +21,7 @@ from train.optimizer import make_optimizer
 from train.step import init_state
 from train.step import make_predict_step
 from train.step import make_train_step
+from train.tasks.task import most_in_row
 
 # The loss of the kind 'mean': the mean of the logits costs next to nothing.
 _MEAN = Objective(
@@ -101,7 +102,13 @@ class DicejaxSide:
   def _make_batches(self, features, steps):
     args, fill = self._args, self._inputs.fill
     if self._packing:
-      features = pack(features, fill, max_length=args.length, seed=args.seed)
+      features = pack(
+        features,
+        fill,
+        max_length=args.length,
+        seed=args.seed,
+        most=most_in_row(make_config(args)) if args.squad else None,
+      )
     return TrainingBatches(
       features,
       fill,
@@ -115,5 +122,8 @@ class DicejaxSide:
     kernel = self._inputs.kernel
     head = {'kernel': kernel, 'bias': np.zeros(kernel.shape[1:])}
     params = jax.tree.map(jnp.float32, {'encoder': weights, 'head': head})
-    running = self._objective.init(kernel[None], self._batches[0])
+    batch = self._batches[0]
+    shape = *batch['tokens'].shape, kernel.shape[1]
+    logits = jax.ShapeDtypeStruct(shape, jnp.float32)
+    running = self._objective.init(logits, batch)
     return init_state(params, optimizer, running, self._args.seed)

@@ -265,9 +265,10 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     # Number of parts in which a batch is computed, to save memory. Results stay
     # the same.
     micro_batches=1,
-    # Puts several sentences in a row, to save time; see docs/scaling.md. Only
-    # for tagging, and not with a loss whose sets are sentences (axis=1) or with
-    # data.foreground.
+    # Puts several inputs in a row for training, to save time; see
+    # docs/scaling.md. For tagging, span_qa and classification; not with
+    # data.foreground, a tagger's loss whose sets are sentences (axis=1), or
+    # texts with a frozen encoder.
     packing=True,
     # Over devices: 'jit', or 'pmap', which is in maintenance mode in JAX.
     parallel='jit',

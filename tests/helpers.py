@@ -15,6 +15,9 @@ import tokenizers
 from configs import default
 from configs import losses as presets
 from dicejax import models
+from dicejax.text.batches import pad
+from train.data.batches import pack
+from train.step import apply_model
 from train.tasks.classification import Classification
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -88,6 +91,38 @@ def spam(tokenizer=None, loss='cross_entropy', sigmoid=False):
 def first_value(loss):
   """Makes `(*arrays) -> scalar` of a loss or objective, for a first batch."""
   return lambda *arrays: loss.update(*arrays, loss.init(*arrays[:2]))[0]
+
+
+def check_packing(model, objective, features, fill, length, most):
+  """Checks that packed rows have the loss and gradient of a row per input."""
+  packed = pack(features, fill, max_length=length, seed=0, most=most)
+  assert len(packed) < len(features) / 2
+  alone, together = (
+    pad(rows, fill, len(rows) + 1, length) for rows in (features, packed)
+  )
+  shapes = jax.eval_shape(model.init, jax.random.key(0), alone['tokens'])
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda x: rng.normal(size=x.shape, scale=0.3).astype(np.float32),
+    shapes['params'],
+  )
+
+  @jax.jit
+  @jax.value_and_grad
+  def loss(params, batch):
+    return first_value(objective)(apply_model(model, params, batch), batch)
+
+  (one, slope), (other, other_slope) = (
+    loss(params, batch) for batch in (alone, together)
+  )
+  np.testing.assert_allclose(other, one, rtol=1e-5)
+  size = max(np.abs(x).max() for x in jax.tree.leaves(slope))
+  assert size > 1e-3
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(y, x, rtol=1e-5, atol=1e-5 * size),
+    slope,
+    other_slope,
+  )
 
 
 def make_xlnet_tokenizer(words):

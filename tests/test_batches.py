@@ -174,6 +174,21 @@ def test_packed_batches_count_their_examples():
   np.testing.assert_array_equal(batch['labels'][batch['mask'] == 0], -1)
 
 
+def test_packed_rows_hold_no_more_than_they_may():
+  examples = [
+    {'tokens': np.full(2, i, np.int32), 'label': np.array(i)} for i in range(8)
+  ]
+  fill = {'tokens': 0, 'label': -1}
+  rows = pack(examples, fill, max_length=40, seed=0, most=3)
+  assert sorted(len(row['example']) for row in rows) == [2, 3, 3]
+  batch = pad(rows, fill, 4, 40)
+  numbers = batch['tokens'][:, ::2][:, :3]
+  assert batch['label'].shape == (4, 3)
+  np.testing.assert_array_equal(
+    batch['label'], np.where(batch['mask'][:, :6:2] > 0, numbers, -1)
+  )
+
+
 def oversampled(n, share, seed=0):
   foreground = [i % 10 == 0 for i in range(n)]
   return TrainingBatches(

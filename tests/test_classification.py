@@ -8,6 +8,7 @@ import pytest
 from helpers import NO_TOKENIZER
 from helpers import SPAM
 from helpers import TOPICS
+from helpers import check_packing
 from helpers import first_value
 from helpers import make_text_config
 from helpers import spam
@@ -195,6 +196,33 @@ def test_padded_rows_do_not_count(tokenizer, loss, sigmoid):
   np.testing.assert_allclose(padded_value, value, rtol=1e-6)
   np.testing.assert_allclose(padded_gradient[:2], gradient, rtol=1e-5)
   np.testing.assert_array_equal(padded_gradient[2:], 0)
+
+
+@pytest.mark.parametrize(
+  'loss, sigmoid, pooling',
+  [
+    ('tversky', False, 'cls'),
+    ('running_dice', True, 'mean'),
+    pytest.param('paper_dice', True, 'cls', marks=pytest.mark.slow),
+  ],
+)
+def test_packed_texts_are_alone(tokenizer, loss, sigmoid, pooling):
+  config = make_text_config('spam', loss, sigmoid)
+  config.model.pooling = pooling
+  config.batch_size = 6
+  task = Classification(config, tokenizer, SPAM)
+  examples = [
+    Text(' '.join('abcd'[i % 4 :]), 'd' * (i % 3) or None, label, i)
+    for i, label in enumerate(['spam', 'ham', 'ham', 'god', 'spam'] * 3)
+  ]
+  check_packing(
+    task.model(ENCODER, 'float32'),
+    task.objective(config.loss),
+    task.features(examples),
+    task.fill,
+    length=24,
+    most=6,
+  )
 
 
 def test_dice_of_one_logit_is_one_set_a_batch():

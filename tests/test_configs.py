@@ -234,11 +234,20 @@ def test_where_rows_are_packed():
   for key, value in [
     ('packing', False),
     ('data.foreground', 0.5),
-    ('task', 'classification'),
+    ('task', 'multi_label'),
+    ('task', 'query_spans'),
   ]:
     changed = default.get_config()
     changed.update_from_flattened_dict({key: value})
     assert not packs(changed), key
+  config.loss.options.axis = 1  # A set per window of span QA, also if packed.
+  for task, frozen, packed in [
+    ('span_qa', True, True),
+    ('classification', False, True),
+    ('classification', True, False),
+  ]:
+    config.task, config.model.frozen = task, frozen
+    assert packs(config) == packed
 
 
 def test_bad_values():

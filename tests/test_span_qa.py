@@ -4,30 +4,47 @@ import collections
 import itertools
 import json
 import operator
+import re
+import signal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tokenizers
+from helpers import check_packing
 from helpers import first_value
+from helpers import make_config
 
 from configs import default
 from configs import losses
 from dicejax import metrics
+from dicejax.models import BertConfig
 from dicejax.text import candidates
 from dicejax.text.batches import pad
 from dicejax.text.candidates import Candidate
 from dicejax.text.tokenizer import load_tokenizer
+from train import interrupts
+from train import progress
+from train.data.batches import pack
 from train.data.squad import Answer
 from train.data.squad import Question
 from train.tasks.span_qa import Prediction
 from train.tasks.span_qa import SpanQa
 from train.tasks.span_qa import get_labels
+from train.trainer import Trainer
 
 VOCABULARY = (
   '[PAD] [UNK] [CLS] [SEP] who met ann bob cleo ##ne , . and at in rome 19 ##84'
 ).split()
+ENCODER = BertConfig(
+  vocab_size=len(VOCABULARY),
+  hidden_size=8,
+  num_hidden_layers=1,
+  num_attention_heads=2,
+  intermediate_size=8,
+  hidden_dropout_prob=0.0,
+)
 CONTEXT = 'Ann met Bob, Cleone and Bob in Rome. In 1984 Bob met Ann in Rome.'
 
 
@@ -367,6 +384,71 @@ def test_only_what_is_allowed_counts(tokenizer, name, activation):
   counts = (longer['allowed'] > 0) & longer['starts'].any(1, keepdims=True)
   np.testing.assert_array_equal(gradient[~counts], 0)
   assert np.all(gradient[counts] != 0)
+
+
+@pytest.mark.parametrize(
+  'name, activation',
+  [
+    ('cross_entropy', 'softmax'),
+    ('running_dice', 'sigmoid'),
+    pytest.param('paper_dice', 'sigmoid', marks=pytest.mark.slow),
+    pytest.param('zlpr', 'sigmoid', marks=pytest.mark.slow),
+  ],
+)
+def test_packed_windows_are_alone(tokenizer, name, activation):
+  """Also where a window without a label is beside others in a row."""
+  spanqa = task(tokenizer, activation, max_length=20, stride=5)
+  questions = [ask('Cleone'), ask('Eve', context='Bob met Ann.'), ask('Rome')]
+  features = spanqa.features(questions)
+  assert [f['example'] for f in features if not f['starts'].any()] == [1]
+  packed = pack(features, spanqa.fill, max_length=76, seed=0, most=32)
+  (row,) = (r for r in packed if 1 in r['example'])
+  assert len(row['example']) > 1
+  check_packing(
+    spanqa.model(ENCODER, 'float32'),
+    spanqa.objective(losses.get_loss(name, sigmoid=activation == 'sigmoid')),
+    features,
+    spanqa.fill,
+    length=76,
+    most=32,
+  )
+
+
+def test_packed_windows_are_learnt_from(
+  tmp_path, one_device, capsys, monkeypatch
+):
+  """A run that is interrupted goes on, and answers from single windows."""
+  for split, size in {'train': 48, 'dev': 12}.items():
+    paragraphs = []
+    for i in range(size):
+      name, place = 'Ann Bob Cyd Dan'[i % 4 * 4 :][:3], 'RO'[i % 2]
+      context = f'In {place} we met {name} .'
+      answers = [{'text': name, 'answer_start': context.index(name)}]
+      asked = {'id': f'{i}', 'question': 'Who was met ?', 'answers': answers}
+      paragraphs.append({'context': context, 'qas': [asked]})
+    text = json.dumps({'data': [{'title': split, 'paragraphs': paragraphs}]})
+    (tmp_path / f'{split}.json').write_text(text)
+  config = make_config(tmp_path)
+  config.task, config.data.format = 'span_qa', 'squad'
+  config.data.dir = str(tmp_path)
+  config.data.files = dict(train='train.json', dev='dev.json', test='')
+  config.span_qa.update(max_question=8, max_answer=4, n_best=2)
+  config.update(packing=True, max_length=64, epochs=5, checkpoint_every=100)
+  advance, steps = progress.Progress.advance, itertools.count(1)
+
+  def interrupt_at_7(*args):
+    advance(*args)
+    if next(steps) == 7:
+      signal.raise_signal(signal.SIGINT)
+
+  monkeypatch.setattr(progress.Progress, 'advance', interrupt_at_7)
+  run = Trainer(config, tmp_path / 'run')
+  rows = re.search(r'packing: 48 inputs in (\d+) rows', capsys.readouterr().out)
+  assert int(rows[1]) < 48 / 2 and len(run.batches) == 5 * 6
+  with pytest.raises(interrupts.Stopped, match='Stopped after step 7'):
+    run.train()
+  outcome = Trainer(config, tmp_path / 'run').train()
+  assert outcome['scores']['dev']['all']['f1'] > 0.9
 
 
 # Answers.

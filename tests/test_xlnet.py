@@ -13,7 +13,10 @@ import pytest
 from compiling import jit
 from encoder_checks import hidden_error
 from encoder_checks import relative
+from helpers import check_packing
+from helpers import make_text_config
 from helpers import make_xlnet_tokenizer
+from helpers import spam
 
 import dicejax
 from dicejax.models import SpanExtractor
@@ -157,6 +160,26 @@ def test_the_last_token_stands_for_the_text():
     jnp.tanh(dense(hidden[np.arange(4), last], 'pooler')), 'head'
   )
   assert relative(logits, expected) < 1
+
+
+def test_each_text_of_a_row_has_its_last_token():
+  rng = np.random.default_rng(0)
+  features = [
+    {
+      'tokens': rng.integers(5, 12, n),
+      'segments': np.repeat([0, 2], [n - 1, 1]),
+      'label': np.array(n % 2),
+    }
+    for n in (3, 7, 4, 6, 2, 5)
+  ]
+  check_packing(
+    TextClassifier(LAYER, 2, texts=4),
+    spam().objective(make_text_config().loss),
+    features,
+    {'tokens': 5, 'segments': 3, 'label': -1},
+    length=16,
+    most=4,
+  )
 
 
 def test_the_head_of_another_class_is_refused(tmp_path):

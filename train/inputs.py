@@ -11,6 +11,7 @@ from train.data.batches import TrainingBatches
 from train.data.batches import pack
 from train.tasks.task import Features
 from train.tasks.task import Task
+from train.tasks.task import most_in_row
 
 
 def count_targets(
@@ -39,21 +40,23 @@ def count_targets(
 
 
 def packs(config: config_dict.ConfigDict) -> bool:
-  """Whether a row of a batch holds several sentences.
+  """Whether a row of a batch holds several sentences, windows or texts.
 
-  It does if the config says so, except for texts with one label each, and where
-  packing would mean something else: for sets of the tokens of a row, and for
-  batches with a share of sentences with foreground.
+  It does if the config says so and the task has a loss of such rows, except
+  where packing would mean something else: for batches with a share of examples
+  with foreground, and for taggers with sets of the tokens of a row. A text with
+  a frozen encoder is a single state, and there is nothing to pack.
   """
-  # The logits are [rows, tokens, classes], and axis=None means the first two.
-  axis = config.loss.options.get('axis')
-  axes = (0, 1) if axis is None else np.atleast_1d(axis) % 3
-  return bool(
-    config.packing
-    and config.task == 'tagging'
-    and set(axes) != {1}
-    and not config.data.foreground
-  )
+  if not config.packing or config.data.foreground:
+    return False
+  if config.task == 'tagging':
+    # Logits are [rows, tokens, classes], and axis=None means the first two.
+    axis = config.loss.options.get('axis')
+    axes = (0, 1) if axis is None else np.atleast_1d(axis) % 3
+    return set(axes) != {1}
+  if config.task == 'classification':
+    return not config.model.frozen
+  return config.task == 'span_qa'
 
 
 def make_batches(
@@ -79,9 +82,14 @@ def make_batches(
   if packs(config):
     number = len(features)
     features = pack(
-      features, task.fill, max_length=config.max_length, seed=config.seed
+      features,
+      task.fill,
+      max_length=config.max_length,
+      seed=config.seed,
+      # A tagger has a loss per token, in rows of any number of sentences.
+      most=None if config.task == 'tagging' else most_in_row(config),
     )
-    # A batch keeps about as many sentences as without packing.
+    # A batch keeps about as many inputs as without packing.
     size = max(1, round(size * len(features) / number))
     print(f'packing: {number:,} inputs in {len(features):,} rows', flush=True)
   rows = parallel.padded_batch_size(size, mesh, config.micro_batches)

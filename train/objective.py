@@ -46,20 +46,20 @@ class Objective(NamedTuple):
 
 
 def learn_labels(
-  loss: Loss, labels_of: Callable[[dict], jax.Array]
+  loss: Loss, select: Callable[[jax.Array, dict], tuple[jax.Array, jax.Array]]
 ) -> Objective:
   """Builds the loss over the elements of a batch whose labels are not negative.
 
   Args:
     loss: the loss of the logits.
-    labels_of: returns the labels of a batch.
+    select: `(logits, batch) -> logits, labels`, as the loss takes them.
   """
 
   def init(logits, batch):
-    return loss.init(logits, labels_of(batch))
+    return loss.init(*jax.eval_shape(select, logits, batch))
 
   def update(logits, batch, running):
-    labels = labels_of(batch)
+    logits, labels = select(logits, batch)
     return loss.update(logits, labels, labels >= 0, running)
 
   return Objective(init, update, loss.description)

@@ -191,13 +191,17 @@ class TextClassifier(_Head):
   first (XLNet: the last), or on the mean of all. `load_pooler` reads the one of
   a published checkpoint.
   The output is logits `[B, num_labels]`, float32. A row is one text: if `mask`
-  says that it holds several, the logits belong to the first.
+  says that it holds several, the logits belong to the first. With `texts`, they
+  are then `[B, texts, num_labels]`, in the order of the texts; those of texts
+  that a row lacks mean nothing.
 
   Attributes:
     config: the shape of the encoder.
     num_labels: the number of classes.
     dtype: the type in which the encoder computes; the head uses float32.
     pooling: 'cls' or 'mean', see `pool_states`.
+    texts: the largest number of texts that a row holds if `mask` is int. None:
+      a row is always one text.
 
   Example:
     >>> from dicejax.models import BertConfig
@@ -219,6 +223,7 @@ class TextClassifier(_Head):
   num_labels: int
   dtype: DTypeLike = jnp.float32
   pooling: str = 'cls'
+  texts: int | None = None
 
   def _score(self, states, mask, deterministic):
     x = self._hidden(self.pool(states, mask))
@@ -228,7 +233,10 @@ class TextClassifier(_Head):
   def pool(self, states: jax.Array, mask: jax.Array | None) -> jax.Array:
     """Reduces the hidden states of each text to what the pooler gets."""
     is_last = self.pooling == 'cls' and find_family(self.config).cls_is_last
-    return pool_states(states, mask, 'last' if is_last else self.pooling)
+    pooling = 'last' if is_last else self.pooling
+    if self.texts is None or mask is None or mask.dtype == bool:
+      return pool_states(states, mask, pooling)
+    return _pool_each(states, mask, pooling, self.texts)
 
 
 def pool_states(
@@ -274,6 +282,19 @@ def pool_states(
   total = jnp.einsum('bl,blh->bh', real.astype(jnp.float32), states)
   number = real.sum(axis=1, keepdims=True)
   return (total / jnp.maximum(number, 1)).astype(states.dtype)
+
+
+def _pool_each(states, mask, pooling, texts):
+  """Applies `pool_states` to each text of a row, `[B, texts, H]`."""
+
+  def pool(number):
+    is_own = mask == number
+    if pooling == 'cls':
+      first = is_own.argmax(axis=1)
+      return jnp.take_along_axis(states, first[:, None, None], axis=1)[:, 0]
+    return pool_states(states, is_own, pooling)
+
+  return jax.vmap(pool, out_axes=1)(jnp.arange(1, texts + 1))
 
 
 class QuerySpanLogits(NamedTuple):

@@ -159,6 +159,7 @@ def pack(
   *,
   max_length: int,
   seed: int,
+  most: int | None = None,
 ) -> list[Example]:
   """Joins short examples into long ones, which hardly need padding.
 
@@ -166,15 +167,18 @@ def pack(
   for it (best fit). Examples of equal length come in random order.
 
   Args:
-    examples: name → 1-D array with the length of `tokens`.
-    fill: its keys are the names of the arrays to join.
+    examples: name → 1-D array with the length of `tokens`; or 0-D array, which
+      needs `most`.
+    fill: name → value of padding, for each array to join.
     max_length: the maximal length of a row.
     seed: the seed of the random order.
+    most: the largest number of examples in a row; None for any number.
 
   Returns:
-    Rows: the joined arrays, and the `states` of a frozen encoder if there are
-    any; an int32 `mask`, which numbers the examples in the row from 1, for
-    each token; and `example`, the numbers of these examples in `examples`.
+    Rows: the joined arrays, vectors `[1, most]` of 0-D arrays, and the `states`
+    of a frozen encoder if there are any; an int32 `mask`, which numbers the
+    examples in the row from 1, for each token; and `example`, the numbers of
+    these examples in `examples`.
 
   References:
     Krell et al., `Efficient Sequence Packing without Cross-contamination
@@ -196,19 +200,26 @@ def pack(
       room, row = max_length, []
       rows.append(row)
     row.append(i)
-    by_room[room - n].append(row)
-    rooms |= 1 << room - n
-  return [_join(examples, row, fill) for row in rows]
+    if len(row) != most:
+      by_room[room - n].append(row)
+      rooms |= 1 << room - n
+  return [_join(examples, row, fill, most) for row in rows]
 
 
 def _join(
-  examples: Sequence[Example], numbers: list[int], fill: Mapping[str, int]
+  examples: Sequence[Example],
+  numbers: list[int],
+  fill: Mapping[str, int],
+  most: int | None,
 ) -> Example:
-  examples = [examples[i] for i in numbers]
-  joined = {
-    name: np.concatenate([example[name] for example in examples])
-    for name in names(fill, examples[0])
-  }
+  examples, joined = [examples[i] for i in numbers], {}
+  for name in names(fill, examples[0]):
+    values = [example[name] for example in examples]
+    if np.ndim(values[0]):
+      joined[name] = np.concatenate(values)
+    else:
+      joined[name] = np.full((1, most), fill[name], np.int32)
+      joined[name][0, : len(values)] = values
   lengths = [length_of(example) for example in examples]
   mask = np.repeat(np.arange(1, len(examples) + 1, dtype=np.int32), lengths)
   # A long sentence has several windows, which have its number.

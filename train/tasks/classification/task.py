@@ -21,6 +21,7 @@ from train.tasks.classification.labels import score_labels
 from train.tasks.task import PRF
 from train.tasks.task import Features
 from train.tasks.task import Scores
+from train.tasks.task import most_in_row
 from train.tasks.texts import TextTask
 from train.tasks.thresholds import plug_in_threshold
 
@@ -71,6 +72,7 @@ class Classification(TextTask):
       sigmoid=self._sigmoid,
     )
     super().__init__(config, decoder)
+    self._texts = most_in_row(config)
     self.fill = decoder.fill | {'label': -1}
     self.background = bool(self._positive)
     overall = ('accuracy', 'macro_f1')
@@ -91,7 +93,7 @@ class Classification(TextTask):
 
   def model(self, encoder: EncoderConfig, dtype: str) -> TextClassifier:
     outputs = 1 if self._sigmoid else len(self.labels)
-    return TextClassifier(encoder, outputs, dtype, self._pooling)
+    return TextClassifier(encoder, outputs, dtype, self._pooling, self._texts)
 
   def objective(self, loss, axis_name=None, class_counts=None) -> Objective:
     loss = make_loss(
@@ -102,11 +104,14 @@ class Classification(TextTask):
       background=self.background,
     )
 
-    def labels_of(batch):
-      # `[batch, 1]` for a sigmoid, the shape of its logits.
-      return batch['label'][:, None] if self._sigmoid else batch['label']
+    def select(logits, batch):
+      # A text is an element, whether rows hold one or several.
+      logits = logits.reshape(-1, logits.shape[-1])
+      labels = batch['label'].reshape(-1)
+      # `[texts, 1]` for a sigmoid, the shape of its logits.
+      return logits, labels[:, None] if self._sigmoid else labels
 
-    return learn_labels(loss, labels_of)
+    return learn_labels(loss, select)
 
   def targets(self, feature) -> np.ndarray:
     label = np.atleast_1d(feature['label'])

@@ -85,7 +85,7 @@ class MultiLabel(TextTask):
     loss = make_loss(
       loss, _SIGNS, axis_name, class_counts=class_counts, several=True
     )
-    return learn_labels(loss, lambda batch: batch['labels'])
+    return learn_labels(loss, lambda logits, batch: (logits, batch['labels']))
 
   def targets(self, feature) -> np.ndarray:
     """Returns 1 or 0 for each label, `[1, labels]`."""

@@ -30,6 +30,7 @@ from train.tasks.span_qa.settings import check_settings
 from train.tasks.span_qa.settings import get_labels
 from train.tasks.task import Features
 from train.tasks.task import Scores
+from train.tasks.task import most_in_row
 
 _TUNED = ', tuned threshold'
 
@@ -76,6 +77,7 @@ class SpanQa:
     self._max_length = config.max_length
     self._settings = config.span_qa
     self._sigmoid = config.loss.activation == 'sigmoid'
+    self._windows = most_in_row(config)
     settings = AnswerSettings(
       max_length=config.max_length,
       sigmoid=self._sigmoid,
@@ -105,7 +107,7 @@ class SpanQa:
     """Builds the mean of the losses of starts and ends: `make_objective`."""
     check_loss(loss, sigmoid=self._sigmoid)
     loss = make_loss(loss, axis_name=axis_name, class_counts=class_counts)
-    return make_objective(loss, sigmoid=self._sigmoid)
+    return make_objective(loss, sigmoid=self._sigmoid, windows=self._windows)
 
   def targets(self, feature) -> np.ndarray:
     """Returns 1 for each start in the context, 0 for other sub-words there."""

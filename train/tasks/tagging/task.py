@@ -84,7 +84,7 @@ class Tagging:
       class_counts=class_counts,
       background=self.background,
     )
-    return learn_labels(loss, lambda batch: batch['labels'])
+    return learn_labels(loss, lambda logits, batch: (logits, batch['labels']))
 
   def targets(self, feature) -> np.ndarray:
     return feature['labels'][feature['labels'] >= 0]
