@@ -248,6 +248,7 @@ CASES = {
       'data.tsv.pair': 'other',
       'classification.positive': 'spam',
       'select_by': 'plug-in/macro_f1',
+      'epochs': 7,
     },
   ),
   'span_qa': (
