@@ -11,8 +11,9 @@ AdamW. No dropout. PyTorch runs eagerly, with SDPA where transformers has it for
 the family. Both must agree on the first losses before anything is timed.
 
 Each side is a process that waits while the other one computes. A repetition
-takes `--steps` steps of both sides, in random order. The table has medians over
-repetitions, and the range of the ratio.
+takes `--steps` steps of both sides, in random order, and one before them that is
+not timed: after a pause a step gets its memory from the system anew. The table
+has medians over repetitions, and the range of the ratio.
 """
 
 import argparse
@@ -168,6 +169,7 @@ def work(connection, side, directory, inputs):
   take = SIDES[side](directory, *inputs)
   connection.send([take() for _ in range(2)])
   while steps := connection.recv():
+    take()
     start, used = time.perf_counter(), time.process_time()
     for _ in range(steps):
       take()
