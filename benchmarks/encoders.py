@@ -11,8 +11,8 @@ AdamW. No dropout. PyTorch runs eagerly, with SDPA where transformers has it for
 the family. Both must agree on the first losses before anything is timed.
 
 Each side is a process that waits while the other one computes. A repetition
-takes `--steps` steps of both sides, in random order, and one before them that is
-not timed: after a pause a step gets its memory from the system anew. The table
+takes `--steps` steps of both sides, in random order, and one before them that
+is not timed: after a pause a step gets its memory from the system anew. The table
 has medians over repetitions, and the range of the ratio.
 """
 
