@@ -12,8 +12,8 @@ the family. Both must agree on the first losses before anything is timed.
 
 Each side is a process that waits while the other one computes. A repetition
 takes `--steps` steps of both sides, in random order, and one before them that
-is not timed: after a pause a step gets its memory from the system anew. The table
-has medians over repetitions, and the range of the ratio.
+is not timed: after a pause a step gets its memory from the system anew. The
+table has medians over repetitions, and the range of the ratio.
 """
 
 import argparse
