@@ -414,6 +414,7 @@ def test_packed_windows_are_alone(tokenizer, name, activation):
   )
 
 
+@pytest.mark.slow
 def test_packed_windows_are_learnt_from(
   tmp_path, one_device, capsys, monkeypatch
 ):
