@@ -5,6 +5,7 @@ Shapes: B texts, L tokens, N heads, D hidden units per head.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 from typing import Literal
@@ -13,9 +14,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-# The number of scores that are computed at a time on CPUs, 1 MB in float32, and
-# the fewest queries, for texts of thousands of tokens.
-_SCORES_AT_A_TIME = 2**18
+# The number of scores that are computed at a time on CPUs, half a MB in float32
+# for each core that shares them, and the fewest queries, for texts of thousands
+# of tokens.
+_SCORES_AT_A_TIME = 2**17 * (os.cpu_count() or 1)
 _FEWEST_QUERIES = 64
 # The score of a token that is not attended to.
 _LOWEST = -0.7 * float(jnp.finfo(jnp.float32).max)
