@@ -1,4 +1,4 @@
-"""What labelled texts teach in a second speciality: hereditary disorders.
+"""Measures what labelled texts teach about another speciality than chests.
 
   python benchmarks/concepts_phenotypes.py --data=GSC --ontology hp.obo
 

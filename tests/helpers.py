@@ -1,9 +1,11 @@
 """Small corpora, configs and commands that many tests of the program share."""
 
 import importlib.util
+import itertools
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 
@@ -16,6 +18,7 @@ from configs import default
 from configs import losses as presets
 from dicejax import models
 from dicejax.text.batches import pad
+from train import progress
 from train.data.batches import pack
 from train.step import apply_model
 from train.tasks.classification import Classification
@@ -91,6 +94,18 @@ def spam(tokenizer=None, loss='cross_entropy', sigmoid=False):
 def first_value(loss):
   """Makes `(*arrays) -> scalar` of a loss or objective, for a first batch."""
   return lambda *arrays: loss.update(*arrays, loss.init(*arrays[:2]))[0]
+
+
+def interrupt_at(step, monkeypatch):
+  """Interrupts the first run of a test after a step, as Ctrl-C does."""
+  advance, steps = progress.Progress.advance, itertools.count(1)
+
+  def interrupt(*args):
+    advance(*args)
+    if next(steps) == step:
+      signal.raise_signal(signal.SIGINT)
+
+  monkeypatch.setattr(progress.Progress, 'advance', interrupt)
 
 
 def check_packing(model, objective, features, fill, length, most):

@@ -5,7 +5,6 @@ import itertools
 import json
 import operator
 import re
-import signal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ import pytest
 import tokenizers
 from helpers import check_packing
 from helpers import first_value
+from helpers import interrupt_at
 from helpers import make_config
 
 from configs import default
@@ -25,7 +25,6 @@ from dicejax.text.batches import pad
 from dicejax.text.candidates import Candidate
 from dicejax.text.tokenizer import load_tokenizer
 from train import interrupts
-from train import progress
 from train.data.batches import pack
 from train.data.squad import Answer
 from train.data.squad import Question
@@ -435,14 +434,7 @@ def test_packed_windows_are_learnt_from(
   config.data.files = dict(train='train.json', dev='dev.json', test='')
   config.span_qa.update(max_question=8, max_answer=4, n_best=2)
   config.update(packing=True, max_length=64, epochs=5, checkpoint_every=100)
-  advance, steps = progress.Progress.advance, itertools.count(1)
-
-  def interrupt_at_7(*args):
-    advance(*args)
-    if next(steps) == 7:
-      signal.raise_signal(signal.SIGINT)
-
-  monkeypatch.setattr(progress.Progress, 'advance', interrupt_at_7)
+  interrupt_at(7, monkeypatch)
   run = Trainer(config, tmp_path / 'run')
   rows = re.search(r'packing: 48 inputs in (\d+) rows', capsys.readouterr().out)
   assert int(rows[1]) < 48 / 2 and len(run.batches) == 5 * 6

@@ -1,7 +1,6 @@
 """The program as its users run it, on a corpus of a few sentences."""
 
 import collections
-import itertools
 import json
 import pathlib
 import re
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from helpers import ROOT
+from helpers import interrupt_at
 from helpers import make_config
 from helpers import run_command
 from seqeval.metrics import f1_score
@@ -20,7 +20,6 @@ from train import checkpoint
 from train import compare
 from train import inference
 from train import interrupts
-from train import progress
 from train import report
 from train import workdir as files
 from train.trainer import Trainer
@@ -206,14 +205,7 @@ def test_another_experiment_is_refused(trained):
 def test_interrupted_it_saves_and_goes_on(tmp_path, monkeypatch):
   config = make_config(tmp_path)
   workdir = tmp_path / 'run'
-  advance, steps = progress.Progress.advance, itertools.count(1)
-
-  def interrupt_at_7(*args):
-    advance(*args)
-    if next(steps) == 7:
-      signal.raise_signal(signal.SIGINT)
-
-  monkeypatch.setattr(progress.Progress, 'advance', interrupt_at_7)
+  interrupt_at(7, monkeypatch)
   with pytest.raises(interrupts.Stopped, match='Stopped after step 7') as stop:
     Trainer(config, workdir).train()
   assert stop.value.code == 130
