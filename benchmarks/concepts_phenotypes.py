@@ -36,10 +36,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from concepts import print_machine
 from concepts import print_table
+from concepts_labels import f1_scores
+from concepts_systems import folds_of
 
 from dicejax import concepts
 
-FOLDS = 5
 LEAST = 10  # Abstracts with a label that is scored.
 SAMPLES = 10_000
 NAMES, FORMS, MODEL = 'names and synonyms', 'learnt forms', 'linear model'
@@ -74,9 +75,7 @@ def label_folds(
   """Labels each abstract in several ways, from the other folds."""
   plain = concepts.Linker(ontology)
   found = {name: [set() for _ in texts] for name in (NAMES, FORMS, MODEL)}
-  order = np.random.default_rng(0).permutation(len(texts))
-  for fold in np.array_split(order, FOLDS):
-    pool = np.setdiff1d(order, fold)
+  for fold, pool in folds_of(np.arange(len(texts))):
     known = [texts[i] for i in pool], [labels[i] for i in pool]
     learnt = concepts.learn_aliases(*known, ontology)
     linker = concepts.Linker(ontology, learnt.aliases)
@@ -98,12 +97,9 @@ def as_matrix(labels: list[set[str]], names: list[str]) -> np.ndarray:
 
 
 def scores(found: np.ndarray, gold: np.ndarray) -> np.ndarray:
-  """Returns micro and macro F1 of `[..., abstracts, labels]`: `[..., 2]`."""
-  hits = (found & gold).sum(-2)
-  sizes = found.sum(-2) + gold.sum(-2)
-  micro = 2 * hits.sum(-1) / sizes.sum(-1)
-  macro = (2 * hits / np.maximum(sizes, 1)).mean(-1)
-  return np.stack([micro, macro], axis=-1)
+  """Returns micro and macro F1 of `[abstracts, labels]`."""
+  micro = f1_scores(found.reshape(-1, 1), gold.reshape(-1, 1))
+  return np.array([micro[0], f1_scores(found, gold).mean()])
 
 
 def main() -> None:
