@@ -174,31 +174,37 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   second = Trainer(config, tmp_path / 'two')
   assert 'hidden states' not in capsys.readouterr().err
   folder = tmp_path / 'cache' / 'states'
-  path = max(folder.iterdir(), key=lambda path: path.stat().st_size)
+  (path,) = folder.glob('*/*.npz')
   data = bytearray(path.read_bytes())
-  data[100] ^= 1
-  path.unlink()  # The other runs still read it.
+  data[len(data) // 2] ^= 1
   path.write_bytes(data)
   third = Trainer(config, tmp_path / 'three')
   assert 'hidden states of 108 inputs' in capsys.readouterr().err
-  for run in (second, third):
-    for split, features in first.features.items():
-      for a, b in zip(features, run.features[split], strict=True):
-        np.testing.assert_array_equal(a['states'], b['states'])
   # An example that changes its split has its states already.
   moved = frozen_config(tmp_path)
   files = moved.data.files
   files.train, files.dev = files.dev, files.train
   Trainer(moved, tmp_path / 'moved')
   assert 'hidden states' not in capsys.readouterr().err
+  # What is added to some examples later is what all together have.
+  shutil.rmtree(folder)
+  less = frozen_config(tmp_path, **{'data.take.train': 64})
+  Trainer(less, tmp_path / 'less')
+  assert 'hidden states of 87 inputs' in capsys.readouterr().err
+  fourth = Trainer(config, tmp_path / 'four')
+  assert 'hidden states of 21 inputs' in capsys.readouterr().err
+  for run in (second, third, fourth):
+    for split, features in first.features.items():
+      for a, b in zip(features, run.features[split], strict=True):
+        np.testing.assert_array_equal(a['states'], b['states'])
   # Only the latest states are kept, up to a limit.
-  size = sum(path.stat().st_size for path in folder.iterdir())
+  size = sum(path.stat().st_size for path in folder.glob('*/*'))
   config.model.frozen_cache = (size - 1) / 2**30
-  config.data.take.train = 64  # Other inputs.
-  Trainer(config, tmp_path / 'four')
-  assert sum(path.stat().st_size for path in folder.iterdir()) < size
+  config.max_length = 6  # Other inputs.
   Trainer(config, tmp_path / 'five')
-  assert capsys.readouterr().err.count('hidden states') == 1  # The fourth run.
+  assert sum(path.stat().st_size for path in folder.glob('*/*')) < size
+  Trainer(config, tmp_path / 'six')
+  assert capsys.readouterr().err.count('hidden states') == 1  # The fifth run.
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Frozen encoders: hidden states are computed once and used for many epochs.
 
-They are also cached on disk, under a digest of everything they depend on, so
-that a sweep of many runs computes them once. Cached files that are damaged or
-missing are computed again.
+They are also cached on disk, under a digest of the encoder, so that the runs of
+a sweep compute those of a text once, and a corpus that grows only those of its
+new texts. What is damaged or missing is computed again.
 
 A head learns from standardised states, because their dimensions differ in mean
 and scale, and a linear head on raw states is far worse. The encoder ends with a
@@ -14,12 +14,13 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import pathlib
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
+from collections.abc import Set
 from typing import Any
 
 import jax
@@ -29,13 +30,13 @@ import tqdm
 
 from dicejax.models import TextClassifier
 from dicejax.models import make_encoder
+from dicejax.text.batches import width_of
 from dicejax.text.runs import Moments
 from train import inference
 from train.encoder import digest_params
 from train.tasks.task import Features
 
 _GIB = 2**30
-_DIGEST = 32  # A cached file begins with a SHA-256, in bytes.
 
 
 def add_states(
@@ -71,8 +72,7 @@ def add_states(
   _check_memory(config, model, features, pooled)
   # By their digests, inputs are found in whichever split they are, so that
   # splits drawn anew from the same examples share their states.
-  unique = {_digest_inputs(f): f for part in features.values() for f in part}
-  inputs = dict(sorted(unique.items()))
+  inputs = {_digest_inputs(f): f for part in features.values() for f in part}
   states = _find_states(config, model, params, inputs, fill, mesh, pooled)
   moments = _moments(
     [
@@ -110,29 +110,44 @@ def _length(feature, pooled) -> int:
 
 
 def _find_states(config, model, params, inputs, fill, mesh, pooled):
-  """Reads the states of inputs from the cache, or computes and caches them.
+  """Reads the states of inputs from the cache; computes and adds the others.
 
   Returns:
     Raw states `[L, H]` by the digest of the input.
   """
-  lengths = [_length(feature, pooled) for feature in inputs.values()]
-  ends = np.cumsum(lengths)
-  shape, dtype = (
-    (int(ends[-1]), model.config.hidden_size),
-    jnp.dtype(model.dtype),
-  )
-  cache, key = _Cache(config), _cache_key(model, params, inputs, pooled)
-  states = cache.read(key, shape, dtype)
-  if states is None:
-    states = np.empty(shape, dtype)
+  cache = _Cache(config, _digest_encoder(model, params, pooled))
+  states = cache.read(inputs.keys(), jnp.dtype(model.dtype))
+  missing = {key: x for key, x in inputs.items() if key not in states}
+  if missing:
     encode = inference.make_mapper(
       _make_encode(model, pooled), fill, config, mesh
     )
-    encoded = encode(params, list(inputs.values()))
-    for i, x in _with_progress(encoded, len(inputs)):
-      states[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
-    cache.write(key, states)
-  return dict(zip(inputs, np.split(states, ends[:-1]), strict=True))
+    encoded = _by_width(
+      encode, params, list(missing.values()), config.max_length
+    )
+    lengths = [_length(x, pooled) for x in missing.values()]
+    ends = np.cumsum(lengths)
+    new = np.empty((ends[-1], model.config.hidden_size), model.dtype)
+    for i, x in _with_progress(encoded, len(missing)):
+      new[ends[i] - lengths[i] : ends[i]] = x[: lengths[i]]
+    cache.write(list(missing), ends, new)
+    states |= zip(missing, np.split(new, ends[:-1]), strict=True)
+  return states
+
+
+def _by_width(encode, params, inputs, max_length):
+  """Encodes inputs in batches of one width each.
+
+  Otherwise the states of an input would depend, by a rounding error, on the
+  inputs that happen to be computed with it.
+  """
+  groups = {}
+  for i, x in enumerate(inputs):
+    width = width_of(len(x['tokens']), max_length)
+    groups.setdefault(width, []).append(i)
+  for group in groups.values():
+    for i, x in encode(params, [inputs[j] for j in group]):
+      yield group[i], x
 
 
 def _make_encode(model, pooled):
@@ -150,8 +165,8 @@ def _make_encode(model, pooled):
   return encode
 
 
-def _cache_key(model, params, inputs, pooled) -> str:
-  """Computes a digest of everything that states depend on."""
+def _digest_encoder(model, params, pooled) -> str:
+  """Computes a digest of everything but the input that states depend on."""
   # Dropout is off, and `remat` saves memory without changing a number: configs
   # that differ only in these share their states.
   encoder = dataclasses.replace(
@@ -166,8 +181,7 @@ def _cache_key(model, params, inputs, pooled) -> str:
     str(jnp.dtype(model.dtype)),
     model.pooling if pooled else '',
   ]
-  lines = [json.dumps(parts, sort_keys=True), *inputs]
-  return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
+  return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _has_target(feature, fill, pooled):
@@ -221,48 +235,62 @@ def _with_progress(items, number):
 
 
 class _Cache:
-  """Files of hidden states by key; the least recently used are deleted."""
+  """Files of the hidden states of inputs; the least recently used are deleted.
 
-  def __init__(self, config):
+  A file has the states that one run added: `keys` of the inputs, their `states`
+  one after another, and where those of each input end.
+  """
+
+  def __init__(self, config, encoder: str):
     self._directory = pathlib.Path(config.data.cache).expanduser() / 'states'
+    self._encoder = self._directory / encoder
     self._limit = config.model.frozen_cache * _GIB
 
-  def read(self, key, shape, dtype) -> np.ndarray | None:
-    """Reads the states under a key; None if they are missing or damaged."""
-    path = self._directory / key
-    try:
-      if path.stat().st_size != _DIGEST + math.prod(shape) * dtype.itemsize:
-        return None
-      # 'c' is copy-on-write: what a caller writes does not change the file.
-      data = np.memmap(path, np.uint8, 'c')
-      os.utime(path)
-    except OSError:
-      return None
-    if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST].tobytes():
-      return None
-    return np.asarray(data[_DIGEST:]).view(dtype).reshape(shape)
+  def read(self, keys: Set[str], dtype) -> dict[str, np.ndarray]:
+    """Reads the states `[L, H]` of inputs, as many as there are."""
+    found: dict[str, np.ndarray] = {}
+    for path in self._encoder.glob('*.npz'):
+      # A file may be damaged, which its checksums tell, or just be deleted.
+      with contextlib.suppress(
+        OSError, ValueError, KeyError, zipfile.BadZipFile
+      ):
+        found |= self._read(path, keys - found.keys(), dtype)
+    return found
 
-  def write(self, key, states) -> None:
-    """Writes states, unless they exceed the limit or the disk is full."""
+  def _read(self, path, keys, dtype):
+    with np.load(path) as file:
+      own = file['keys'].tolist()
+      if keys.isdisjoint(own):
+        return {}
+      states = np.split(file['states'].view(dtype), file['ends'][:-1])
+    os.utime(path)
+    wanted = {k: x for k, x in zip(own, states, strict=True) if k in keys}
+    if len(wanted) < len(own):  # Copies, so that the others leave the memory.
+      wanted = {key: x.copy() for key, x in wanted.items()}
+    return wanted
+
+  def write(
+    self, keys: list[str], ends: np.ndarray, states: np.ndarray
+  ) -> None:
+    """Adds states, unless they exceed the limit or the disk is full."""
     if states.nbytes > self._limit:
       return
-    part = self._directory / f'{key}.{os.getpid()}.part'
-    values = memoryview(states.reshape(-1).view(np.uint8))
+    name = hashlib.sha256(''.join(keys).encode()).hexdigest()
+    part = self._encoder / f'{name}.{os.getpid()}.part'
     try:
-      self._directory.mkdir(parents=True, exist_ok=True)
+      self._encoder.mkdir(parents=True, exist_ok=True)
       with part.open('wb') as file:
-        file.write(hashlib.sha256(values).digest())
-        file.write(values)
-      os.replace(part, self._directory / key)
+        np.savez(file, keys=keys, ends=ends, states=states)
+      os.replace(part, part.with_name(f'{name}.npz'))
       self._forget()
     except OSError as error:
       part.unlink(missing_ok=True)
-      print(f'{self._directory}: states are not kept: {error}', file=sys.stderr)
+      print(f'{self._encoder}: states are not kept: {error}', file=sys.stderr)
 
   def _forget(self):
     """Deletes the least recently used files until the rest fits the limit."""
     used = []
-    for path in self._directory.iterdir():
+    for path in self._directory.rglob('*.*'):
       with contextlib.suppress(FileNotFoundError):  # Deleted by a process.
         status = path.stat()
         used.append((status.st_mtime, status.st_size, path))
