@@ -107,7 +107,7 @@ class DicejaxSide:
         fill,
         max_length=args.length,
         seed=args.seed,
-        most=most_in_row(make_config(args)) if args.squad else None,
+        most=most_in_row(make_config(args)),
       )
     return TrainingBatches(
       features,

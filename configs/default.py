@@ -267,8 +267,7 @@ def get_config(loss: str = losses.RECOMMENDED) -> config_dict.ConfigDict:
     micro_batches=1,
     # Puts several inputs in a row for training, to save time; see
     # docs/scaling.md. For tagging, span_qa and classification; not with
-    # data.foreground, a tagger's loss whose sets are sentences (axis=1), or
-    # texts with a frozen encoder.
+    # data.foreground, or texts with a frozen encoder.
     packing=True,
     # Over devices: 'jit', or 'pmap', which is in maintenance mode in JAX.
     parallel='jit',

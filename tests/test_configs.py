@@ -216,18 +216,6 @@ def test_any_loss_of_two_labels(loss):
     presets.get_binary_loss('x')
 
 
-@pytest.mark.parametrize(
-  'axis, packed',
-  [(1, False), (-2, False), ((1,), False), ((-2,), False)]
-  + [((), True), (None, True), (0, True), ((0, 1), True)],
-)
-def test_packed_rows_are_no_sets(axis, packed):
-  config = default.get_config()
-  config.loss = presets.get_loss('paper_dice')
-  config.loss.options.axis = axis
-  assert packs(config) == packed
-
-
 def test_where_rows_are_packed():
   config = default.get_config()
   assert packs(config)
@@ -240,7 +228,6 @@ def test_where_rows_are_packed():
     changed = default.get_config()
     changed.update_from_flattened_dict({key: value})
     assert not packs(changed), key
-  config.loss.options.axis = 1  # A set per window of span QA, also if packed.
   for task, frozen, packed in [
     ('span_qa', True, True),
     ('classification', False, True),

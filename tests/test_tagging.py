@@ -5,18 +5,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tokenizers
+from helpers import check_packing
 from seqeval.metrics import f1_score
 
 from configs import default
+from configs import losses
+from dicejax.models import BertConfig
 from dicejax.text.tokenizer import load_tokenizer
 from train.data.conll import Sentence
 from train.tasks.tagging import Prediction
 from train.tasks.tagging import Tagging
 from train.tasks.tagging import get_labels
+from train.tasks.task import most_in_row
 
 VOCABULARY = '[PAD] [UNK] [CLS] [SEP] ann lee ##son saw paris ##ian .'.split()
 NO_TOKENIZER = tokenizers.Tokenizer(tokenizers.models.WordPiece())
 LABELS = ('O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER')
+ENCODER = BertConfig(
+  vocab_size=len(VOCABULARY), hidden_size=8, num_hidden_layers=1,
+  num_attention_heads=2, intermediate_size=8, max_position_embeddings=40,
+  hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -62,6 +71,30 @@ SENTENCE = Sentence(
   ['B-PER', 'I-PER', 'O', 'O', 'B-LOC', 'O'],
   1,
 )
+
+
+@pytest.mark.parametrize('axis', [None, (), 1, (-2,)])
+def test_packed_sentences_are_alone(tokenizer, axis):
+  """The sets of a loss are those of rows with one sentence."""
+  config = default.get_config()
+  config.update(max_length=40, batch_size=6)
+  config.loss = losses.get_loss('paper_dice')
+  config.loss.cross_entropy = 0.5
+  config.loss.options.axis = axis
+  tagging = Tagging(config, tokenizer, LABELS)
+  check_packing(
+    tagging.model(ENCODER, 'float32'),
+    tagging.objective(config.loss),
+    tagging.features(
+      [
+        Sentence(SENTENCE.tokens[i % 4 :], SENTENCE.tags[i % 4 :], i)
+        for i in range(15)
+      ]
+    ),
+    tagging.fill,
+    length=40,
+    most=most_in_row(config),
+  )
 
 
 def test_labels_are_on_first_sub_words(tokenizer):

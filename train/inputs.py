@@ -42,21 +42,16 @@ def count_targets(
 def packs(config: config_dict.ConfigDict) -> bool:
   """Whether a row of a batch holds several sentences, windows or texts.
 
-  It does if the config says so and the task has a loss of such rows, except
-  where packing would mean something else: for batches with a share of examples
-  with foreground, and for taggers with sets of the tokens of a row. A text with
-  a frozen encoder is a single state, and there is nothing to pack.
+  It does if the config says so and the task has a loss of such rows, except for
+  batches with a share of examples with foreground, which rows would mix with
+  others. A text with a frozen encoder is a single state, and there is nothing
+  to pack.
   """
   if not config.packing or config.data.foreground:
     return False
-  if config.task == 'tagging':
-    # Logits are [rows, tokens, classes], and axis=None means the first two.
-    axis = config.loss.options.get('axis')
-    axes = (0, 1) if axis is None else np.atleast_1d(axis) % 3
-    return set(axes) != {1}
   if config.task == 'classification':
     return not config.model.frozen
-  return config.task == 'span_qa'
+  return config.task in ('tagging', 'span_qa')
 
 
 def make_batches(
@@ -86,8 +81,7 @@ def make_batches(
       task.fill,
       max_length=config.max_length,
       seed=config.seed,
-      # A tagger has a loss per token, in rows of any number of sentences.
-      most=None if config.task == 'tagging' else most_in_row(config),
+      most=most_in_row(config),
     )
     # A batch keeps about as many inputs as without packing.
     size = max(1, round(size * len(features) / number))

@@ -65,6 +65,35 @@ def learn_labels(
   return Objective(init, update, loss.description)
 
 
+def unpack_rows(
+  arrays: tuple[jax.Array, ...], mask: jax.Array, most: int
+) -> tuple[jax.Array, ...]:
+  """Gives each input of packed rows a row of its own, as without packing.
+
+  Args:
+    arrays: `[B, L, ...]`.
+    mask: int `[B, L]`, which numbers the inputs of a row from 1.
+    most: the largest number of inputs in a row.
+
+  Returns:
+    Arrays `[B * most, L, ...]`. They begin with the first position of the
+    input, and are 0 behind its last one.
+  """
+  numbers = jnp.arange(1, most + 1)[None, :, None]
+  is_own = mask[:, None] == numbers
+  positions = jnp.arange(mask.shape[1])[None, None]
+  is_inside = positions < is_own.sum(axis=-1, keepdims=True)
+  places = is_own.argmax(axis=-1, keepdims=True) + positions
+
+  def unpack(x):
+    # `mode` is what becomes of the places that are beyond the row.
+    rows = jax.vmap(lambda x, at: x.at[at].get(mode='clip'))(x, places)
+    inside = jnp.expand_dims(is_inside, range(3, rows.ndim))
+    return jnp.where(inside, rows, 0).reshape(-1, *x.shape[1:])
+
+  return tuple(map(unpack, arrays))
+
+
 def make_loss(
   config,
   labels: Sequence[str] = (),

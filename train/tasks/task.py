@@ -24,10 +24,10 @@ PRF = ('precision', 'recall', 'f1')
 
 
 def most_in_row(config: Any) -> int:
-  """Returns the largest number of texts, or of windows, in a packed row.
+  """Returns the largest number of inputs in a packed row.
 
-  Each has a place of its own in the arrays of a model or of an objective. There
-  are no more than a batch has inputs, as a step takes at least one row.
+  Each may have a place of its own in the arrays of a model or of an objective.
+  There are no more than a batch has inputs, as a step takes at least one row.
   """
   return min(32, config.batch_size)
 

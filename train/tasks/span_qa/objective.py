@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from train.objective import Loss
 from train.objective import Objective
+from train.objective import unpack_rows
 
 # Logit of a position that cannot answer: finite, so that no gradient is NaN.
 _EXCLUDED = -1e9
@@ -27,7 +28,7 @@ def make_objective(loss: Loss, *, sigmoid: bool, windows: int) -> Objective:
     arrays = logits, batch['starts'], batch['ends'], batch['allowed']
     if batch['mask'].dtype == bool:
       return arrays
-    return _unpack(arrays, batch['mask'], windows)
+    return unpack_rows(arrays, batch['mask'], windows)
 
   def init(logits, batch):
     logits, *both, _ = jax.eval_shape(unpack, logits, batch)
@@ -55,30 +56,3 @@ def make_objective(loss: Loss, *, sigmoid: bool, windows: int) -> Objective:
     return (start + end) / 2, (starts, ends)
 
   return Objective(init, update, loss.description)
-
-
-def _unpack(arrays, mask, windows):
-  """Gives each window of packed rows a row of its own, as without packing.
-
-  Args:
-    arrays: `[B, L, ...]`.
-    mask: int `[B, L]`, which numbers the windows of a row from 1.
-    windows: the largest number of windows in a row.
-
-  Returns:
-    Arrays `[B * windows, L, ...]`. They begin with the first position of the
-    window, and are 0 behind its last one.
-  """
-  numbers = jnp.arange(1, windows + 1)[None, :, None]
-  is_own = mask[:, None] == numbers
-  positions = jnp.arange(mask.shape[1])[None, None]
-  is_inside = positions < is_own.sum(axis=-1, keepdims=True)
-  places = is_own.argmax(axis=-1, keepdims=True) + positions
-
-  def unpack(x):
-    # `mode` is what becomes of the places that are beyond the row.
-    rows = jax.vmap(lambda x, at: x.at[at].get(mode='clip'))(x, places)
-    inside = jnp.expand_dims(is_inside, range(3, rows.ndim))
-    return jnp.where(inside, rows, 0).reshape(-1, *x.shape[1:])
-
-  return tuple(map(unpack, arrays))

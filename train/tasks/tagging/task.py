@@ -19,12 +19,14 @@ from train.data.conll import Sentence
 from train.objective import Objective
 from train.objective import learn_labels
 from train.objective import make_loss
+from train.objective import unpack_rows
 from train.tasks.tagging import labels as label_names
 from train.tasks.tagging.features import make_features
 from train.tasks.tagging.labels import TUNED
 from train.tasks.task import PRF
 from train.tasks.task import Features
 from train.tasks.task import Scores
+from train.tasks.task import most_in_row
 
 
 class Tagging:
@@ -57,6 +59,10 @@ class Tagging:
         f'{config.loss.activation!r}.'
       )
     self._max_length = config.max_length
+    # Logits are [rows, tokens, classes]; by default a set has all tokens.
+    axis = config.loss.options.get('axis')
+    self._sets_are_rows = axis is not None and {*np.atleast_1d(axis) % 3} == {1}
+    self._most_in_row = most_in_row(config)
     self._label_all = config.tagging.label_all
     self._has_entities = self._decoder.has_entities
     # Among parts of speech, O may be a tag like any other.
@@ -84,7 +90,18 @@ class Tagging:
       class_counts=class_counts,
       background=self.background,
     )
-    return learn_labels(loss, lambda logits, batch: (logits, batch['labels']))
+
+    def select(logits, batch):
+      labels = batch['labels']
+      if self._sets_are_rows and batch['mask'].dtype != bool:
+        # Unpacked padding is 0, and has to become the label -1.
+        logits, labels = unpack_rows(
+          (logits, labels + 1), batch['mask'], self._most_in_row
+        )
+        labels -= 1
+      return logits, labels
+
+    return learn_labels(loss, select)
 
   def targets(self, feature) -> np.ndarray:
     return feature['labels'][feature['labels'] >= 0]
