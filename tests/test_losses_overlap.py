@@ -449,6 +449,46 @@ def test_bad_input(logits, labels, options, error, text):
     jax.eval_shape(loss, jnp.zeros(logits), jnp.zeros(labels, jnp.int32))
 
 
+@pytest.mark.parametrize('axis, square', [(None, True), (0, False), (1, True)])
+def test_sums_by_class_of_one_cpu(axis, square, monkeypatch):
+  """They are those of several devices, and lose no digits in long sums."""
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(4, 20_000, 3), scale=3).astype(np.float32)
+  labels = rng.integers(3, size=logits.shape[:-1])
+  where = rng.random(labels.shape) < 0.9
+  sets = {None: (), 0: (20_000,), 1: (4,)}[axis]
+  weights = rng.normal(size=(*sets, 3))
+
+  def total(logits, **options):
+    counts = losses.soft_counts(
+      logits, labels, axis=axis, where=where, square=square, **options
+    )
+    total = counts.tp + 2 * counts.fp - 3 * counts.fn
+    return jnp.sum(total * weights), counts
+
+  def counts_and_gradients(alpha):
+    both = jax.value_and_grad(
+      functools.partial(total, alpha=alpha), has_aux=True
+    )
+    (_, counts), gradients = jit(both)(logits)
+    return counts, gradients
+
+  several = [counts_and_gradients(alpha) for alpha in (0, 0.5)]
+  monkeypatch.setattr(jax, 'device_count', lambda: 1)
+  one = [counts_and_gradients(alpha) for alpha in (0, 0.5)]
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-6, atol=1e-6),
+    one,
+    several,
+  )
+  log_p, _ = oracle.binary_scores(logits, softmax=True)
+  p_label = np.exp(log_p) * oracle.one_hot(labels, logits) * where[..., None]
+  example_axes = (0, 1) if axis is None else axis
+  np.testing.assert_allclose(
+    one[0][0].tp, p_label.sum(example_axes), rtol=1e-6, atol=1e-9
+  )
+
+
 def test_types():
   with pytest.raises(TypeError, match='must be int, as class ids'):
     losses.dice(jnp.zeros((4, 3)), jnp.zeros(4))

@@ -2,14 +2,17 @@
 
 This is a faster form of `_elements.py` for the common labels. For a class id,
 exactly one class gets a true positive or a false negative, and every other
-class gets a false positive. Using that saves most passes over the logits, and
-writing the derivatives out saves the arrays that automatic differentiation
-would keep. Masks, sets and devices are the business of `_sets.py`.
+class gets a false positive. The label's class and the class with the largest
+logit, whose 1 - p needs care, are one number per element here, and only the
+other classes are an array like the logits. That and derivatives written by hand
+save most of the passes over such arrays. Weights of classes and devices are the
+business of `_sets.py`.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -36,6 +39,9 @@ class Decay(NamedTuple):
 
 
 NO_DECAY = Decay()
+# The number of values that `_sum_by_class` adds one after another: a long
+# running sum loses digits.
+_BLOCK = 512
 
 
 class Weights(NamedTuple):
@@ -46,45 +52,116 @@ class Weights(NamedTuple):
   smooth: ArrayLike
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def element_counts(
-  square: bool, logits: jax.Array, labels: jax.Array, decay: Decay
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def set_counts(
+  square: bool,
+  axes: tuple[int, ...],
+  logits: jax.Array,
+  labels: jax.Array,
+  where: jax.Array | None,
+  decay: Decay,
 ) -> Counts:
-  """Counts what each element adds to the soft counts of each class.
+  """Sums the soft counts of the elements of each set.
 
   Args:
     square: whether misses are squared, and count half as fp and half as fn.
+    axes: the axes of the labels whose elements form a set.
     logits: float `[..., classes]`, two classes or more.
     labels: int `[...]`.
+    where: bool `[...]`, False for an element that does not count, or None.
     decay: the decay in q = (1 - p)^alpha p.
 
   Returns:
-    Counts `[..., classes]`. Only the logits have a gradient.
+    Counts `[sets..., classes]`. Only the logits have a gradient.
   """
-  q, not_q, q_others = _scores(split_largest(logits), labels, decay.alpha)
-  true = is_class(labels, logits)
-  tp = jnp.where(true, q, 0)
+  s = split_largest(logits, labels)
+  own = _score_label(s, labels, where, decay.alpha)
+  q, weight = _score_others(s, where, decay.alpha)
+  sum_by_class = functools.partial(_sum_by_class, logits, axes)
+  tp = sum_by_class(own.q, own.label)
   if square:
-    miss = jnp.where(true, jnp.square(not_q), jnp.square(q_others)) / 2
+    miss = (
+      jnp.sum(jnp.square(q * weight), axes)
+      + sum_by_class(jnp.square(own.q_largest), s.index)
+      + sum_by_class(jnp.square(own.not_q), own.label)
+    ) / 2
     return Counts(tp, miss, miss)
-  return Counts(tp, q_others, jnp.where(true, not_q, 0))
+  fp = jnp.sum(q * weight, axes) + sum_by_class(own.q_largest, s.index)
+  return Counts(tp, fp, sum_by_class(own.not_q, own.label))
 
 
-@element_counts.defjvp
-def _element_counts_jvp(square, primals, tangents):
-  logits, labels, decay = primals
-  s = split_largest(logits)
-  q, not_q, q_others = _scores(s, labels, decay.alpha)
-  true = is_class(labels, logits)
-  dlog_q, dlog_q_largest = _dlog_q(s, decay.slope, tangents[0])
-  dlog_q = jnp.where(s.is_largest, dlog_q_largest, dlog_q)
-  dtp = jnp.where(true, q * dlog_q, 0)
+@set_counts.defjvp
+def _set_counts_jvp(square, axes, primals, tangents):
+  logits, labels, where, decay = primals
+  s = split_largest(logits, labels)
+  own = _score_label(s, labels, where, decay.alpha)
+  q, weight = _score_others(s, where, decay.alpha)
+  sum_by_class = functools.partial(_sum_by_class, logits, axes)
+  dz = tangents[0]
+  d = _dlog_q(s, labels, own, decay.slope, dz)
+  dtp = sum_by_class(own.q * d.label, own.label)
   if square:
-    dmiss = jnp.where(true, -not_q * q, jnp.square(q_others)) * dlog_q
-    dcounts = Counts(dtp, dmiss, dmiss)
+    q, weight = jnp.square(q * weight), 1
+  q *= _slope_of_log(s.p, decay.slope)
+  # The sum of q (dz - mean) is written as two sums. The transpose of the second
+  # is a matrix times a vector, which needs no other array like the logits.
+  dfp = jnp.sum(q * (weight * dz), axes)
+  dfp -= _sum_products(q, weight * d.mean, axes)
+  if square:
+    dfp += sum_by_class(jnp.square(own.q_largest) * d.largest, s.index)
+    dfp -= sum_by_class(own.not_q * own.q * d.label, own.label)
+    dcounts = Counts(dtp, dfp, dfp)
   else:
-    dcounts = Counts(dtp, q_others * dlog_q, -dtp)
-  return element_counts(square, *primals), dcounts
+    dfp += sum_by_class(own.q_largest * d.largest, s.index)
+    dcounts = Counts(dtp, dfp, -dtp)
+  return set_counts(square, axes, *primals), dcounts
+
+
+def _sum_products(matrix, vector, axes):
+  """Sums `matrix[..., c] * vector[..., 0]` over axes: `[sets..., classes]`."""
+  classes = matrix.ndim - 1
+  examples = range(classes)
+  sets = [axis for axis in examples if axis not in axes]
+  return jnp.einsum(
+    matrix,
+    [*examples, classes],
+    vector[..., 0],
+    [*examples],
+    [*sets, classes],
+    precision='highest',
+  )
+
+
+def _sum_by_class(logits, axes, values, index):
+  """Sums values over axes, separately for the class of each.
+
+  Args:
+    logits: `[..., classes]`; only the shape matters.
+    axes: the axes to sum over.
+    values: `[..., 1]`.
+    index: int `[..., 1]`, the class of each value.
+
+  Returns:
+    `[sets..., classes]`.
+  """
+  one_cpu = jax.default_backend() == 'cpu' and jax.device_count() == 1
+  if not axes or not one_cpu:
+    return jnp.sum(jnp.where(is_class(index[..., 0], logits), values, 0), axes)
+  # On a CPU, XLA would write an array as large as the logits in order to sum
+  # it. On a GPU, the order of scattered values, and so the last digits of their
+  # sum, would change from run to run.
+  classes = logits.shape[-1]
+  sets = [axis for axis in range(values.ndim - 1) if axis not in axes]
+  shape = [values.shape[axis] for axis in sets]
+  number = math.prod(shape)
+  values, index = (
+    x[..., 0].transpose(*sets, *axes).reshape(number, -1)
+    for x in (values, index)
+  )
+  size = values.shape[1]
+  sums = jnp.zeros((number, -(-size // _BLOCK), classes), values.dtype)
+  place = jnp.arange(number)[:, None], jnp.arange(size) // _BLOCK, index
+  return sums.at[place].add(values).sum(axis=1).reshape(*shape, classes)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -98,11 +175,11 @@ def element_loss(
 ) -> jax.Array:
   """Sums the Tversky distances of each single element over the classes.
 
-  Taking one ratio per element and class from `element_counts` needs up to four
-  times as long, because every count is then an array of its own.
+  Taking one ratio per element and class from counts needs up to four times as
+  long, because every count is then an array of its own.
 
   Args:
-    square: see `element_counts`, as for `logits`, `labels` and `decay`.
+    square: see `set_counts`, as for `logits`, `labels` and `decay`.
     weights: weights and smoothing of the Tversky index.
     logits: float `[..., classes]`.
     labels: int `[...]`.
@@ -112,83 +189,111 @@ def element_loss(
   Returns:
     `[...]`. Only the logits have a gradient.
   """
-  s = split_largest(logits)
-  true = is_class(labels, logits)
-  q = jnp.where(true, 0, _decayed(s.p, decay.alpha))
-  others, _ = _distance_of_others(q, square, weights)
-  others *= jnp.broadcast_to(class_weights, logits.shape)
-  others = jnp.sum(jnp.where(s.is_largest, 0, others), axis=-1)
-  own, _, largest, _ = _distance_per_element(
-    s, labels, square, weights, class_weights, decay.alpha
+  s = split_largest(logits, labels)
+  q, weight = _score_others(s, None, decay.alpha)
+  others, _ = _distance_of_others(q * weight, square, weights)
+  others = jnp.dot(
+    others,
+    jnp.broadcast_to(class_weights, logits.shape[-1:]),
+    precision='highest',
   )
-  return others + (own + largest)[..., 0]
+  own = _score_label(s, labels, None, decay.alpha)
+  label, _, largest, _ = _distance_per_element(
+    s, own, square, weights, class_weights
+  )
+  return others + (label + largest)[..., 0]
 
 
 @element_loss.defjvp
 def _element_loss_jvp(square, primals, tangents):
   weights, logits, labels, class_weights, decay = primals
-  s = split_largest(logits)
-  true = is_class(labels, logits)
-  q = jnp.where(true, 0, _decayed(s.p, decay.alpha))
-  _, slope = _distance_of_others(q, square, weights)
+  s = split_largest(logits, labels)
+  q, weight = _score_others(s, None, decay.alpha)
+  _, slope = _distance_of_others(q * weight, square, weights)
   slope *= jnp.broadcast_to(class_weights, logits.shape)
-  _, slope_own, _, slope_largest = _distance_per_element(
-    s, labels, square, weights, class_weights, decay.alpha
+  # It is 0 there already. But up to a selection, XLA joins all of this in one
+  # loop on a CPU, where it would write an array for each factor.
+  slope = jnp.where(s.is_largest, 0, slope)
+  own = _score_label(s, labels, None, decay.alpha)
+  _, slope_label, _, slope_largest = _distance_per_element(
+    s, own, square, weights, class_weights
   )
-  slope = jnp.where(s.is_largest, 0, jnp.where(true, slope_own, slope))
+
+  def dlog_q(dz):
+    d = _dlog_q(s, labels, own, decay.slope, dz)
+    slopes = _slope_of_log(s.p, decay.slope)
+    return slopes * (dz - d.mean), d.label, d.largest
+
   # The chain rule by log q is linear in the tangent of the logits. Transposing
   # it gives the gradient itself, and saves the array of `slope * dlog_q`.
-  dlog_q = functools.partial(_dlog_q, s, decay.slope)
   transposed = jax.linear_transpose(dlog_q, logits)
-  (gradient,) = transposed((slope, slope_largest))
+  (gradient,) = transposed((slope, slope_label, slope_largest))
   dloss = jnp.sum(gradient * tangents[1], axis=-1)
   return element_loss(square, *primals), dloss
 
 
-def _dlog_q(s: Split, decay_slope, dz):
-  """Tangents of log q for a tangent of the logits.
+class _Tangents(NamedTuple):
+  """Tangents that a tangent of the logits gives, each `[..., 1]`.
 
-  The tangent of log q is (1 - p - decay_slope p) du for a class with log odds
-  u, where
+  Attributes:
+    mean: the mean of the tangents of a row, weighted by p.
+    label: the tangent of log q of the label.
+    largest: that of the class with the largest logit.
+  """
+
+  mean: jax.Array
+  label: jax.Array
+  largest: jax.Array
+
+
+def _dlog_q(s: Split, labels, own, slope, dz) -> _Tangents:
+  """Computes tangents of log q.
+
+  The tangent of log q is (1 - p - slope p) du for a class with log odds u,
+  where
     du = (dz - sum_j p_j dz_j) / (1 - p), and for the largest class
     du = dz - sum_{j != largest} ratio_j dz_j / ratio_sum.
+  Except for the largest class it is therefore (1 - slope p / (1 - p)) times
+  dz - mean, in which a slope of 0 leaves no division.
 
   Args:
     s: the split logits.
-    decay_slope: alpha, or None if the decay is a constant.
+    labels: int `[...]`.
+    own: the scores of the labels.
+    slope: alpha, or None if the decay is a constant.
     dz: `[..., classes]`.
-
-  Returns:
-    `[..., classes]` for the classes that are not the largest, and `[..., 1]`
-    for the largest.
   """
+  # A sum of one element, because the transpose of indexing is slow.
+  is_label = is_class(labels, dz)
+  dz_label = jnp.sum(jnp.where(is_label, dz, 0), axis=-1, keepdims=True)
   dz_largest = jnp.sum(jnp.where(s.is_largest, dz, 0), axis=-1, keepdims=True)
   dz_others = jnp.sum(s.ratio * dz, axis=-1, keepdims=True)
-  du_times_not_p = dz - (s.p_largest * dz_largest + s.scale * dz_others)
-  du_largest = dz_largest - dz_others / s.ratio_sum
-  if decay_slope is None:
-    # Except for the largest class, the factor 1 - p cancels the division in du.
-    return du_times_not_p, s.not_p_largest * du_largest
-  return (
-    (1 - decay_slope * s.p / (1 - s.p)) * du_times_not_p,
-    (s.not_p_largest - decay_slope * s.p_largest) * du_largest,
-  )
+  dz_others += s.ratio_label * dz_label
+  mean = s.p_largest * dz_largest + s.scale * dz_others
+  label = _slope_of_log(s.ratio_label * s.scale, slope) * (dz_label - mean)
+  not_p = s.not_p_largest
+  if slope is not None:
+    not_p -= slope * s.p_largest
+  largest = not_p * (dz_largest - dz_others / s.ratio_sum)
+  return _Tangents(mean, jnp.where(own.is_largest, largest, label), largest)
 
 
-def _decayed(p, alpha):
-  """q of probabilities up to one half, where 1 - p loses nothing."""
-  return p if alpha is None else p * jnp.exp(alpha * jnp.log(1 - p))
+def _slope_of_log(p, slope):
+  """The factor 1 - slope p / (1 - p), for probabilities up to one half."""
+  return 1 if slope is None else 1 - slope * p / (1 - p)
 
 
 class _LabelScore(NamedTuple):
-  """Scores of the label's class, each `[..., 1]`.
+  """Scores of the label's class and of the largest, each `[..., 1]`.
 
   Attributes:
     label: int, clipped to the classes.
     is_largest: whether the label's class has the largest logit.
-    q: 0 if the label is out of range, as is `not_q`.
+    q: 0 if the label is out of range or the element does not count, as is
+      `not_q`.
     not_q: 1 - q.
-    q_largest: q of the class with the largest logit.
+    q_largest: q of the class with the largest logit; 0 if it is the label's or
+      the element does not count.
   """
 
   label: jax.Array
@@ -198,12 +303,12 @@ class _LabelScore(NamedTuple):
   q_largest: jax.Array
 
 
-def _score_label(s: Split, labels, alpha) -> _LabelScore:
+def _score_label(s: Split, labels, where, alpha) -> _LabelScore:
   num_classes = s.ratio.shape[-1]
-  in_range = ((labels >= 0) & (labels < num_classes))[..., None]
   label = jnp.clip(labels, 0, num_classes - 1)[..., None]
-  is_largest = (label == s.index) & in_range
-  small = jnp.take_along_axis(s.ratio, label, axis=-1, mode='clip') * s.scale
+  has_label = label == labels[..., None]
+  is_largest = (label == s.index) & has_label
+  small = s.ratio_label * s.scale
   p = jnp.where(is_largest, s.p_largest, small)
   not_p = jnp.where(is_largest, s.not_p_largest, 1 - small)
   if alpha is None:
@@ -217,15 +322,29 @@ def _score_label(s: Split, labels, alpha) -> _LabelScore:
     # 1 - q = (1 - decay) + decay (1 - p): a sum, in which nothing cancels.
     q, not_q = decay * p, lost + decay * not_p
     q_largest = s.p_largest * jnp.exp(alpha * log_not_p_largest)
-  q, not_q = jnp.where(in_range, q, 0), jnp.where(in_range, not_q, 0)
-  return _LabelScore(label, is_largest, q, not_q, q_largest)
+  if where is not None:
+    has_label &= where[..., None]
+    q_largest = jnp.where(where[..., None], q_largest, 0)
+  q, not_q = jnp.where(has_label, q, 0), jnp.where(has_label, not_q, 0)
+  return _LabelScore(
+    label, is_largest, q, not_q, jnp.where(is_largest, 0, q_largest)
+  )
 
 
-def _scores(s: Split, labels, alpha):
-  """q and 1 - q of the label, `[..., 1]`, and q of all other classes."""
-  own = _score_label(s, labels, alpha)
-  q = jnp.where(s.is_largest, own.q_largest, _decayed(s.p, alpha))
-  return own.q, own.not_q, jnp.where(is_class(labels, s.ratio), 0, q)
+def _score_others(s: Split, where, alpha):
+  """q of the classes beside the label's and the largest, which are 0 here.
+
+  Returns:
+    Two factors of q, `[..., classes]` and `[..., 1]`. Without a decay, the
+    first is `ratio`, so that no array of probabilities is written.
+  """
+  q, weight = (s.ratio, s.scale) if alpha is None else (s.p, 1)
+  if alpha is not None:
+    # 1 - p loses nothing, because p is at most one half.
+    q = q * jnp.exp(alpha * jnp.log(1 - q))
+  if where is not None:
+    weight = jnp.where(where[..., None], weight, 0)
+  return q, weight
 
 
 def _distance_of_others(q, square, weights):
@@ -241,18 +360,16 @@ def _distance_of_others(q, square, weights):
   return fp / total, slope
 
 
-def _distance_per_element(s, labels, square, weights, class_weights, alpha):
+def _distance_per_element(s, own, square, weights, class_weights):
   """Distances of the label's class and, where it differs, of the largest.
 
   The two are kept apart from `_distance_of_others` because one of them is the
   class whose 1 - p would cancel.
 
   Returns:
-    Distance of the label's class and its slope by log q; distance of the
-    largest class, 0 if it is the label's, and its slope in any case. All are
-    `[..., 1]`.
+    Distance of the label's class and its slope by log q, and the same of the
+    largest class, 0 if that is the label's. All are `[..., 1]`.
   """
-  own = _score_label(s, labels, alpha)
   q, not_q = own.q, own.not_q
   fn = weights.fn * (jnp.square(not_q) if square else not_q)
   dfn = -weights.fn * (2 * not_q if square else 1) * q
@@ -268,9 +385,7 @@ def _distance_per_element(s, labels, square, weights, class_weights, alpha):
 
   largest, slope_largest = _distance_of_others(own.q_largest, square, weights)
   weight = _take(class_weights, s.index)
-  largest = jnp.where(own.is_largest, 0, weight * largest)
-  slope_largest = jnp.where(own.is_largest, slope, weight * slope_largest)
-  return distance, slope, largest, slope_largest
+  return distance, slope, weight * largest, weight * slope_largest
 
 
 def _take(class_weights, index):

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dicejax.losses import _class_ids
 from dicejax.losses._class_ids import Decay
 from dicejax.losses._inputs import Inputs
 from dicejax.losses._softmax import is_class
@@ -63,9 +62,6 @@ def minima(q, not_q, y):
 
 def element_counts(x: Inputs, measure: Measure, decay: Decay) -> Counts:
   """Counts what each element adds: `[examples..., classes]` with softmax."""
-  if has_class_id_form(x, measure):
-    square = measure is squares
-    return _class_ids.element_counts(square, x.logits, x.labels, decay)
   scores = _softmax_scores if x.softmax else _sigmoid_scores
   q, not_q = scores(x.logits, decay)
   return measure(

@@ -101,11 +101,16 @@ class Sets:
     `sets` are the example axes that are not in `axis`.
     """
     x = self.inputs
-    counts = element_counts(x, measure, decay)
-    if x.where is not None:
-      real = x.where[..., None] if x.softmax else x.where
-      counts = jax.tree.map(lambda c: jnp.where(real, c, 0), counts)
-    counts = jax.tree.map(lambda c: jnp.sum(c, self.axis), counts)
+    if has_class_id_form(x, measure):
+      counts = _class_ids.set_counts(
+        measure is squares, self.axis, x.logits, x.labels, x.where, decay
+      )
+    else:
+      counts = element_counts(x, measure, decay)
+      if x.where is not None:
+        real = x.where[..., None] if x.softmax else x.where
+        counts = jax.tree.map(lambda c: jnp.where(real, c, 0), counts)
+      counts = jax.tree.map(lambda c: jnp.sum(c, self.axis), counts)
     if x.class_ids:
       factor = nan_where(jnp.any(x.out_of_range, self.axis), counts.tp.dtype)
       counts = jax.tree.map(lambda c: c * factor[..., None], counts)

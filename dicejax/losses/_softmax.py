@@ -19,8 +19,9 @@ class Split(NamedTuple):
     is_largest: bool `[..., classes]`, one True per row.
     index: int, the class where it is True.
     ratio: `[..., classes]`, exp(logit - second largest logit); 0 at the
-      largest.
-    ratio_sum: the sum of `ratio` over classes.
+      largest, and at the label if labels are given.
+    ratio_label: the same for the label; 0 if it is the largest, or none.
+    ratio_sum: the sum over all classes but the largest.
     gap: the largest logit minus the second largest.
     scale: turns ratios into probabilities: p = ratio * scale.
     p_largest: the probability of the largest class.
@@ -29,6 +30,7 @@ class Split(NamedTuple):
   is_largest: jax.Array
   index: jax.Array
   ratio: jax.Array
+  ratio_label: jax.Array
   ratio_sum: jax.Array
   gap: jax.Array
   scale: jax.Array
@@ -36,7 +38,7 @@ class Split(NamedTuple):
 
   @property
   def p(self) -> jax.Array:
-    """Probabilities `[..., classes]`, 0 at the largest."""
+    """Probabilities `[..., classes]`, 0 where `ratio` is."""
     return self.ratio * self.scale
 
   @property
@@ -50,8 +52,14 @@ class Split(NamedTuple):
     return self.gap - jnp.log(self.ratio_sum)
 
 
-def split_largest(logits: jax.Array) -> Split:
-  """Splits logits `[..., classes]` of at least two classes."""
+def split_largest(logits: jax.Array, labels: jax.Array | None = None) -> Split:
+  """Splits logits `[..., classes]` of at least two classes.
+
+  Args:
+    logits: float `[..., classes]`.
+    labels: int `[...]`. With labels, that class of a row is kept apart too. One
+      that is out of range is no class.
+  """
   num_classes = logits.shape[-1]
   largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
   # The first of tied classes is found by a maximum of floats, because XLA's
@@ -64,12 +72,26 @@ def split_largest(logits: jax.Array) -> Split:
   # The second largest is only a reference that the results do not depend on.
   second = jax.lax.stop_gradient(jnp.max(others, axis=-1, keepdims=True))
   gap = _at_largest(logits, is_largest, largest) - second
+  ratio_label = jnp.zeros_like(second)
+  if labels is not None:
+    others = jnp.where(is_class(labels, logits), -jnp.inf, others)
+    label = labels[..., None]
+    logit = jnp.take_along_axis(logits, label, axis=-1, mode='clip')
+    apart = (label == index) | (label < 0) | (label >= num_classes)
+    ratio_label = jnp.exp(jnp.where(apart, -jnp.inf, logit - second))
   ratio = jnp.exp(others - second)
-  ratio_sum = jnp.sum(ratio, axis=-1, keepdims=True)
+  ratio_sum = jnp.sum(ratio, axis=-1, keepdims=True) + ratio_label
   below = jnp.exp(-gap)
   p_largest = 1 / (1 + below * ratio_sum)
   return Split(
-    is_largest, index, ratio, ratio_sum, gap, below * p_largest, p_largest
+    is_largest,
+    index,
+    ratio,
+    ratio_label,
+    ratio_sum,
+    gap,
+    below * p_largest,
+    p_largest,
   )
 
 
