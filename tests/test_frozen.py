@@ -22,6 +22,7 @@ from train import inference
 from train import step as steps
 from train.data.batches import pack
 from train.optimizer import make_optimizer
+from train.tasks.task import most_in_row
 from train.trainer import Trainer
 
 
@@ -96,7 +97,11 @@ def test_the_head_of_an_encoder_without_gradient(tmp_path, changes):
   features = inference.make_features(run.task, run.examples['train'], 'train')
   if config.packing:
     features = pack(
-      features, run.task.fill, max_length=config.max_length, seed=config.seed
+      features,
+      run.task.fill,
+      max_length=config.max_length,
+      seed=config.seed,
+      most=most_in_row(config),
     )
 
   @jax.jit
@@ -175,18 +180,25 @@ def test_states_are_computed_once(tmp_path, monkeypatch, capsys):
   assert 'hidden states' not in capsys.readouterr().err
   folder = tmp_path / 'cache' / 'states'
   (path,) = folder.glob('*/*.npz')
-  data = bytearray(path.read_bytes())
-  data[len(data) // 2] ^= 1
-  path.write_bytes(data)
-  third = Trainer(config, tmp_path / 'three')
-  assert 'hidden states of 108 inputs' in capsys.readouterr().err
+  whole = path.read_bytes()
+  middle = len(whole) // 2
+  flipped = bytes([whole[middle] ^ 1])
+  for damaged in (
+    whole[:middle] + flipped + whole[middle + 1 :],
+    whole[:middle],
+    b'',
+    b'no archive',
+  ):
+    path.write_bytes(damaged)
+    third = Trainer(config, tmp_path / 'three')
+    assert 'hidden states of 108 inputs' in capsys.readouterr().err
   # An example that changes its split has its states already.
   moved = frozen_config(tmp_path)
   files = moved.data.files
   files.train, files.dev = files.dev, files.train
   Trainer(moved, tmp_path / 'moved')
   assert 'hidden states' not in capsys.readouterr().err
-  # What is added to some examples later is what all together have.
+  # Examples that are added later get the same states as all at once.
   shutil.rmtree(folder)
   less = frozen_config(tmp_path, **{'data.take.train': 64})
   Trainer(less, tmp_path / 'less')

@@ -552,7 +552,7 @@ def test_packed_sentences_are_alone(loss):
     for n in rng.integers(1, 7, 16)
   ]
   fill = {'tokens': 0, 'labels': -1}
-  rows = pack(features, fill, max_length=12, seed=0)
+  rows = pack(features, fill, max_length=12, seed=0, most=32)
   assert len(rows) < 8
   step, state, _ = make_step(loss)
   alone, metrics = jax.jit(step)(state, pad(features, fill, 16, 6))

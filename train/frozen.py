@@ -2,7 +2,7 @@
 
 They are also cached on disk, under a digest of the encoder, so that the runs of
 a sweep compute those of a text once, and a corpus that grows only those of its
-new texts. What is damaged or missing is computed again.
+new texts. States in a damaged file are computed again.
 
 A head learns from standardised states, because their dimensions differ in mean
 and scale, and a linear head on raw states is far worse. The encoder ends with a
@@ -252,17 +252,18 @@ class _Cache:
     for path in self._encoder.glob('*.npz'):
       # A file may be damaged, which its checksums tell, or just be deleted.
       with contextlib.suppress(
-        OSError, ValueError, KeyError, zipfile.BadZipFile
+        OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile
       ):
         found |= self._read(path, keys - found.keys(), dtype)
     return found
 
   def _read(self, path, keys, dtype):
-    with np.load(path) as file:
-      own = file['keys'].tolist()
+    # NumPy would leave a file open that it cannot read.
+    with path.open('rb') as file, np.load(file) as arrays:
+      own = arrays['keys'].tolist()
       if keys.isdisjoint(own):
         return {}
-      states = np.split(file['states'].view(dtype), file['ends'][:-1])
+      states = np.split(arrays['states'].view(dtype), arrays['ends'][:-1])
     os.utime(path)
     wanted = {k: x for k, x in zip(own, states, strict=True) if k in keys}
     if len(wanted) < len(own):  # Copies, so that the others leave the memory.

@@ -211,8 +211,8 @@ def _element_loss_jvp(square, primals, tangents):
   q, weight = _score_others(s, None, decay.alpha)
   _, slope = _distance_of_others(q * weight, square, weights)
   slope *= jnp.broadcast_to(class_weights, logits.shape)
-  # It is 0 there already. But up to a selection, XLA joins all of this in one
-  # loop on a CPU, where it would write an array for each factor.
+  # This changes nothing, as the slope of the largest class is 0 here. But XLA
+  # then computes it in one loop on a CPU, and writes no array for each factor.
   slope = jnp.where(s.is_largest, 0, slope)
   own = _score_label(s, labels, None, decay.alpha)
   _, slope_label, _, slope_largest = _distance_per_element(

@@ -159,7 +159,7 @@ def pack(
   *,
   max_length: int,
   seed: int,
-  most: int | None = None,
+  most: int,
 ) -> list[Example]:
   """Joins short examples into long ones, which hardly need padding.
 
@@ -167,12 +167,11 @@ def pack(
   for it (best fit). Examples of equal length come in random order.
 
   Args:
-    examples: name → 1-D array with the length of `tokens`; or 0-D array, which
-      needs `most`.
+    examples: name → 1-D array with the length of `tokens`, or 0-D array.
     fill: name → value of padding, for each array to join.
     max_length: the maximal length of a row.
     seed: the seed of the random order.
-    most: the largest number of examples in a row; None for any number.
+    most: the largest number of examples in a row.
 
   Returns:
     Rows: the joined arrays, vectors `[1, most]` of 0-D arrays, and the `states`
@@ -210,7 +209,7 @@ def _join(
   examples: Sequence[Example],
   numbers: list[int],
   fill: Mapping[str, int],
-  most: int | None,
+  most: int,
 ) -> Example:
   examples, joined = [examples[i] for i in numbers], {}
   for name in names(fill, examples[0]):

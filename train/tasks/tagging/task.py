@@ -61,7 +61,9 @@ class Tagging:
     self._max_length = config.max_length
     # Logits are [rows, tokens, classes]; by default a set has all tokens.
     axis = config.loss.options.get('axis')
-    self._sets_are_rows = axis is not None and {*np.atleast_1d(axis) % 3} == {1}
+    self._set_per_sentence = axis is not None and {
+      *np.atleast_1d(axis) % 3
+    } == {1}
     self._most_in_row = most_in_row(config)
     self._label_all = config.tagging.label_all
     self._has_entities = self._decoder.has_entities
@@ -93,7 +95,7 @@ class Tagging:
 
     def select(logits, batch):
       labels = batch['labels']
-      if self._sets_are_rows and batch['mask'].dtype != bool:
+      if self._set_per_sentence and batch['mask'].dtype != bool:
         # Unpacked padding is 0, and has to become the label -1.
         logits, labels = unpack_rows(
           (logits, labels + 1), batch['mask'], self._most_in_row
