@@ -449,8 +449,10 @@ def test_bad_input(logits, labels, options, error, text):
     jax.eval_shape(loss, jnp.zeros(logits), jnp.zeros(labels, jnp.int32))
 
 
-@pytest.mark.parametrize('axis, square', [(None, True), (0, False), (1, True)])
-def test_sums_by_class_of_one_cpu(axis, square, monkeypatch):
+@pytest.mark.parametrize(
+  'axis, square, alpha', [(None, True, 0.5), (0, False, 0.0), (1, True, 0.0)]
+)
+def test_sums_by_class_of_one_cpu(axis, square, alpha, monkeypatch):
   """They are those of several devices, and lose no digits in long sums."""
   rng = np.random.default_rng(0)
   logits = rng.normal(size=(4, 20_000, 3), scale=3).astype(np.float32)
@@ -459,34 +461,33 @@ def test_sums_by_class_of_one_cpu(axis, square, monkeypatch):
   sets = {None: (), 0: (20_000,), 1: (4,)}[axis]
   weights = rng.normal(size=(*sets, 3))
 
-  def total(logits, **options):
-    counts = losses.soft_counts(
-      logits, labels, axis=axis, where=where, square=square, **options
-    )
-    total = counts.tp + 2 * counts.fp - 3 * counts.fn
-    return jnp.sum(total * weights), counts
+  def counts_and_gradients():
+    def total(logits):
+      counts = losses.soft_counts(
+        logits, labels, alpha=alpha, square=square, axis=axis, where=where
+      )
+      total = counts.tp + 2 * counts.fp - 3 * counts.fn
+      return jnp.sum(total * weights), counts
 
-  def counts_and_gradients(alpha):
-    both = jax.value_and_grad(
-      functools.partial(total, alpha=alpha), has_aux=True
+    (_, counts), gradients = jit(jax.value_and_grad(total, has_aux=True))(
+      logits
     )
-    (_, counts), gradients = jit(both)(logits)
     return counts, gradients
 
-  several = [counts_and_gradients(alpha) for alpha in (0, 0.5)]
+  several = counts_and_gradients()
   monkeypatch.setattr(jax, 'device_count', lambda: 1)
-  one = [counts_and_gradients(alpha) for alpha in (0, 0.5)]
+  one = counts_and_gradients()
   jax.tree.map(
     lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-6, atol=1e-6),
     one,
     several,
   )
-  log_p, _ = oracle.binary_scores(logits, softmax=True)
-  p_label = np.exp(log_p) * oracle.one_hot(labels, logits) * where[..., None]
-  example_axes = (0, 1) if axis is None else axis
-  np.testing.assert_allclose(
-    one[0][0].tp, p_label.sum(example_axes), rtol=1e-6, atol=1e-9
+  log_p, log_not_p = oracle.binary_scores(logits, softmax=True)
+  q = np.exp(log_p + alpha * log_not_p)
+  tp = (q * oracle.one_hot(labels, logits) * where[..., None]).sum(
+    (0, 1) if axis is None else axis
   )
+  np.testing.assert_allclose(one[0].tp, tp, rtol=1e-6, atol=1e-9)
 
 
 def test_types():
